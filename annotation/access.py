@@ -1,0 +1,79 @@
+"""What each role may do in a project, and the one way by which views load a project.
+
+Who may not see a project gets 404; who may see it but not do this gets 403.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from functools import wraps
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+
+from annotation.models import Membership, Project
+from core.access import declare
+from core.errors import NotAllowed
+from core.models import User
+
+Role = Membership.Role
+
+
+class Capability(StrEnum):
+    JUDGE = "judge"
+    ADJUDICATE = "adjudicate"
+    RESEARCH = "import, measure, freeze and export"
+    MANAGE = "manage people and settings"
+    # Held by admins of the instance alone.
+    TRAIN = "train and promote models"
+
+
+MAY: dict[str, frozenset[Capability]] = {
+    Role.LABELER: frozenset({Capability.JUDGE}),
+    Role.REVIEWER: frozenset({Capability.JUDGE, Capability.ADJUDICATE}),
+    Role.RESEARCHER: frozenset({Capability.JUDGE, Capability.ADJUDICATE, Capability.RESEARCH}),
+    Role.MANAGER: frozenset(Capability) - {Capability.TRAIN},
+}
+
+
+def capabilities(user: User, project: Project) -> frozenset[Capability]:
+    """Empty for a stranger. A paused member sees the project and may do nothing in it."""
+    if user.is_admin:
+        return frozenset(Capability)
+    membership = project.memberships.filter(user_id=user.pk).first()
+    if membership is None or membership.state != Membership.State.ACTIVE:
+        return frozenset()
+    return MAY[membership.role]
+
+
+def load_project(user: User, project_id: int, needed: Capability | None) -> Project:
+    project = Project.objects.visible_to(user).filter(pk=project_id).first()
+    if project is None:
+        raise Http404
+    project.may = capabilities(user, project)  # type: ignore[attr-defined]
+    if needed is not None and needed not in project.may:  # type: ignore[attr-defined]
+        raise NotAllowed(
+            f"Your role in “{project}” does not allow you to {needed}. Ask a manager of the project."
+        )
+    return project
+
+
+def project_view(
+    needed: Capability | None,
+) -> Callable[[Callable[..., HttpResponse]], Callable[..., HttpResponse]]:
+    """For routes with <int:project_id>: the view gets the loaded project in its place.
+
+    `needed=None`: whoever sees the project may see the page. `project.may` holds what the user may do.
+    """
+
+    def decorate(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        @wraps(view)
+        def guarded(request: HttpRequest, project_id: int, **kwargs: Any) -> HttpResponse:
+            project = load_project(request.user, project_id, needed)  # type: ignore[arg-type]
+            return view(request, project=project, **kwargs)
+
+        return declare(login_required(guarded), f"project: {needed or 'member'}")
+
+    return decorate

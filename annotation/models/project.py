@@ -1,0 +1,130 @@
+"""Projects, the versioned protocol they judge by, and the people in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from annotation.models.kinds import Kind
+
+if TYPE_CHECKING:
+    from core.models import User
+
+
+class ProjectQuerySet(models.QuerySet["Project"]):
+    def visible_to(self, user: User) -> ProjectQuerySet:
+        """Every project for an admin, else those the user has not left."""
+        if user.is_admin:
+            return self
+        return self.filter(
+            pk__in=Membership.objects.filter(user_id=user.pk)
+            .exclude(state=Membership.State.LEFT)
+            .values("project_id")
+        )
+
+
+class Project(models.Model):
+    name = models.CharField(max_length=80)
+    description = models.TextField(blank=True)
+    overlap = models.PositiveSmallIntegerField(
+        default=3,
+        validators=[MinValueValidator(1), MaxValueValidator(50)],
+        help_text="How many people judge each item.",
+    )
+    lease_seconds = models.PositiveIntegerField(
+        default=900,
+        validators=[MinValueValidator(30)],
+        help_text="How long an opened item waits for its labeler before others may take it.",
+    )
+    skip_limit = models.PositiveSmallIntegerField(
+        default=3,
+        validators=[MinValueValidator(1)],
+        help_text="An item skipped this often leaves the queue and waits for the manager.",
+    )
+    is_demo = models.BooleanField(default=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+    archived_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ProjectQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def protocol(self) -> Protocol:
+        """The version in force: the newest."""
+        return self.protocols.latest("version")
+
+
+class Protocol(models.Model):
+    """Frozen by its first judgment; a change afterwards is a new version."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="protocols")
+    version = models.PositiveIntegerField(default=1)
+    guidelines = models.TextField(blank=True, help_text="Markdown; shown beside every item.")
+    kinds = ArrayField(models.CharField(max_length=10, choices=Kind.choices))
+    # [{"key": "helpful", "name": "Helpful", "definition": "…"}]
+    criteria = models.JSONField(default=list)
+    # ["clearer", "wrong fact", …]
+    reasons = ArrayField(models.CharField(max_length=60), default=list, blank=True)
+    frozen_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["project", "version"]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "version"], name="protocol_version_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.project} v{self.version}"
+
+    @property
+    def criterion_keys(self) -> list[str]:
+        return [criterion["key"] for criterion in self.criteria]
+
+
+class Membership(models.Model):
+    class Role(models.TextChoices):
+        LABELER = "labeler"
+        REVIEWER = "reviewer"
+        RESEARCHER = "researcher"
+        MANAGER = "manager"
+
+    class State(models.TextChoices):
+        ACTIVE = "active"
+        PAUSED = "paused"
+        LEFT = "left"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships"
+    )
+    role = models.CharField(max_length=10, choices=Role.choices)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.ACTIVE)
+    state_reason = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "user"], name="membership_unique"),
+            models.CheckConstraint(
+                name="membership_role_known",
+                condition=Q(role__in=["labeler", "reviewer", "researcher", "manager"]),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.project}: {self.role}"

@@ -1,0 +1,8 @@
+"""Do they agree, what is accepted, what is frozen."""
+
+from feedback.models.agreement import AgreementReport
+from feedback.models.policy import Policy
+from feedback.models.preference import Adjudication, Preference
+from feedback.models.snapshot import Export, Snapshot
+
+__all__ = ["Adjudication", "AgreementReport", "Export", "Policy", "Preference", "Snapshot"]

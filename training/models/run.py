@@ -1,0 +1,78 @@
+"""A training run: its settings and numbers. Its state is its job's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from annotation.models import Project, Prompt
+from core.models import Job
+from feedback.models import Snapshot
+
+if TYPE_CHECKING:
+    from core.models import User
+
+
+class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
+    def visible_to(self, user: User) -> TrainingRunQuerySet:
+        return self.filter(project__in=Project.objects.visible_to(user))
+
+
+class TrainingRun(models.Model):
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="training_runs")
+    snapshot = models.ForeignKey(Snapshot, on_delete=models.PROTECT, related_name="training_runs")
+    name = models.CharField(max_length=100, blank=True)
+    method = models.CharField(max_length=40)
+    # Names a model of the operator's folders or allow-list, or "version:<number>"; never a path.
+    base_model = models.CharField(max_length=200)
+    criterion = models.CharField(max_length=40)
+    # The training library's TrainingConfig, without paths.
+    config = models.JSONField()
+    seed = models.PositiveIntegerField(default=0)
+    code_version = models.CharField(max_length=64, blank=True)
+    job = models.OneToOneField(Job, on_delete=models.PROTECT, related_name="training_run")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = TrainingRunQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return self.name or f"{self.method} run {self.pk}"
+
+
+class MetricPoint(models.Model):
+    run = models.ForeignKey(TrainingRun, on_delete=models.CASCADE, related_name="metric_points")
+    step = models.PositiveIntegerField()
+    name = models.CharField(max_length=60)
+    value = models.FloatField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["run", "name", "step"], name="metric_point_unique"),
+        ]
+
+
+class Sample(models.Model):
+    """What policy and reference wrote to the same held-out prompt, side by side."""
+
+    run = models.ForeignKey(TrainingRun, on_delete=models.CASCADE, related_name="samples")
+    prompt = models.ForeignKey(Prompt, null=True, on_delete=models.SET_NULL, related_name="+")
+    position = models.PositiveIntegerField()
+    prompt_messages = models.JSONField()
+    policy_text = models.TextField()
+    reference_text = models.TextField()
+    figures = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["run", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "position"], name="sample_position_unique"),
+        ]
