@@ -32,6 +32,11 @@ def words(name: str) -> list[str]:
     return [word.strip() for word in text(name).split(",") if word.strip()]
 
 
+def data_dir() -> Path:
+    """Where everything that lasts is kept; web and workers share it."""
+    return Path(text("PREFLOOP_DATA_DIR") or Path(__file__).resolve().parent.parent / "var").resolve()
+
+
 def generated_secret(path: Path) -> str:
     """The secret in `path`; made on first use, readable by its owner only."""
     try:

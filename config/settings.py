@@ -8,7 +8,7 @@ from config import environment as env
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # Web and workers share this folder: database (when embedded), models, snapshots, runs, exports.
-DATA_DIR = Path(env.text("PREFLOOP_DATA_DIR") or BASE_DIR / "var").resolve()
+DATA_DIR = env.data_dir()
 DATA_DIR.mkdir(mode=0o755, parents=True, exist_ok=True)
 
 DEBUG = env.flag("PREFLOOP_DEBUG", default=False)
