@@ -1,4 +1,17 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import path
+
+from core.views import account, site
 
 app_name = "core"
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns = [
+    path("", site.home, name="home"),
+    path("sign-in/", site.sign_in, name="sign-in"),
+    path("sign-out/", site.sign_out, name="sign-out"),
+    path("theme/", site.set_theme, name="theme"),
+    path("account/", account.account, name="account"),
+    path("account/tokens/", account.create_token, name="create-token"),
+    path("account/tokens/<int:token_id>/revoke/", account.revoke_token, name="revoke-token"),
+    path("account/password/", account.change_password, name="change-password"),
+    path("healthz", site.healthz, name="healthz"),
+    path("readyz", site.readyz, name="readyz"),
+]

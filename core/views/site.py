@@ -1,0 +1,58 @@
+"""Sign-in, the start page, light and dark, and whether the process is well."""
+
+from __future__ import annotations
+
+from django.contrib.auth.views import LoginView, LogoutView
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
+from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from core import health
+from core.access import public
+
+THEMES = ("light", "dark", "auto")
+ONE_YEAR = 365 * 24 * 3600
+
+sign_in = public(
+    LoginView.as_view(template_name="core/sign_in.html", redirect_authenticated_user=True)
+)
+sign_out = public(LogoutView.as_view())
+
+
+@public
+@require_GET
+def healthz(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+@public
+@require_GET
+@never_cache
+def readyz(request: HttpRequest) -> HttpResponse:
+    problems = health.problems()
+    body = {"ready": not problems, "problems": problems}
+    return JsonResponse(body, status=503 if problems else 200)
+
+
+@public
+@require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    template = "core/home.html" if request.user.is_authenticated else "core/welcome.html"
+    return render(request, template)
+
+
+@public
+@require_POST
+def set_theme(request: HttpRequest) -> HttpResponse:
+    theme, back = request.POST.get("theme", ""), request.POST.get("next", "/")
+    if theme not in THEMES:
+        return HttpResponseBadRequest("The theme is light, dark or auto.")
+    if not url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()}):
+        back = "/"
+    response = redirect(back)
+    response.set_cookie(
+        "theme", theme, max_age=ONE_YEAR, samesite="Lax", secure=request.is_secure()
+    )
+    return response
