@@ -29,7 +29,7 @@ bench: dev-packages  ## Measures; writes dated JSON to docs/results/
 	@.venv/bin/python -m bench
 
 prove: dev-packages programs  ## The long proofs; writes dated JSON to docs/results/
-	@.venv/bin/python -m bench prove
+	@.venv/bin/python -m bench proofs
 
 packages:
 	$(install) run

@@ -34,7 +34,8 @@ def words(name: str) -> list[str]:
 
 def data_dir() -> Path:
     """Where everything that lasts is kept; web and workers share it."""
-    return Path(text("PREFLOOP_DATA_DIR") or Path(__file__).resolve().parent.parent / "var").resolve()
+    beside_the_code = Path(__file__).resolve().parent.parent / "var"
+    return Path(text("PREFLOOP_DATA_DIR") or beside_the_code).resolve()
 
 
 def generated_secret(path: Path) -> str:

