@@ -55,7 +55,8 @@ def load_project(user: User, project_id: int, needed: Capability | None) -> Proj
     project.may = capabilities(user, project)  # type: ignore[attr-defined]
     if needed is not None and needed not in project.may:  # type: ignore[attr-defined]
         raise NotAllowed(
-            f"Your role in “{project}” does not allow you to {needed}. Ask a manager of the project."
+            f"Your role in “{project}” does not allow you to {needed}. "
+            "Ask a manager of the project."
         )
     return project
 
@@ -65,7 +66,8 @@ def project_view(
 ) -> Callable[[Callable[..., HttpResponse]], Callable[..., HttpResponse]]:
     """For routes with <int:project_id>: the view gets the loaded project in its place.
 
-    `needed=None`: whoever sees the project may see the page. `project.may` holds what the user may do.
+    `needed=None`: whoever sees the project may see the page. `project.may` holds what the user
+    may do.
     """
 
     def decorate(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:

@@ -1,4 +1,4 @@
-"""Errors that a person or a program caused and can mend: one base, one handler each for HTML and API."""
+"""Errors that a person or a program can mend: one base, one handler each for HTML and API."""
 
 from __future__ import annotations
 

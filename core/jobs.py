@@ -165,8 +165,11 @@ class JobContext:
         begun_at, begun_share = self._begun
         self._write(
             progress={
-                "done": done, "total": total, "message": message,
-                "begun_at": begun_at, "begun_share": begun_share,
+                "done": done,
+                "total": total,
+                "message": message,
+                "begun_at": begun_at,
+                "begun_share": begun_share,
             }
         )
         self.check_cancelled()
@@ -208,14 +211,18 @@ def worker_name() -> str:
 def claim(job_id: int) -> Job | None:
     """The job, if this call won it; None when it is not due, over, or another's."""
     with transaction.atomic():
-        taken = Job.objects.due().filter(pk=job_id).update(
-            state=Job.State.RUNNING,
-            attempts=F("attempts") + 1,
-            fence=F("fence") + 1,
-            lease_owner=worker_name(),
-            lease_until=lease_end(),
-            started_at=timezone.now(),
-            error="",
+        taken = (
+            Job.objects.due()
+            .filter(pk=job_id)
+            .update(
+                state=Job.State.RUNNING,
+                attempts=F("attempts") + 1,
+                fence=F("fence") + 1,
+                lease_owner=worker_name(),
+                lease_until=lease_end(),
+                started_at=timezone.now(),
+                error="",
+            )
         )
         return Job.objects.get(pk=job_id) if taken else None
 
@@ -239,7 +246,7 @@ def run(job_id: int) -> None:
     except DatabaseError:
         # The lease runs out and the sweep queues the job again.
         logger.exception("Job %s stopped: the database failed.", job.pk)
-    except Exception:  # noqa: BLE001 -- the process boundary of jobs
+    except Exception:  # the process boundary of jobs
         logger.exception("Job %s failed.", job.pk)
         fail_or_retry(context)
 
@@ -247,8 +254,12 @@ def run(job_id: int) -> None:
 def finish(context: JobContext, state: str, *, error: str = "", result: Any = None) -> bool:
     return bool(
         context.owned().update(
-            state=state, error=error, result=result or {}, finished_at=timezone.now(),
-            lease_until=None, lease_owner="",
+            state=state,
+            error=error,
+            result=result or {},
+            finished_at=timezone.now(),
+            lease_until=None,
+            lease_owner="",
         )
     )
 
@@ -257,12 +268,15 @@ def fail_or_retry(context: JobContext) -> None:
     job = context.job
     if job.attempts >= job.max_attempts:
         finish(
-            context, Job.State.FAILED,
-            error="Something unexpected went wrong; the operator's log says what. Resume to try again.",
+            context,
+            Job.State.FAILED,
+            error="Something unexpected went wrong; the log says what. Resume to try again.",
         )
         return
     context.owned().update(
-        state=Job.State.QUEUED, lease_until=None, lease_owner="",
+        state=Job.State.QUEUED,
+        lease_until=None,
+        lease_owner="",
         run_after=timezone.now() + timedelta(seconds=5 * 2**job.attempts),
     )
 
@@ -303,7 +317,7 @@ def sweeper(function: Callable[[], object]) -> Callable[[], object]:
 
 
 def sweep() -> bool:
-    """Re-queues abandoned jobs, fails worn-out ones, re-sends hints. False: another one is at it."""
+    """Re-queues abandoned jobs, fails worn-out ones, re-sends hints. False: another is at it."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [SWEEP_LOCK])
@@ -316,7 +330,7 @@ def sweep() -> bool:
     for function in SWEEPERS:
         try:
             function()
-        except Exception:  # noqa: BLE001 -- one app's sweep must not stop the others'
+        except Exception:  # one app's sweep must not stop the others'
             logger.exception("The sweep %s failed.", function.__qualname__)
     return True
 
@@ -324,7 +338,10 @@ def sweep() -> bool:
 def _requeue_abandoned() -> None:
     worn_out = Job.objects.abandoned().filter(attempts__gte=F("max_attempts"))
     worn_out.update(
-        state=Job.State.FAILED, finished_at=timezone.now(), lease_until=None, lease_owner="",
+        state=Job.State.FAILED,
+        finished_at=timezone.now(),
+        lease_until=None,
+        lease_owner="",
         error="The worker died each time it tried. Look at its log, then resume.",
     )
     Job.objects.abandoned().filter(cancel_requested_at__isnull=False).update(

@@ -65,11 +65,13 @@ class Annotator(models.Model):
                 ),
             ),
             models.UniqueConstraint(
-                fields=["source", "external_id"], name="annotator_imported_unique",
+                fields=["source", "external_id"],
+                name="annotator_imported_unique",
                 condition=~Q(source=""),
             ),
             models.UniqueConstraint(
-                fields=["application"], name="annotator_application_unique",
+                fields=["application"],
+                name="annotator_application_unique",
                 condition=~Q(application=""),
             ),
         ]

@@ -14,11 +14,11 @@ from annotation.models.project import Project
 
 
 def random_key() -> int:
-    return random.randrange(1_000_000)  # noqa: S311 -- spreads claims over the index, no secret
+    return random.randrange(1_000_000)
 
 
 class Item(models.Model):
-    """`open_slots` is kept by a trigger on assignments; the checks below make over-assignment impossible."""
+    """A trigger on assignments keeps `open_slots`; the checks make over-assignment impossible."""
 
     class Origin(models.TextChoices):
         CREATED = "created"
@@ -60,11 +60,15 @@ class Item(models.Model):
         ]
         indexes = [
             models.Index(
-                F("project"), F("priority").desc(), F("rnd"),
-                name="item_fresh", condition=Q(is_open=True, started=False),
+                F("project"),
+                F("priority").desc(),
+                F("rnd"),
+                name="item_fresh",
+                condition=Q(is_open=True, started=False),
             ),
             models.Index(
-                fields=["project", "rnd"], name="item_started",
+                fields=["project", "rnd"],
+                name="item_started",
                 condition=Q(is_open=True, started=True),
             ),
             models.Index(fields=["project", "kind"], name="item_kind"),

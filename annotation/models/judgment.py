@@ -79,9 +79,7 @@ class Assignment(models.Model):
                 fields=["lease_expires_at"], name="assignment_lease", condition=Q(state="leased")
             ),
             models.Index(fields=["annotator", "-finished_at"], name="assignment_history"),
-            models.Index(
-                fields=["annotator"], name="assignment_live", condition=Q(state="leased")
-            ),
+            models.Index(fields=["annotator"], name="assignment_live", condition=Q(state="leased")),
         ]
 
     def __str__(self) -> str:

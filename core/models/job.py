@@ -38,7 +38,8 @@ class Job(models.Model):
     lease_until = models.DateTimeField(null=True, blank=True)
     fence = models.PositiveIntegerField(default=0)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
-    idempotency_key = models.CharField(max_length=200, null=True, unique=True)
+    # NULL, not "": many jobs have no key, and UNIQUE lets only NULLs repeat.
+    idempotency_key = models.CharField(max_length=200, null=True, unique=True)  # noqa: DJ001
     progress = models.JSONField(default=dict)
     result = models.JSONField(default=dict)
     error = models.TextField(blank=True)

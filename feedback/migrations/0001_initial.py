@@ -9,150 +9,394 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('annotation', '0001_initial'),
-        ('core', '0001_initial'),
+        ("annotation", "0001_initial"),
+        ("core", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Adjudication',
+            name="Adjudication",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('criterion', models.CharField(max_length=40)),
-                ('strength', models.SmallIntegerField(null=True)),
-                ('both_bad', models.BooleanField(default=False)),
-                ('ranks', django.contrib.postgres.fields.ArrayField(base_field=models.PositiveSmallIntegerField(), null=True, size=None)),
-                ('thumb', models.PositiveSmallIntegerField(null=True)),
-                ('exclude', models.BooleanField(default=False)),
-                ('note', models.TextField(blank=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('adjudicator', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('item', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='adjudications', to='annotation.item')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("criterion", models.CharField(max_length=40)),
+                ("strength", models.SmallIntegerField(null=True)),
+                ("both_bad", models.BooleanField(default=False)),
+                (
+                    "ranks",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.PositiveSmallIntegerField(), null=True, size=None
+                    ),
+                ),
+                ("thumb", models.PositiveSmallIntegerField(null=True)),
+                ("exclude", models.BooleanField(default=False)),
+                ("note", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "adjudicator",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "item",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="adjudications",
+                        to="annotation.item",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-pk'],
+                "ordering": ["-pk"],
             },
         ),
         migrations.CreateModel(
-            name='AgreementReport',
+            name="AgreementReport",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('thumbs', 'Thumbs'), ('pairwise', 'Pairwise'), ('listwise', 'Listwise')], max_length=10)),
-                ('criterion', models.CharField(max_length=40)),
-                ('figures', models.JSONField()),
-                ('judgments', models.PositiveIntegerField()),
-                ('last_judgment_id', models.BigIntegerField()),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='agreement_reports', to='annotation.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("thumbs", "Thumbs"),
+                            ("pairwise", "Pairwise"),
+                            ("listwise", "Listwise"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("criterion", models.CharField(max_length=40)),
+                ("figures", models.JSONField()),
+                ("judgments", models.PositiveIntegerField()),
+                ("last_judgment_id", models.BigIntegerField()),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="agreement_reports",
+                        to="annotation.project",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-pk'],
+                "ordering": ["-pk"],
             },
         ),
         migrations.CreateModel(
-            name='Policy',
+            name="Policy",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('version', models.PositiveIntegerField(default=1)),
-                ('aggregation', models.CharField(choices=[('majority', 'Majority'), ('dawid_skene', 'Dawid–Skene')], default='majority', max_length=15)),
-                ('min_judgments', models.PositiveSmallIntegerField(default=2, help_text='An item waits until so many people have judged it.', validators=[django.core.validators.MinValueValidator(1)])),
-                ('min_agreement', models.FloatField(default=0.66, help_text='The share of votes that the winning answer needs; below it the item is contested.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)])),
-                ('count_judges', models.BooleanField(default=False, help_text="Count judges' verdicts beside people's.")),
-                ('weights', models.JSONField(blank=True, default=dict)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='policies', to='annotation.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("version", models.PositiveIntegerField(default=1)),
+                (
+                    "aggregation",
+                    models.CharField(
+                        choices=[("majority", "Majority"), ("dawid_skene", "Dawid–Skene")],
+                        default="majority",
+                        max_length=15,
+                    ),
+                ),
+                (
+                    "min_judgments",
+                    models.PositiveSmallIntegerField(
+                        default=2,
+                        help_text="An item waits until so many people have judged it.",
+                        validators=[django.core.validators.MinValueValidator(1)],
+                    ),
+                ),
+                (
+                    "min_agreement",
+                    models.FloatField(
+                        default=0.66,
+                        help_text="The share of votes that the winner needs; below it the item is contested.",
+                        validators=[
+                            django.core.validators.MinValueValidator(0.0),
+                            django.core.validators.MaxValueValidator(1.0),
+                        ],
+                    ),
+                ),
+                (
+                    "count_judges",
+                    models.BooleanField(
+                        default=False, help_text="Count judges' verdicts beside people's."
+                    ),
+                ),
+                ("weights", models.JSONField(blank=True, default=dict)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="policies",
+                        to="annotation.project",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['project', 'version'],
+                "ordering": ["project", "version"],
             },
         ),
         migrations.CreateModel(
-            name='Preference',
+            name="Preference",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('criterion', models.CharField(max_length=40)),
-                ('state', models.CharField(choices=[('waiting', 'Waiting'), ('accepted', 'Accepted'), ('tied', 'Tied'), ('contested', 'Contested'), ('adjudicated', 'Adjudicated'), ('excluded', 'Excluded')], max_length=12)),
-                ('outcome', models.JSONField(default=dict)),
-                ('probabilities', django.contrib.postgres.fields.ArrayField(base_field=models.FloatField(), default=list, size=None)),
-                ('agreement', models.FloatField(null=True)),
-                ('support_people', models.PositiveIntegerField(default=0)),
-                ('support_judges', models.PositiveIntegerField(default=0)),
-                ('judgment_ids', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), default=list, size=None)),
-                ('is_newest', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('adjudication', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='preferences', to='feedback.adjudication')),
-                ('item', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='preferences', to='annotation.item')),
-                ('policy', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='preferences', to='feedback.policy')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("criterion", models.CharField(max_length=40)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "Waiting"),
+                            ("accepted", "Accepted"),
+                            ("tied", "Tied"),
+                            ("contested", "Contested"),
+                            ("adjudicated", "Adjudicated"),
+                            ("excluded", "Excluded"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("outcome", models.JSONField(default=dict)),
+                (
+                    "probabilities",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.FloatField(), default=list, size=None
+                    ),
+                ),
+                ("agreement", models.FloatField(null=True)),
+                ("support_people", models.PositiveIntegerField(default=0)),
+                ("support_judges", models.PositiveIntegerField(default=0)),
+                (
+                    "judgment_ids",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.BigIntegerField(), default=list, size=None
+                    ),
+                ),
+                ("is_newest", models.BooleanField(default=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "adjudication",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="preferences",
+                        to="feedback.adjudication",
+                    ),
+                ),
+                (
+                    "item",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="preferences",
+                        to="annotation.item",
+                    ),
+                ),
+                (
+                    "policy",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="preferences",
+                        to="feedback.policy",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Snapshot',
+            name="Snapshot",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('version', models.PositiveIntegerField()),
-                ('note', models.CharField(blank=True, max_length=200)),
-                ('content_hash', models.CharField(max_length=64)),
-                ('manifest', models.JSONField()),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='snapshots', to='annotation.project')),
-                ('replaced_by', models.OneToOneField(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='replaces', to='feedback.snapshot')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("version", models.PositiveIntegerField()),
+                ("note", models.CharField(blank=True, max_length=200)),
+                ("content_hash", models.CharField(max_length=64)),
+                ("manifest", models.JSONField()),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="snapshots",
+                        to="annotation.project",
+                    ),
+                ),
+                (
+                    "replaced_by",
+                    models.OneToOneField(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="replaces",
+                        to="feedback.snapshot",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-pk'],
+                "ordering": ["-pk"],
             },
         ),
         migrations.CreateModel(
-            name='Export',
+            name="Export",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('shape', models.CharField(choices=[('pairs', 'Pairs (plain)'), ('pairs_conversational', 'Pairs (conversational)'), ('binary', 'Binary'), ('lists', 'Ranked lists'), ('records', 'Snapshot records'), ('judgments', 'Raw judgments')], max_length=25)),
-                ('format', models.CharField(choices=[('jsonl', 'JSONL'), ('parquet', 'Parquet')], max_length=10)),
-                ('options', models.JSONField(default=dict)),
-                ('rows', models.PositiveIntegerField(null=True)),
-                ('file_name', models.CharField(blank=True, max_length=200)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('job', models.OneToOneField(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='core.job')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='exports', to='annotation.project')),
-                ('snapshot', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='exports', to='feedback.snapshot')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "shape",
+                    models.CharField(
+                        choices=[
+                            ("pairs", "Pairs (plain)"),
+                            ("pairs_conversational", "Pairs (conversational)"),
+                            ("binary", "Binary"),
+                            ("lists", "Ranked lists"),
+                            ("records", "Snapshot records"),
+                            ("judgments", "Raw judgments"),
+                        ],
+                        max_length=25,
+                    ),
+                ),
+                (
+                    "format",
+                    models.CharField(
+                        choices=[("jsonl", "JSONL"), ("parquet", "Parquet")], max_length=10
+                    ),
+                ),
+                ("options", models.JSONField(default=dict)),
+                ("rows", models.PositiveIntegerField(null=True)),
+                ("file_name", models.CharField(blank=True, max_length=200)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "job",
+                    models.OneToOneField(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="core.job",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="exports",
+                        to="annotation.project",
+                    ),
+                ),
+                (
+                    "snapshot",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="exports",
+                        to="feedback.snapshot",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-pk'],
+                "ordering": ["-pk"],
             },
         ),
         migrations.AddIndex(
-            model_name='adjudication',
-            index=models.Index(fields=['item', 'criterion', '-id'], name='adjudication_newest'),
+            model_name="adjudication",
+            index=models.Index(fields=["item", "criterion", "-id"], name="adjudication_newest"),
         ),
         migrations.AddIndex(
-            model_name='agreementreport',
-            index=models.Index(fields=['project', 'kind', 'criterion', '-id'], name='agreement_newest'),
+            model_name="agreementreport",
+            index=models.Index(
+                fields=["project", "kind", "criterion", "-id"], name="agreement_newest"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='policy',
-            constraint=models.UniqueConstraint(fields=('project', 'version'), name='policy_version_unique'),
+            model_name="policy",
+            constraint=models.UniqueConstraint(
+                fields=("project", "version"), name="policy_version_unique"
+            ),
         ),
         migrations.AddIndex(
-            model_name='preference',
-            index=models.Index(condition=models.Q(('is_newest', True)), fields=['state'], name='preference_state'),
+            model_name="preference",
+            index=models.Index(
+                condition=models.Q(("is_newest", True)), fields=["state"], name="preference_state"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='preference',
-            constraint=models.UniqueConstraint(condition=models.Q(('is_newest', True)), fields=('item', 'criterion'), name='preference_newest_unique'),
+            model_name="preference",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("is_newest", True)),
+                fields=("item", "criterion"),
+                name="preference_newest_unique",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='snapshot',
-            constraint=models.UniqueConstraint(fields=('project', 'version'), name='snapshot_version_unique'),
+            model_name="snapshot",
+            constraint=models.UniqueConstraint(
+                fields=("project", "version"), name="snapshot_version_unique"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='export',
-            constraint=models.CheckConstraint(condition=models.Q(('snapshot__isnull', False), ('shape', 'judgments'), _connector='OR'), name='export_has_its_source'),
+            model_name="export",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("snapshot__isnull", False), ("shape", "judgments"), _connector="OR"
+                ),
+                name="export_has_its_source",
+            ),
         ),
     ]

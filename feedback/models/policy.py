@@ -28,7 +28,7 @@ class Policy(models.Model):
     min_agreement = models.FloatField(
         default=0.66,
         validators=[MinValueValidator(0.0), MaxValueValidator(1.0)],
-        help_text="The share of votes that the winning answer needs; below it the item is contested.",
+        help_text="The share of votes that the winner needs; below it the item is contested.",
     )
     count_judges = models.BooleanField(
         default=False, help_text="Count judges' verdicts beside people's."

@@ -79,7 +79,8 @@ class Preference(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["item", "criterion"], name="preference_newest_unique",
+                fields=["item", "criterion"],
+                name="preference_newest_unique",
                 condition=models.Q(is_newest=True),
             ),
         ]
