@@ -52,8 +52,8 @@ def load_project(user: User, project_id: int, needed: Capability | None) -> Proj
     project = Project.objects.visible_to(user).filter(pk=project_id).first()
     if project is None:
         raise Http404
-    project.may = capabilities(user, project)  # type: ignore[attr-defined]
-    if needed is not None and needed not in project.may:  # type: ignore[attr-defined]
+    project.may = capabilities(user, project)
+    if needed is not None and needed not in project.may:
         raise NotAllowed(
             f"Your role in “{project}” does not allow you to {needed}. "
             "Ask a manager of the project."

@@ -18,7 +18,7 @@ View = Callable[..., HttpResponse]
 class SignedInRequest(HttpRequest):
     """For type checkers: behind these decorators there is a user."""
 
-    user: User  # type: ignore[assignment]
+    user: User
 
 
 def declare(view: View, policy: str) -> View:

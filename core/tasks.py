@@ -5,6 +5,6 @@ from celery import shared_task
 from core import jobs
 
 
-@shared_task(name="core.run_job", ignore_result=True)
+@shared_task(name="core.run_job", ignore_result=True)  # type: ignore[untyped-decorator]
 def run_job(job_id: int) -> None:
     jobs.run(job_id)

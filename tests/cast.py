@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from annotation.models import (
     Annotator,
@@ -41,14 +42,14 @@ class Cast:
     ada: User
 
 
-def make_user(username: str, **fields: object) -> User:
+def make_user(username: str, **fields: Any) -> User:
     user = User(username=username, name=username.title(), **fields)
     user.set_password("correct horse battery")
     user.save()
     return user
 
 
-def make_project(**fields: object) -> Project:
+def make_project(**fields: Any) -> Project:
     project = Project.objects.create(**{"name": "Helpful answers", "overlap": 2, **fields})
     Protocol.objects.create(
         project=project, kinds=Kind.values, criteria=CRITERIA, reasons=["clear"]
@@ -88,7 +89,7 @@ def make_response(prompt: Prompt, text: str = "", *, generator: str = "model a")
 
 
 def make_item(
-    project: Project, *, kind: str = Kind.PAIRWISE, prompt: Prompt | None = None, **fields: object
+    project: Project, *, kind: str = Kind.PAIRWISE, prompt: Prompt | None = None, **fields: Any
 ) -> Item:
     """With two responses (pairwise), three (listwise) or one (thumbs), of different models."""
     prompt = prompt or make_prompt(project)

@@ -41,7 +41,10 @@ class Item(models.Model):
     closed_at = models.DateTimeField(null=True, blank=True)
     held_at = models.DateTimeField(null=True, blank=True)
     is_open = models.GeneratedField(
-        expression=Q(open_slots__gt=0) & Q(closed_at__isnull=True) & Q(held_at__isnull=True),
+        # The stubs do not know that a Q is an expression.
+        expression=Q(open_slots__gt=0)  # type: ignore[arg-type]
+        & Q(closed_at__isnull=True)
+        & Q(held_at__isnull=True),
         output_field=models.BooleanField(),
         db_persist=True,
     )

@@ -56,6 +56,9 @@ class Project(models.Model):
 
     objects = ProjectQuerySet.as_manager()
 
+    # What the user who loaded it may do (annotation.access.load_project); nothing until then.
+    may: frozenset[str] = frozenset()
+
     class Meta:
         ordering = ["-created_at"]
 

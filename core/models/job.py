@@ -79,8 +79,9 @@ class Job(models.Model):
     @property
     def share_done(self) -> float | None:
         """Between 0 and 1, or None while the size of the work is not known."""
-        total = self.progress.get("total")
-        return min(1.0, self.progress.get("done", 0) / total) if total else None
+        total = float(self.progress.get("total") or 0)
+        done = float(self.progress.get("done", 0))
+        return min(1.0, done / total) if total else None
 
     @property
     def seconds_left(self) -> float | None:

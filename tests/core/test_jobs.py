@@ -39,6 +39,12 @@ def recorder(db: None) -> Iterator[Recorder]:
     del jobs.REGISTRY["test"]
 
 
+def claimed(job: Job) -> jobs.JobContext:
+    taken = jobs.claim(job.pk)
+    assert taken is not None
+    return jobs.JobContext(taken)
+
+
 def test_it_works(recorder: Recorder) -> None:
     job = jobs.enqueue("test", args={"a": 1})
     jobs.run(job.pk)
@@ -106,7 +112,7 @@ def test_an_unexpected_error_is_retried_then_fails_without_its_details(recorder:
 
 def test_a_worker_that_lost_its_lease_writes_nothing(recorder: Recorder) -> None:
     job = jobs.enqueue("test")
-    stale = jobs.JobContext(jobs.claim(job.pk))
+    stale = claimed(job)
     Job.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     jobs.sweep()
     fresh = jobs.claim(job.pk)
@@ -140,7 +146,7 @@ def test_cancel_ends_a_queued_job_at_once(recorder: Recorder) -> None:
 
 def test_cancel_stops_a_running_job(recorder: Recorder) -> None:
     job = jobs.enqueue("test")
-    context = jobs.JobContext(jobs.claim(job.pk))
+    context = claimed(job)
     assert jobs.request_cancel(job=job).state == Job.State.RUNNING
     with pytest.raises(jobs.Cancelled):
         context.progress(done=1, total=2)
