@@ -156,13 +156,13 @@ class JobContext:
     def progress(self, *, done: float, total: float, message: str = "") -> None:
         """Shown to people; written at most twice a second, and checks for cancellation."""
         share = done / total if total else 0.0
-        if self._begun is None:
+        if self._begun is None and total:
             self._begun = (timezone.now().timestamp(), share)
         now = time.monotonic()
         if now - self._last_progress < 0.5 and done < total:
             return
         self._last_progress = now
-        begun_at, begun_share = self._begun
+        begun_at, begun_share = self._begun or (None, 0.0)
         self._write(
             progress={
                 "done": done,
