@@ -22,6 +22,11 @@ ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]"] + (
 )
 CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"] if PUBLIC_URL else []
 
+# Where `make run` listens, and with how many web processes.
+HOST = env.text("PREFLOOP_HOST", "127.0.0.1")
+PORT = env.number("PREFLOOP_PORT", 8000)
+WEB_PROCESSES = env.number("PREFLOOP_WEB_PROCESSES", 2)
+
 # Models that the launch form offers: sub-folders of these, and these hub names.
 MODEL_DIRS = [Path(word) for word in env.words("PREFLOOP_MODEL_DIRS")] + [DATA_DIR / "models"]
 MODEL_HUB_NAMES = env.words("PREFLOOP_MODEL_HUB_NAMES")
@@ -82,6 +87,8 @@ TEMPLATES = [
 def _database(url: str) -> dict[str, object]:
     parts = urlsplit(url)
     options = dict(pair.split("=", 1) for pair in parts.query.split("&") if "=" in pair)
+    # Workers set 0: a pool does not survive the forks of Celery's processes.
+    pool = {"min_size": 1, "max_size": env.number("PREFLOOP_DATABASE_POOL", 8), "timeout": 20}
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")),
@@ -90,15 +97,16 @@ def _database(url: str) -> dict[str, object]:
         # A socket folder travels in ?host=/folder, as libpq has it.
         "HOST": unquote(options.pop("host", "") or parts.hostname or ""),
         "PORT": str(parts.port or options.pop("port", "")),
-        "OPTIONS": {**options, "pool": {"min_size": 1, "max_size": 8, "timeout": 20}},
+        "OPTIONS": {**options, **({"pool": pool} if pool["max_size"] else {})},
+        # A connection that died with the server is replaced instead of failing a request.
+        "CONN_HEALTH_CHECKS": True,
     }
 
 
-# Without DATABASE_URL the embedded server of the data directory is used.
+# Without it, manage.py starts the embedded server of the data directory and sets it.
 DATABASE_URL = env.text("DATABASE_URL")
 DATABASES = {"default": _database(DATABASE_URL or "postgresql:///prefloop")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-EMBEDDED_DATABASE = not DATABASE_URL
 
 AUTH_USER_MODEL = "core.User"
 AUTH_PASSWORD_VALIDATORS = [
