@@ -1,4 +1,8 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import path
+
+from annotation.api import projects
 
 app_name = "annotation-api"
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns = [
+    path("projects", projects.Projects.as_view(), name="projects"),
+]

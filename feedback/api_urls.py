@@ -1,4 +1,8 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import path
+
+from feedback.api import snapshots
 
 app_name = "feedback-api"
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns = [
+    path("projects/<int:project_id>/snapshots", snapshots.Snapshots.as_view(), name="snapshots"),
+]

@@ -1,4 +1,8 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import path
+
+from training.api import versions
 
 app_name = "training-api"
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns = [
+    path("projects/<int:project_id>/versions", versions.Versions.as_view(), name="versions"),
+]

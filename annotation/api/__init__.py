@@ -1,0 +1,1 @@
+"""REST: who is asked what, and what they answered."""

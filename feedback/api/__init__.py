@@ -1,0 +1,1 @@
+"""REST: agreement, decisions, snapshots and exports."""

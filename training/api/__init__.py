@@ -1,0 +1,1 @@
+"""REST: methods, runs, model versions and promotions."""
