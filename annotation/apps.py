@@ -4,3 +4,6 @@ from django.apps import AppConfig
 class AnnotationConfig(AppConfig):
     name = "annotation"
     label = "annotation"
+
+    def ready(self) -> None:
+        from annotation import tasks  # noqa: F401 -- fills the registries
