@@ -71,9 +71,6 @@ def krippendorff_alpha(level: Level, *, values: Floats | None = None) -> Coeffic
     interval and ratio levels only; an ordinal difference depends on how often the categories
     between two values are used. Undefined (NaN) when every vote is the same.
     """
-    if level in ("interval", "ratio") and values is None:
-        raise ValueError(f"The {level} level needs the values of the categories.")
-
     def formula(sums: Floats) -> Floats:
         return alpha_of_coincidences(_square(sums), level, values)
 
@@ -177,7 +174,8 @@ def _difference(marginal: Floats, level: Level, values: Floats | None) -> Floats
         # The middle of a category's run in the sorted list of all votes: the difference of
         # two middles is Krippendorff's sum of the votes between them, ends counted by half.
         values = np.cumsum(marginal, axis=-1) - marginal / 2
-    assert values is not None  # krippendorff_alpha has checked it
+    if values is None:
+        raise ValueError(f"The {level} level needs the values of the categories.")
     difference = values[..., :, None] - values[..., None, :]
     if level == "ratio":
         difference = np.nan_to_num(difference / (values[:, None] + values[None, :]))

@@ -83,7 +83,8 @@ def test_llmfao_crowd(real_data: Path) -> None:
     no_ties = people.estimates["percent_no_ties"]
     assert value(no_ties) == pytest.approx(known["pairwise_agreement_no_ties"], abs=5e-5)
     assert value(people.estimates["percent_by_unit"]) == pytest.approx(0.52856, abs=5e-6)
-    assert no_ties.low is not None and no_ties.high is not None
+    assert no_ties.low is not None
+    assert no_ties.high is not None
     assert no_ties.low < value(no_ties) < no_ties.high
 
 
@@ -251,7 +252,8 @@ def mean_interval(values: Floats, cluster: Any, seed: int = 0) -> Estimate:
 
 
 def width(estimate: Estimate) -> float:
-    assert estimate.high is not None and estimate.low is not None
+    assert estimate.high is not None
+    assert estimate.low is not None
     return estimate.high - estimate.low
 
 
@@ -261,7 +263,8 @@ def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     for _ in range(200):
         effect = np.repeat(rng.normal(0, 1, 40), 5)
         found = mean_interval(effect + rng.normal(0, 0.3, 200), np.repeat(np.arange(40), 5))
-        assert found.low is not None and found.high is not None
+        assert found.low is not None
+        assert found.high is not None
         covered += found.low <= 0 <= found.high
     assert 0.89 <= covered / 200 <= 0.99
 

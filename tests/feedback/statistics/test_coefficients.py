@@ -7,7 +7,7 @@ from typing import Any
 import evalica
 import krippendorff
 import numpy as np
-import pandas  # type: ignore[import-untyped]
+import pandas as pd  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -162,7 +162,7 @@ def test_alpha_against_two_packages(seed: int, missing: float) -> None:
 
 def evalica_alpha(table: Floats, level: str) -> float:
 
-    return float(evalica.alpha(pandas.DataFrame(table), distance=level).alpha)  # type: ignore[arg-type]
+    return float(evalica.alpha(pd.DataFrame(table), distance=level).alpha)  # type: ignore[arg-type]
 
 
 def test_the_two_percents_differ_when_units_have_unequal_votes() -> None:
@@ -180,4 +180,4 @@ def test_one_answer_for_everything_is_undefined_not_perfect() -> None:
 
 def test_interval_alpha_needs_values() -> None:
     with pytest.raises(ValueError, match="needs the values"):
-        krippendorff_alpha("interval")
+        krippendorff_alpha("interval").of(np.ones((3, 2)))
