@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from kombu import Queue
+from kombu.entity import Queue
 from kombu.transport import filesystem
 
 FOLDER = settings.DATA_DIR / "queue"
@@ -20,14 +20,14 @@ KEEP_PROCESSED_SECONDS = 600
 
 
 class Channel(filesystem.Channel):
-    def _put(self, queue: str, payload: dict[str, Any], **_: Any) -> None:
+    def _put(self, queue: str, message: dict[str, Any], **_: Any) -> None:
         """Writes beside, then renames: kombu's own way lets a reader take a half-written file.
 
         Wall-clock names keep their order over a restart of the machine.
         """
         name = f"{time.time_ns()}_{uuid.uuid4()}.{queue}.msg"
         part = Path(self.data_folder_in) / f".{name}.part"
-        part.write_text(json.dumps(payload))
+        part.write_text(json.dumps(message))
         part.rename(Path(self.data_folder_in) / name)
 
 
@@ -51,7 +51,7 @@ def _folder(name: str) -> Path:
 
 if settings.CELERY_BROKER_URL:
     broker_url = settings.CELERY_BROKER_URL
-    broker_transport_options = {
+    broker_transport_options: dict[str, Any] = {
         # A hint that a dead worker held comes back after at most this; a double does no harm.
         "visibility_timeout": 900,
         "unacked_restore_interval": 10,
@@ -72,7 +72,10 @@ else:
     }
 
 broker_connection_retry_on_startup = True
-task_queues = [Queue(name, routing_key=name) for name in ("default", "judge", "gpu")]
+task_queues = [
+    Queue(name, routing_key=name)  # type: ignore[no-untyped-call]
+    for name in ("default", "judge", "gpu")
+]
 task_default_queue = "default"
 task_create_missing_queues = False
 task_serializer = "json"

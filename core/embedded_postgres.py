@@ -24,6 +24,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote
 
 import psutil
@@ -182,9 +183,23 @@ def hold(data_dir: Path, *, durable: bool = True) -> Iterator[Server]:
             yield server
         finally:
             if os.getpid() == holder:  # a forked child leaves its parent's server alone
-                with _locked(cluster), contextlib.suppress(BlockingIOError):
-                    fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    _stop(cluster)
+                _stop_unless_held(cluster, users)
+
+
+def stop_if_forgotten(data_dir: Path) -> bool:
+    """Stops a server whose holders were all killed. False: somebody still holds it."""
+    with (data_dir / "postgres.users").open("a") as users:
+        return _stop_unless_held(Cluster(data_dir), users)
+
+
+def _stop_unless_held(cluster: Cluster, users: IO[str]) -> bool:
+    with _locked(cluster):
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        _stop(cluster)
+        return True
 
 
 def ensure(data_dir: Path, *, durable: bool = True) -> str:

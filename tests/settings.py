@@ -8,11 +8,22 @@ import atexit
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
-from core.embedded_postgres import ensure
+from core.embedded_postgres import ensure, stop_if_forgotten
+
+
+def _remove_what_killed_runs_left() -> None:
+    for folder in Path(tempfile.gettempdir()).glob("prefloop-tests-*"):
+        users = folder / "server" / "postgres.users"
+        is_old = time.time() - folder.stat().st_mtime > 60
+        if is_old and users.exists() and stop_if_forgotten(users.parent):
+            shutil.rmtree(folder, ignore_errors=True)
+
 
 if "PREFLOOP_TESTS" not in os.environ:
+    _remove_what_killed_runs_left()
     _folder = Path(tempfile.mkdtemp(prefix="prefloop-tests-"))
     _folder.chmod(0o755)  # as root the database runs as another user, who must enter it
     atexit.register(shutil.rmtree, _folder, ignore_errors=True)
