@@ -1,0 +1,47 @@
+"""Many rows at once: ids are drawn first, then the rows stream in by COPY.
+
+Ten times the speed of one INSERT each, and rows that point at each other can be written in one
+pass. Nothing is skipped on conflict: the caller holds a lock and knows which rows are new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db import connection, models
+from psycopg import sql
+
+
+def new_ids(model: type[models.Model], count: int) -> list[int]:
+    """`count` fresh primary keys of the model's identity column."""
+    if count == 0:
+        return []
+    key = model._meta.pk
+    if key is None:  # pragma: no cover -- every concrete model has one
+        raise TypeError(f"{model.__name__} has no primary key.")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT nextval(pg_get_serial_sequence(%s, %s)) FROM generate_series(1, %s)",
+            [model._meta.db_table, key.column, count],
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def copy_rows(
+    model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> None:
+    """Streams `rows` (values in the order of `fields`) into the model's table."""
+    columns = [model._meta.get_field(name).column for name in fields]
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(model._meta.db_table), sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+    with connection.cursor() as cursor, cursor.cursor.copy(statement) as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def lock(space: int, key: int = 0) -> None:
+    """Waits for, and holds until the transaction ends, the advisory lock of this name."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [space, key % 2**31])
