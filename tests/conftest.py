@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING
 import pytest
 from django.conf import settings
 from django.db import connection
+from hypothesis import settings as hypothesis_settings
 
 from tests import programs
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
+
+# A busy machine is slow, not wrong: time limits are the tests' own.
+hypothesis_settings.register_profile("prefloop", deadline=None)
+hypothesis_settings.load_profile("prefloop")
 
 
 @pytest.fixture

@@ -71,6 +71,7 @@ def krippendorff_alpha(level: Level, *, values: Floats | None = None) -> Coeffic
     interval and ratio levels only; an ordinal difference depends on how often the categories
     between two values are used. Undefined (NaN) when every vote is the same.
     """
+
     def formula(sums: Floats) -> Floats:
         return alpha_of_coincidences(_square(sums), level, values)
 

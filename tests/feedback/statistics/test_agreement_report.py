@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from feedback.statistics.agreement import AgreementFigures, Kind, VoteTable, agr
 from feedback.statistics.arrays import Floats
 from feedback.statistics.bootstrap import MAXIMUM_GROUPS, ClusterBootstrap, Estimate
 from feedback.statistics.raters import cohen_kappa, cross_table
+from tests.real_data import real_data_folder
 
 VECTORS = Path(__file__).parents[2] / "data" / "agreement_vectors.json"
 SIGN = {"left": 1, "tie": 0, "right": -1}
@@ -26,10 +26,7 @@ def expected(name: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def real_data() -> Path:
-    folder = os.environ.get("PREFLOOP_TEST_DATA", "")
-    if not folder:
-        pytest.skip("PREFLOOP_TEST_DATA does not name the folder with the real judgments.")
-    return Path(folder)
+    return real_data_folder()
 
 
 def table(
