@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
-from django.contrib.auth.forms import PasswordChangeForm
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from core.access import SignedInRequest, signed_in
-from core.forms import TokenForm
-from core.models import ApiToken, User
+from core.forms import OwnPasswordForm, TokenForm
+from core.models import ApiToken
 from core.services.api_token import create_api_token, revoke_api_token
 
 
@@ -20,13 +19,13 @@ def render_account(
     request: SignedInRequest,
     *,
     token_form: TokenForm | None = None,
-    password_form: PasswordChangeForm[User] | None = None,
+    password_form: OwnPasswordForm | None = None,
     new_token: str = "",
 ) -> HttpResponse:
     context = {
         "tokens": ApiToken.objects.visible_to(request.user),
         "token_form": token_form or TokenForm(user=request.user),
-        "password_form": password_form or PasswordChangeForm(request.user),
+        "password_form": password_form or OwnPasswordForm(request.user),
         "new_token": new_token,
     }
     is_refused = any(form is not None and form.errors for form in (token_form, password_form))
@@ -67,7 +66,7 @@ def revoke_token(request: SignedInRequest, token_id: int) -> HttpResponse:
 @signed_in
 @require_POST
 def change_password(request: SignedInRequest) -> HttpResponse:
-    form = PasswordChangeForm(request.user, request.POST)
+    form = OwnPasswordForm(request.user, request.POST)
     if not form.is_valid():
         return render_account(request, password_form=form)
     form.save()

@@ -253,6 +253,7 @@
       else if (step) this.markNext(step);
       else if (event.key === "t") this.change((ranking) => ranking.toggleTie(this.marked));
       else if (event.key === "a") this.change((ranking) => ranking.moveLine(ranking.place(this.marked) + 1));
+      else if (event.key === "e") this.unfold(this.marked, this.cards[this.marked].querySelector("[data-unfold]"));
       else if (event.key === "o") this.change((ranking) => (ranking.done = true));
       else return false;
       return true;
