@@ -1,0 +1,303 @@
+"""`make run`: refusals, children that die, stopping, and the whole thing once for real."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from core import embedded_postgres
+from core.launcher import checks
+from core.launcher.checks import CannotStart
+from core.launcher.processes import Program, Supervisor
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class TestRefusals:
+    def test_a_taken_port_is_named_with_its_owner_and_the_way_out(self) -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            with pytest.raises(CannotStart) as refusal:
+                checks.refuse_taken_port("127.0.0.1", port)
+        assert f"Port {port} of 127.0.0.1 is in use by" in str(refusal.value)
+        assert f"(process {os.getpid()})" in str(refusal.value)
+        assert "make run PREFLOOP_PORT=8001" in str(refusal.value)
+
+    def test_a_free_port_passes(self) -> None:
+        checks.refuse_taken_port("127.0.0.1", free_port())
+
+    def test_a_foreign_address_is_refused(self) -> None:
+        with pytest.raises(CannotStart, match="Check PREFLOOP_HOST"):
+            checks.refuse_taken_port("192.0.2.1", free_port())
+
+    def test_a_full_disk_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        checks.refuse_full_disk(tmp_path)
+        monkeypatch.setattr(checks, "NEEDED_BYTES", 10**18)
+        with pytest.raises(CannotStart, match="GB left"):
+            checks.refuse_full_disk(tmp_path)
+
+    def test_an_unwritable_data_directory_is_refused(self, tmp_path: Path) -> None:
+        checks.refuse_unwritable(tmp_path)
+        with pytest.raises(CannotStart, match="PREFLOOP_DATA_DIR"):
+            checks.refuse_unwritable(tmp_path / "missing")
+
+    @pytest.mark.parametrize(
+        "url", ["", "http://localhost:8000", "http://127.0.0.1", "http://[::1]"]
+    )
+    def test_the_demo_may_run_at_home(self, url: str, tmp_path: Path) -> None:
+        sign_ins = tmp_path / "demo-passwords.txt"
+        sign_ins.touch()
+        checks.refuse_public_demo(url, sign_ins)
+
+    @pytest.mark.parametrize("url", ["https://prefer.example", "http://10.0.0.5:8000"])
+    def test_the_demo_is_not_shown_in_public(self, url: str, tmp_path: Path) -> None:
+        sign_ins = tmp_path / "demo-passwords.txt"
+        checks.refuse_public_demo(url, sign_ins)
+        sign_ins.touch()
+        with pytest.raises(CannotStart, match="printed passwords"):
+            checks.refuse_public_demo(url, sign_ins)
+
+
+class Stage:
+    """A supervisor with small Python programs, and what it said."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.said: list[str] = []
+        self.supervisor = Supervisor(self.said.append)
+
+    def start(self, code: str, *, stop_seconds: float = 10.0) -> psutil.Process:
+        program = Program(
+            name="helper",
+            command=[sys.executable, "-c", code],
+            environment=os.environ,
+            folder=self.folder,
+            log=self.folder / "helper.log",
+            stop_signal=signal.SIGTERM,
+            stop_seconds=stop_seconds,
+        )
+        self.supervisor.start(program)
+        return self.process()
+
+    def process(self) -> psutil.Process:
+        return psutil.Process(self.supervisor.children[-1].process.pid)
+
+    def wait_for_log(self, text: str) -> None:
+        wait_until(lambda: text in (self.folder / "helper.log").read_text())
+
+    def stop(self, *, hurry: bool = False) -> float:
+        started = time.monotonic()
+        self.supervisor.stop(hurry=lambda: hurry)
+        return time.monotonic() - started
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    stage = Stage(tmp_path)
+    yield stage
+    stage.stop(hurry=True)
+
+
+SLEEP = "import time; print('up', flush=True); time.sleep(600)"
+STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
+PARENT = f"""
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", {SLEEP!r}])
+print("child", child.pid, flush=True)
+child.wait()
+"""
+
+
+class TestSupervisor:
+    def test_it_stops_what_it_started(self, stage: Stage) -> None:
+        process = stage.start(SLEEP)
+        stage.wait_for_log("up")
+        assert stage.stop() < 5
+        assert not process.is_running()
+
+    def test_a_child_that_dies_is_started_again_and_it_says_so(self, stage: Stage) -> None:
+        first = stage.start(SLEEP)
+        stage.wait_for_log("up")
+        first.kill()
+        wait_until(lambda: stage.supervisor.dead())
+        stage.supervisor.revive()
+        assert stage.process().pid != first.pid
+        assert stage.supervisor.dead() is None
+        assert "The helper ended (by signal SIGKILL); starting it again." in stage.said[0]
+
+    def test_a_child_that_keeps_dying_is_given_pauses(self, stage: Stage) -> None:
+        stage.start("raise SystemExit(3)")
+        for _ in range(2):
+            wait_until(lambda: stage.supervisor.dead())
+            stage.supervisor.revive()
+        assert "(with code 3); starting it again." in stage.said[0]
+        assert "starting it again in 4 s" in stage.said[1]
+
+    def test_a_stubborn_child_is_killed_after_its_time(self, stage: Stage) -> None:
+        process = stage.start(STUBBORN, stop_seconds=0.5)
+        stage.wait_for_log("up")
+        assert 0.5 <= stage.stop() < 5
+        assert not process.is_running()
+
+    def test_in_a_hurry_nobody_is_waited_for(self, stage: Stage) -> None:
+        process = stage.start(STUBBORN, stop_seconds=60)
+        stage.wait_for_log("up")
+        assert stage.stop(hurry=True) < 5
+        assert not process.is_running()
+
+    def test_children_of_children_go_too(self, stage: Stage) -> None:
+        stage.start(PARENT)
+        stage.wait_for_log("child")
+        grandchild = stage.process().children()[0]
+        stage.stop()
+        wait_until(lambda: not _lives(grandchild))
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _line(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:  # it ended meanwhile
+        return ""
+
+
+class Run:
+    """`manage.py run` as a person starts it, with a data directory and a port of its own."""
+
+    def __init__(self, data_dir: Path, **environment: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.started = time.monotonic()
+        self.output = data_dir.parent / f"output-{self.port}.txt"
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "run"],
+                cwd=ROOT,
+                env=kept
+                | {"PREFLOOP_DATA_DIR": str(data_dir), "PREFLOOP_PORT": str(self.port)}
+                | environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def said(self) -> str:
+        return self.output.read_text()
+
+    def wait_until_ready(self) -> float:
+        wait_until(lambda: "Prefloop is ready" in self.said() or self.process.poll(), 90)
+        assert "Prefloop is ready" in self.said(), self.said()
+        return time.monotonic() - self.started
+
+    def descendants(self, word: str) -> list[psutil.Process]:
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        return [process for process in family if _lives(process) and word in _line(process)]
+
+    def is_healthy(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/healthz", timeout=5) as response:  # noqa: S310
+                return bool(response.status == 200)
+        except OSError:
+            return False
+
+    def interrupt(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(40)
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="prefloop-run-"))
+    folder.chmod(0o755)
+    data_dir = folder / "data of a run"
+    data_dir.mkdir()
+    (data_dir / "demo-offered").touch()  # these tests are about processes
+    yield data_dir
+    embedded_postgres.stop(data_dir)
+    shutil.rmtree(folder)
+
+
+class TestRun:
+    @pytest.mark.timeout(240)
+    def test_it_starts_survives_and_stops(self, data_dir: Path) -> None:
+        (data_dir / "demo-passwords.txt").write_text("labeler  ada  secret-word\n")
+        run = Run(data_dir)
+        run.wait_until_ready()
+        assert "labeler  ada  secret-word" in run.said()
+        assert run.is_healthy()
+        web = run.descendants("gunicorn")
+        assert len(web) == 3
+        assert not any("libtorch" in mapped.path for mapped in web[-1].memory_maps())
+
+        web[-1].kill()
+        run.descendants("-Q gpu")[0].kill()
+        wait_until(lambda: "The gpu worker ended (by signal SIGKILL)" in run.said())
+        wait_until(lambda: run.descendants("-Q gpu"))
+        wait_until(run.is_healthy)
+
+        family = psutil.Process(run.process.pid).children(recursive=True)
+        assert run.interrupt() == 0
+        assert not [process for process in family if _lives(process)]
+        assert not embedded_postgres.is_running(data_dir)
+        assert re.search(r"Stopping … \d+\.\d s", run.said())
+
+        again = Run(data_dir)
+        assert again.wait_until_ready() < 30  # under 8 s on an idle machine; bench measures it
+        assert "migrations" not in again.said()
+        again.interrupt()
+
+    @pytest.mark.timeout(180)
+    def test_kill_9_leaves_the_database_and_nothing_else(self, data_dir: Path) -> None:
+        run = Run(data_dir)
+        run.wait_until_ready()
+        family = [
+            process
+            for process in psutil.Process(run.process.pid).children(recursive=True)
+            if not process.name().startswith("postgres")
+        ]
+        run.process.kill()
+        run.process.wait()
+        wait_until(lambda: not any(map(_lives, family)), 30)
+        assert embedded_postgres.is_running(data_dir)
+
+    def test_it_refuses_a_public_demo(self, data_dir: Path) -> None:
+        (data_dir / "demo-passwords.txt").touch()
+        run = Run(data_dir, PUBLIC_URL="https://prefer.example")
+        assert run.process.wait(60) == 1
+        assert "PUBLIC_URL is https://prefer.example" in run.said()
+        assert not embedded_postgres.is_running(data_dir)
