@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from annotation.access import Capability, capabilities
+from annotation.models import Project
 from annotation.services.expire_leases import expire_leases
+from annotation.services.import_job import KIND, remove_old_uploads, run_import
 from core import jobs
+from core.models import Job, User
 
 
 @jobs.sweeper
 def return_abandoned_items() -> None:
     expire_leases()
+
+
+@jobs.sweeper
+def clear_uploads() -> None:
+    remove_old_uploads()
+
+
+@jobs.job_kind(KIND)
+def import_data(context: jobs.JobContext) -> dict[str, Any]:
+    return run_import(context).as_json()
+
+
+def may_research_there(user: User, job: Job) -> bool:
+    """Those who research in a project see its jobs."""
+    project = Project.objects.filter(pk=job.project_id).first()
+    return project is not None and Capability.RESEARCH in capabilities(user, project)
+
+
+jobs.VISIBILITY.append(may_research_there)

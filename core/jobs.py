@@ -307,6 +307,17 @@ def beating(context: JobContext) -> Iterator[None]:
         thread.join()
 
 
+# Apps add who else may see and cancel a job, for instance those who may research in its project.
+VISIBILITY: list[Callable[[User, Job], bool]] = []
+
+
+def may_see(user: User, job: Job) -> bool:
+    """Its creator, an admin, and whom an app lets."""
+    if user.is_admin or (job.created_by_id is not None and job.created_by_id == user.pk):
+        return True
+    return any(lets(user, job) for lets in VISIBILITY)
+
+
 SWEEPERS: list[Callable[[], object]] = []
 
 

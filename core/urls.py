@@ -1,6 +1,6 @@
 from django.urls import path
 
-from core.views import account, site
+from core.views import account, job, site
 
 app_name = "core"
 urlpatterns = [
@@ -12,6 +12,8 @@ urlpatterns = [
     path("account/tokens/", account.create_token, name="create-token"),
     path("account/tokens/<int:token_id>/revoke/", account.revoke_token, name="revoke-token"),
     path("account/password/", account.change_password, name="change-password"),
+    path("jobs/<int:job_id>/", job.job, name="job"),
+    path("jobs/<int:job_id>/cancel/", job.cancel_job, name="job-cancel"),
     path("healthz", site.healthz, name="healthz"),
     path("readyz", site.readyz, name="readyz"),
 ]

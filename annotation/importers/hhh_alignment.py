@@ -90,6 +90,8 @@ FORMAT = Format(
     title="HHH alignment",
     about="221 pairs with a known better response: gold to measure annotators and judges by.",
     read=read,
+    files=(FILE,),
+    needed=(FILE,),
     kinds=(Kind.PAIRWISE.value,),
     label=NAME,
 )

@@ -123,6 +123,7 @@ FORMAT = Format(
     about="8,931 votes of 124 workers on 2,139 pairs, and the verdicts of GPT-4 and GPT-3.5.",
     read=read,
     files=(PAIRS, VOTES, MODELS, *JUDGES),
+    needed=(PAIRS, VOTES, MODELS, *JUDGES),
     kinds=(Kind.PAIRWISE.value,),
     label=NAME,
 )

@@ -109,6 +109,8 @@ FORMAT = Format(
     title="PandaLM test set",
     about="999 pairs with three annotators each; judges' verdicts if their files lie beside.",
     read=read,
+    files=(PAIRS, *JUDGES),
+    needed=(PAIRS,),
     kinds=(Kind.PAIRWISE.value,),
     label=NAME,
 )

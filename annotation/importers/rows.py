@@ -97,8 +97,9 @@ class Format:
     title: str
     about: str
     read: Callable[[Path, str, Meter], Rows]
-    # Files that belong together; empty: one file of any name.
+    # The names of its files, and which of them it cannot do without; empty: one file of any name.
     files: tuple[str, ...] = ()
+    needed: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     criteria: tuple[Mapping[str, str], ...] = ()
     # Data sets have a name of their own; other files are called by the one who imports them.
