@@ -84,7 +84,7 @@ def _parse(line: str, data: str, default_id: str) -> Iterable[Row]:
     shape = _shape(values)
     if shape not in _ACCEPTED.get(data, ()):
         raise DataError(f"has the shape of {shape} data, but the method needs {data}")
-    values = {"id": default_id} | values
+    values = {"id": default_id, **values}
     return {"pairs": _pair, "binary": _binary, "lists": _list}[shape](values)
 
 
@@ -124,7 +124,7 @@ def _list(values: Mapping[str, Any]) -> list[Row]:
     group = str(values.get("group") or values["id"])
     return [
         _row(
-            values | {"id": f"{values['id']}-{better}-{worse}"},
+            {**values, "id": f"{values['id']}-{better}-{worse}"},
             {"chosen": texts[better], "rejected": texts[worse]},
             0.5 if ranks[better] == ranks[worse] else 1.0,
             group=group,

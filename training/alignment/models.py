@@ -19,8 +19,12 @@ from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
 )
+from transformers.utils import logging as transformers_logging
 
 from training.alignment.tokenization import end_tokens
+
+# Bars of a child process would only fill its log.
+transformers_logging.disable_progress_bar()
 
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _CODE_FILES = ("config.json", "tokenizer_config.json", "generation_config.json")
@@ -123,7 +127,8 @@ def convert_smollm2(target: Path) -> None:
     )
     settings = loaded.config.to_dict()
     settings.pop("quantization_config", None)
-    fresh: Any = LlamaForCausalLM(LlamaConfig.from_dict(settings)).to(torch.bfloat16)
+    fresh: Any = LlamaForCausalLM(LlamaConfig.from_dict(settings))
+    fresh.to(torch.bfloat16)
     fresh.load_state_dict(loaded.state_dict())
     del loaded
     gc.collect()
@@ -176,3 +181,22 @@ def _flush_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def add_lora(model: Any, *, rank: int, alpha: float, dropout: float) -> Any:
+    """Freeze the model and put a LoRA adapter on every linear layer but the head."""
+    from peft import LoraConfig, get_peft_model
+
+    settings = LoraConfig(
+        r=rank,
+        lora_alpha=alpha,  # type: ignore[arg-type]  # peft scales by alpha / r, whatever the type
+        lora_dropout=dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, settings)
+
+
+def merge_lora(model: Any) -> Any:
+    """The base model with the adapter's update added to its weights."""
+    return model.merge_and_unload()

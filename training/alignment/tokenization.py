@@ -101,7 +101,7 @@ def _tokenize_row(row: Row, tokenizer: Any, limits: Limits, report: DataReport) 
         role: encode_completion(row.prompt, text, tokenizer)
         for role, text in row.completions.items()
     }
-    kept = _cut_prompt(prompt, limits, tokenizer.bos_token_id)
+    kept = cut_prompt(prompt, limits, tokenizer.bos_token_id)
     room = limits.max_length - len(kept)
     if room < 1:
         report.dropped_without_room += 1
@@ -185,7 +185,7 @@ def _plain_ids(text: str, tokenizer: Any) -> list[int]:
     return ids
 
 
-def _cut_prompt(prompt: Tokens, limits: Limits, bos: int | None) -> Tokens:
+def cut_prompt(prompt: Tokens, limits: Limits, bos: int | None) -> Tokens:
     """At most max_prompt_length tokens; a leading BOS survives a cut at the left."""
     keep = limits.max_prompt_length
     if len(prompt) <= keep:

@@ -1,0 +1,122 @@
+"""Which examples make which step, and how they become tensors.
+
+The order is a pure function of (seed, step): nothing has to be stored to resume, and any number of
+processes sees the same global batch. Permutations follow one another without a gap, so that every
+batch is full.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from training.alignment.data import DataError
+from training.alignment.tokenization import Example, TokenSequence
+
+
+class Batch(NamedTuple):
+    """Sequences padded on the right: ids [b, t] and the mask of completion tokens [b, t]."""
+
+    input_ids: Tensor
+    completion_mask: Tensor
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """How examples are dealt to steps, micro-steps and processes."""
+
+    examples: int
+    batch_size: int
+    accumulation: int
+    processes: int
+    seed: int
+
+    @property
+    def global_batch(self) -> int:
+        """Examples per optimiser step over all processes."""
+        return self.batch_size * self.accumulation * self.processes
+
+    def total_steps(self, epochs: float, max_steps: int | None) -> int:
+        """Optimiser steps that cover `epochs` passes, at most `max_steps`."""
+        steps = max(1, math.ceil(epochs * self.examples / self.global_batch))
+        return steps if max_steps is None else min(steps, max_steps)
+
+    def step_indices(self, step: int) -> list[int]:
+        """The examples of one step, over all processes."""
+        start = step * self.global_batch
+        return [self._index(position) for position in range(start, start + self.global_batch)]
+
+    def micro_batches(
+        self, indices: Sequence[int], lengths: Sequence[int], rank: int
+    ) -> list[list[int]]:
+        """This process's share of one step, of similar length to waste little on padding.
+
+        The step's gradient is a sum over its examples, so dealing them by length changes nothing.
+        """
+        ordered = sorted(indices, key=lambda index: (lengths[index], index))
+        width = self.batch_size * self.processes
+        starts = range(rank * self.batch_size, len(ordered), width)
+        return [ordered[start : start + self.batch_size] for start in starts]
+
+    def _index(self, position: int) -> int:
+        epoch, offset = divmod(position, self.examples)
+        return int(_permutation(self.seed, epoch, self.examples)[offset])
+
+
+@lru_cache(maxsize=4)
+def _permutation(seed: int, epoch: int, size: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, epoch]).permutation(size)
+
+
+def collate(sequences: Sequence[TokenSequence], device: torch.device) -> Batch:
+    """Pad on the right with zeros, which are never looked at."""
+    width = max(len(sequence) for sequence in sequences)
+    ids = np.zeros((len(sequences), width), dtype=np.int64)
+    mask = np.zeros((len(sequences), width), dtype=bool)
+    for row, (prompt, completion) in enumerate(
+        (item.prompt, item.completion) for item in sequences
+    ):
+        end = len(prompt) + len(completion)
+        ids[row, : len(prompt)] = prompt
+        ids[row, len(prompt) : end] = completion
+        mask[row, len(prompt) : end] = True
+    return Batch(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
+
+
+def with_mismatched(examples: Sequence[Example], *, seed: int, max_length: int) -> list[Example]:
+    """Give each example, under the role `mismatched`, a completion that answers another prompt.
+
+    The partner is drawn once from all examples: independent of batches, so that its reference
+    log-probability can be cached and the estimate does not depend on how a step is split.
+
+    Raises DataError when all examples share one prompt.
+    """
+    order = np.random.default_rng([seed, 1]).permutation(len(examples))
+    matched = []
+    for position, index in enumerate(order):
+        example = examples[index]
+        partner = _other_prompt(example, examples, order, position)
+        room = max_length - len(example.sequences["completion"].prompt)
+        mismatched = TokenSequence(
+            example.sequences["completion"].prompt,
+            partner.sequences["completion"].completion[:room],
+        )
+        roles = {**example.sequences, "mismatched": mismatched}
+        matched.append((int(index), replace(example, sequences=roles)))
+    return [example for _, example in sorted(matched, key=lambda pair: pair[0])]
+
+
+def _other_prompt(
+    example: Example, examples: Sequence[Example], order: NDArray[np.int64], position: int
+) -> Example:
+    for distance in range(1, len(order)):
+        partner = examples[int(order[(position + distance) % len(order)])]
+        if partner.prompt_key != example.prompt_key:
+            return partner
+    raise DataError("this method needs answers to at least two different prompts")

@@ -1,0 +1,63 @@
+"""A training process and the worker that started it: one does not outlive the other."""
+
+import ctypes
+import fcntl
+import os
+import signal
+import stat
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+STOPPED_EXIT_CODE = 143
+_PR_SET_PDEATHSIG = 1
+
+
+class StopRequest:
+    """Set by SIGTERM or SIGINT; the loop looks at it once a step and leaves a checkpoint."""
+
+    def __init__(self) -> None:
+        self.is_set = False
+
+    def listen(self) -> None:
+        """Take over SIGTERM and SIGINT. A second signal of the kind ends the process at once."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._received)
+
+    def _received(self, number: int, _frame: FrameType | None) -> None:
+        self.is_set = True
+        signal.signal(number, signal.SIG_DFL)
+
+
+def die_with_parent() -> None:
+    """End this process when its parent ends, even by kill -9.
+
+    On Linux the kernel does it. Everywhere, standard input is watched: when the parent holds a
+    pipe to it and dies, the pipe closes.
+    """
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if stat.S_ISFIFO(os.fstat(0).st_mode):
+        threading.Thread(target=_die_at_end_of_input, daemon=True).start()
+
+
+def lock_folder(folder: Path) -> IO[str] | None:
+    """Hold the folder for this process while the file that comes back is open; None when taken."""
+    file = (folder / ".lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
+
+
+def _die_at_end_of_input() -> None:
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,112 @@
+"""Run one training run from its run.json.
+
+    python -m training.alignment.train --config run.json
+    accelerate launch --num_processes 2 -m training.alignment.train --config run.json
+
+Goes on from the last checkpoint when the output folder holds one. Exit codes: 0 done, 1 failed (the
+reason is in error.json), 143 stopped by SIGTERM after writing a checkpoint.
+"""
+
+import argparse
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from training.alignment.config import TrainingConfig
+from training.alignment.failures import reason
+from training.alignment.files import write_json
+from training.alignment.options import describe_options
+
+EPILOG = """\
+what the output folder holds:
+  run.json            the configuration with all defaults
+  progress.json       phase, done, total
+  metrics.jsonl       one JSON object a line: step, time, total_steps, metrics
+  data_report.json    what was truncated or dropped
+  reference.safetensors, checkpoints/   to resume from
+  model/              the trained model: safetensors, tokenizer; a LoRA adapter merged
+  adapter/            the LoRA adapter alone
+  evaluation.json, samples.jsonl        held-out evaluation against the reference
+  result.json         written last
+  error.json          reason and detail of a failure
+"""
+
+
+def main() -> int:
+    """Parse, train, evaluate; returns the exit code."""
+    arguments = _parser().parse_args()
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    if arguments.supervised:
+        from training.alignment.supervision import die_with_parent
+
+        die_with_parent()
+    output: Path | None = None
+    try:
+        config = TrainingConfig.load(arguments.config)
+        output = Path(config.output_dir)
+        output.mkdir(parents=True, exist_ok=True)
+        return run(config)
+    except Exception as error:  # the process boundary: every failure leaves a reason behind
+        return _fail(output or arguments.config.parent, error)
+
+
+def run(config: TrainingConfig) -> int:
+    """Train, save and evaluate one run in this process; returns the exit code."""
+    from training.alignment.evaluation import evaluate_model
+    from training.alignment.models import resolve_device
+    from training.alignment.offline import TrainingError, make_accelerator, train
+    from training.alignment.supervision import STOPPED_EXIT_CODE, StopRequest, lock_folder
+
+    output = Path(config.output_dir)
+    stop = StopRequest()
+    stop.listen()
+    accelerator = make_accelerator(resolve_device(config.device))
+    lock = lock_folder(output) if accelerator.is_main_process else None
+    if accelerator.is_main_process:
+        if lock is None:
+            raise TrainingError("Another process is training in this output folder.")
+        if (output / "result.json").exists():
+            print("This run is done already.", flush=True)
+            return 0
+        (output / "error.json").unlink(missing_ok=True)
+        (output / "run.json").write_text(config.to_json(), encoding="utf-8")
+    if not train(config, accelerator, stop):
+        return STOPPED_EXIT_CODE
+    if accelerator.is_main_process:
+        if config.held_out_file:
+            evaluate_model(config, output / "model", output, accelerator.device)
+        write_json(output / "result.json", {"model": "model", "finished": time.time()})
+        print("Done.", flush=True)
+    accelerator.end_training()
+    return 0
+
+
+def _fail(folder: Path, error: Exception) -> int:
+    detail = "".join(traceback.format_exception(error))[-8000:]
+    print(detail, file=sys.stderr, flush=True)
+    if folder.is_dir():
+        write_json(folder / "error.json", {"reason": reason(error), "detail": detail})
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    lines = [f"  {item.name:24}{item.help}" for item in describe_options(TrainingConfig)]
+    parser = argparse.ArgumentParser(
+        prog="python -m training.alignment.train",
+        description=__doc__,
+        epilog="fields of run.json:\n" + "\n".join(lines) + "\n\n" + EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--config", type=Path, required=True, help="the run.json to train from")
+    parser.add_argument(
+        "--supervised",
+        action="store_true",
+        help="end when the process that started this one ends; for workers",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
