@@ -4,3 +4,6 @@ from django.apps import AppConfig
 class FeedbackConfig(AppConfig):
     name = "feedback"
     label = "feedback"
+
+    def ready(self) -> None:
+        from feedback import tasks  # noqa: F401 -- fills the registry of jobs

@@ -3,6 +3,16 @@
 from feedback.models.agreement import AgreementReport
 from feedback.models.policy import Policy
 from feedback.models.preference import Adjudication, Preference
+from feedback.models.resolution import Resolution, StaleItem
 from feedback.models.snapshot import Export, Snapshot
 
-__all__ = ["Adjudication", "AgreementReport", "Export", "Policy", "Preference", "Snapshot"]
+__all__ = [
+    "Adjudication",
+    "AgreementReport",
+    "Export",
+    "Policy",
+    "Preference",
+    "Resolution",
+    "Snapshot",
+    "StaleItem",
+]

@@ -1,0 +1,32 @@
+"""Columns of a query straight into numpy: no Python object is made for a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from django.db import connection
+
+# PostgreSQL's binary copy format: a signature, rows of (length, value), and an end mark.
+_HEADER_BYTES = 19
+_END = b"\xff\xff"
+
+
+def fetch_columns(query: str, params: Sequence[Any], columns: int) -> list[npt.NDArray[np.int64]]:
+    """The `columns` of a query as arrays [rows].
+
+    Every column must be a bigint and never NULL, so that all rows are of one width: a million
+    rows of eight columns take about a second and 100 MB.
+    """
+    statement = f"COPY ({query}) TO STDOUT (FORMAT BINARY)"
+    with connection.cursor() as cursor, cursor.cursor.copy(statement, params) as copy:
+        received = b"".join(copy)
+    if received[_HEADER_BYTES:] == _END:
+        return [np.zeros(0, dtype=np.int64) for _ in range(columns)]
+    fields = [("count", ">i2")]
+    for place in range(columns):
+        fields += [(f"length{place}", ">i4"), (f"value{place}", ">i8")]
+    rows = np.frombuffer(received[_HEADER_BYTES : -len(_END)], dtype=np.dtype(fields))
+    return [rows[f"value{place}"].astype(np.int64) for place in range(columns)]

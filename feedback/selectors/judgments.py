@@ -1,0 +1,112 @@
+"""Raw judgments, every revision and occasion, as rows for an export."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from django.db.models import QuerySet
+
+from annotation.answers import AnswerValue, to_shown
+from annotation.models import Annotator, Answer, Assignment, ItemResponse, Project
+
+CHUNK = 2_000
+Row = dict[str, Any]
+
+
+def answers_of(project: Project) -> QuerySet[Answer]:
+    return (
+        Answer.objects.filter(judgment__assignment__item__project=project)
+        .select_related(
+            "judgment__protocol",
+            "judgment__assignment__item__prompt",
+            "judgment__assignment__annotator__judge",
+        )
+        .order_by("pk")
+    )
+
+
+def judgment_rows(project: Project) -> Iterator[Row]:
+    """One row an answer. Whoever answered has a random name; what they wrote freely stays here."""
+    answers = answers_of(project).iterator(chunk_size=CHUNK)
+    while chunk := list(islice(answers, CHUNK)):
+        responses = _responses({answer.judgment.assignment.item_id for answer in chunk})
+        for answer in chunk:
+            yield _row(answer, responses[answer.judgment.assignment.item_id])
+
+
+def _responses(item_ids: set[int]) -> dict[int, list[dict[str, str]]]:
+    rows = (
+        ItemResponse.objects.filter(item__in=item_ids)
+        .order_by("item_id", "position")
+        .values_list("item_id", "response__uuid", "response__generator__name")
+    )
+    found: dict[int, list[dict[str, str]]] = {}
+    for item_id, uuid, generator in rows:
+        found.setdefault(item_id, []).append({"id": str(uuid), "generator": generator})
+    return found
+
+
+def _row(answer: Answer, responses: Sequence[dict[str, str]]) -> Row:
+    judgment = answer.judgment
+    assignment = judgment.assignment
+    item = assignment.item
+    is_current = assignment.current_id == judgment.pk
+    is_counted = (
+        is_current
+        and assignment.occasion == Assignment.MAIN
+        and assignment.state == Assignment.State.DONE
+    )
+    return {
+        "judgment": judgment.pk,
+        "revision": judgment.revision,
+        "is_current": is_current,
+        "is_counted": is_counted,
+        "item": item.pk,
+        "item_external_id": item.external_id,
+        "kind": item.kind,
+        "criterion": answer.criterion,
+        "prompt_id": item.prompt_id,
+        "prompt_external_id": item.prompt.external_id,
+        "responses": list(responses),
+        **_values(answer, assignment.shown_order),
+        **_annotator(assignment.annotator),
+        "reasons": judgment.reasons,
+        "occasion": assignment.occasion,
+        "state": assignment.state,
+        "origin": judgment.origin,
+        "protocol": judgment.protocol.version,
+        "active_ms": judgment.active_ms,
+        "duration_ms": judgment.duration_ms,
+        "judged_at": judgment.created_at.isoformat(),
+    }
+
+
+def _values(answer: Answer, shown_order: Sequence[int]) -> Row:
+    """`shown_order[i]` is the canonical place of the response that was shown i-th."""
+    shown = to_shown(AnswerValue.of(answer), shown_order)
+    return {
+        "shown_order": list(shown_order),
+        "strength": answer.strength,
+        "strength_as_shown": shown.strength,
+        "both_bad": answer.both_bad,
+        "ranks": answer.ranks,
+        "ranks_as_shown": None if shown.ranks is None else list(shown.ranks),
+        "acceptable_to": answer.acceptable_to,
+        "thumb": answer.thumb,
+    }
+
+
+def _annotator(annotator: Annotator) -> Row:
+    kind = (
+        "judge" if annotator.judge_id
+        else "person" if annotator.user_id
+        else "imported" if annotator.source
+        else "application"
+    )  # fmt: skip
+    return {
+        "annotator": str(annotator.uuid),
+        "annotator_kind": kind,
+        "judge": str(annotator.judge) if annotator.judge else None,
+    }

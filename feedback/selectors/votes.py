@@ -1,0 +1,166 @@
+"""The judgments that count, as arrays.
+
+Only `main` answers of done assignments on items that were shown: no gold, no probe, no surplus, no
+earlier revision, and no stored tie of equal texts. Judges' verdicts come marked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from django.db import connection
+
+from annotation.models import Annotator, Assignment, Item, Kind, Project
+from feedback.models import Policy
+from feedback.selectors.columns import fetch_columns
+from feedback.statistics.agreement import VoteTable
+from feedback.statistics.arrays import Booleans, Floats, Integers
+
+# Stands for NULL, since every column is a number.
+_ABSENT = -1000
+
+
+@dataclass(frozen=True)
+class Votes:
+    """Votes on one criterion of one kind, one row a vote, ordered by item.
+
+    `value` is [votes] for pairwise (strength -3..3) and thumbs (0, 1), and [votes, longest list]
+    for lists (ranks in canonical order, NaN beyond a list's end). `acceptable_to` is NaN where no
+    line was drawn. `weight` comes from the policy.
+    """
+
+    item: Integers
+    prompt: Integers
+    annotator: Integers
+    judgment: Integers
+    is_judge: Booleans
+    both_bad: Booleans
+    acceptable_to: Floats
+    value: Floats
+    weight: Floats
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    def only(self, rows: Booleans | slice) -> Votes:
+        return Votes(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def table(self) -> tuple[VoteTable, Integers]:
+        """For the statistics: indices from 0, and the annotator's id of each rater index."""
+        annotators, rater = np.unique(self.annotator, return_inverse=True)
+        votes = VoteTable(
+            unit=np.unique(self.item, return_inverse=True)[1].astype(np.int64),
+            rater=rater.astype(np.int64),
+            value=self.value,
+            cluster=np.unique(self.prompt, return_inverse=True)[1].astype(np.int64),
+            is_judge=self.is_judge,
+        )
+        return votes, annotators.astype(np.int64)
+
+
+_FROM = """
+FROM annotation_assignment asg
+JOIN annotation_item i ON i.id = asg.item_id
+JOIN annotation_annotator ann ON ann.id = asg.annotator_id
+JOIN annotation_answer ans ON ans.judgment_id = asg.current_id
+WHERE i.project_id = %s AND i.origin = 'created' AND asg.occasion = 'main' AND asg.state = 'done'
+"""
+_COMMON = """
+SELECT i.id, i.prompt_id, asg.annotator_id, asg.current_id,
+  (ann.judge_id IS NOT NULL)::int::bigint, ans.both_bad::int::bigint,
+  coalesce(ans.acceptable_to, {absent})::bigint, {values}
+{source} AND i.kind = %s AND ans.criterion = %s {restriction} ORDER BY i.id, asg.id
+"""
+_BEFORE_VALUES = 7
+
+
+def voted_kinds(project: Project, item_ids: Sequence[int] | None = None) -> list[tuple[str, str]]:
+    """The pairs of kind and criterion that have counted judgments."""
+    restriction, items = _restricted(item_ids)
+    query = f"SELECT DISTINCT i.kind, ans.criterion {_FROM} {restriction} ORDER BY 1, 2"
+    with connection.cursor() as cursor:
+        cursor.execute(query, [project.pk, *items])
+        return [(kind, criterion) for kind, criterion in cursor.fetchall()]
+
+
+def _restricted(item_ids: Sequence[int] | None) -> tuple[str, list[list[int]]]:
+    return ("", []) if item_ids is None else ("AND i.id = ANY(%s)", [list(item_ids)])
+
+
+def load_votes(
+    project: Project,
+    kind: str,
+    criterion: str,
+    *,
+    policy: Policy | None = None,
+    item_ids: Sequence[int] | None = None,
+) -> Votes:
+    """One query. Annotators whom the policy excludes are left out."""
+    restriction, items = _restricted(item_ids)
+    values = _value_columns(project, kind)
+    query = _COMMON.format(
+        absent=_ABSENT, values=", ".join(values), source=_FROM, restriction=restriction
+    )
+    params = [project.pk, kind, criterion, *items]
+    columns = fetch_columns(query, params, _BEFORE_VALUES + len(values))
+    return _weighed(_votes(columns, kind), policy)
+
+
+def _value_columns(project: Project, kind: str) -> list[str]:
+    if kind == Kind.PAIRWISE:
+        return ["ans.strength::bigint"]
+    if kind == Kind.THUMBS:
+        return ["ans.thumb::bigint"]
+    longest = (
+        Item.objects.filter(project=project, kind=kind)
+        .order_by("-item_responses__position")
+        .values_list("item_responses__position", flat=True)
+        .first()
+    )
+    places = range(1, (longest or 0) + 2)
+    return [f"coalesce(ans.ranks[{place}], {_ABSENT})::bigint" for place in places]
+
+
+def _votes(columns: list[Integers], kind: str) -> Votes:
+    item, prompt, annotator, judgment, is_judge, both_bad, line = columns[:_BEFORE_VALUES]
+    values = np.stack(columns[_BEFORE_VALUES:], axis=1)
+    return Votes(
+        item=item,
+        prompt=prompt,
+        annotator=annotator,
+        judgment=judgment,
+        is_judge=is_judge.astype(np.bool_),
+        both_bad=both_bad.astype(np.bool_),
+        acceptable_to=_nan_where_absent(line),
+        value=_nan_where_absent(values if kind == Kind.LISTWISE else values[:, 0]),
+        weight=np.ones(len(item)),
+    )
+
+
+def _nan_where_absent(values: Integers) -> Floats:
+    result: Floats = np.where(values == _ABSENT, np.nan, values)
+    return result
+
+
+def _weighed(votes: Votes, policy: Policy | None) -> Votes:
+    if policy is None or not policy.weights:
+        return votes
+    weight = votes.weight.copy()
+    for annotator, given in policy.weights.items():
+        weight[votes.annotator == int(annotator)] = float(given)
+    columns = {field.name: getattr(votes, field.name) for field in fields(votes)}
+    return Votes(**{**columns, "weight": weight}).only(weight > 0)
+
+
+def names_of(annotators: Sequence[int]) -> dict[int, str]:
+    """What pages call these annotators: a judge's name, else a pseudonym."""
+    rows = Annotator.objects.filter(pk__in=annotators).select_related("judge")
+    return {row.pk: str(row) for row in rows}
+
+
+def count_judgments(project: Project) -> int:
+    return Assignment.objects.filter(
+        item__project=project, occasion=Assignment.MAIN, state=Assignment.State.DONE
+    ).count()

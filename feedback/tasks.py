@@ -1,0 +1,63 @@
+"""The jobs of feedback, and the sweep that finds projects with news."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from annotation.models import Project
+from core import jobs
+from core.jobs import JobContext, job_kind
+from feedback.models import Export
+from feedback.selectors.resolution import projects_to_measure, projects_to_resolve
+from feedback.services.export import build_export
+from feedback.services.freeze_snapshot import freeze
+from feedback.services.measure_agreement import measure_agreement
+from feedback.services.resolve_items import resolve_items, resolve_stale
+
+
+def _project(context: JobContext) -> Project:
+    return Project.objects.get(pk=context.job.project_id or 0)
+
+
+@job_kind("resolve_items")
+def resolve(context: JobContext) -> dict[str, Any]:
+    project = _project(context)
+    everything = context.args.get("everything", False)
+    counts = (resolve_items if everything else resolve_stale)(project=project)
+    return {"changed": counts.changed, "states": dict(counts.states)}
+
+
+@job_kind("measure_agreement")
+def measure(context: JobContext) -> dict[str, Any]:
+    project = _project(context)
+    reports = measure_agreement(project=project, context=context)
+    return {"reports": [report.pk for report in reports]}
+
+
+@job_kind("freeze_snapshot")
+def freeze_in_background(context: JobContext) -> dict[str, Any]:
+    frozen = freeze(
+        project=_project(context),
+        created_by=context.job.created_by,
+        note=context.args.get("note", ""),
+        context=context,
+    )
+    return {"snapshot": frozen.snapshot.pk, "is_new": frozen.is_new}
+
+
+@job_kind("export")
+def export(context: JobContext) -> dict[str, Any]:
+    built = build_export(export=Export.objects.get(pk=context.args["export"]), context=context)
+    return {"export": built.pk, "rows": built.rows}
+
+
+@jobs.sweeper
+def look_for_news() -> None:
+    """The key names the news, so that two sweeps queue one job for it."""
+    for project_id, newest in projects_to_resolve():
+        jobs.enqueue(
+            "resolve_items", project_id=project_id, idempotency_key=f"resolve:{project_id}:{newest}"
+        )
+    for project_id, judged_at in projects_to_measure():
+        key = f"agreement:{project_id}:{judged_at.isoformat()}"
+        jobs.enqueue("measure_agreement", project_id=project_id, idempotency_key=key)

@@ -1,0 +1,109 @@
+"""What a training run reads, as the training library itself reads it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from annotation.models import Kind, Side
+from core.errors import PrefloopError
+from feedback.models import Snapshot
+from feedback.services import training_data_available, write_training_files
+from feedback.services.freeze_snapshot import freeze
+from tests.cast import Cast, make_item
+from tests.feedback.votes import judged, vote
+from training.alignment.data import read_rows
+
+
+@pytest.fixture
+def snapshot(cast: Cast) -> Snapshot:
+    for side in (Side.TRAIN, Side.HELD_OUT):
+        judged(cast.project, Kind.PAIRWISE, 2, 1, -1, side=side)
+        judged(cast.project, Kind.PAIRWISE, 0, 0, side=side)
+        judged(cast.project, Kind.LISTWISE, [2, 1, 3], [2, 1, 3], side=side)
+        judged(cast.project, Kind.LISTWISE, [1, 1, 2], [1, 1, 2], side=side)
+        judged(cast.project, Kind.THUMBS, 1, 1, side=side)
+        judged(cast.project, Kind.THUMBS, 0, 0, side=side)
+    bad = make_item(cast.project)
+    for name in "ab":
+        vote(bad, name, 0, both_bad=True)
+    return freeze(project=cast.project, created_by=None).snapshot
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_pairs(snapshot: Snapshot, tmp_path: Path) -> None:
+    files = write_training_files(
+        snapshot=snapshot, data="pairs", criterion="overall", folder=tmp_path / "data"
+    )
+    rows = lines(files.train)
+    assert files.rows == {"train": 6, "held_out": 6}
+    assert rows[0]["probability"] == pytest.approx(2.5 / 4)
+    assert rows[0]["chosen"][0]["role"] == "assistant"
+    assert [row.get("group") == row["id"].rpartition(":")[0] for row in rows[1:]] == [True] * 5
+    read = read_rows(files.train, "pairs")
+    assert [round(row.weight, 3) for row in read] == [1, 0.333, 0.333, 0.333, 0.5, 0.5]
+    assert files.prompts == {"train": 3, "held_out": 3}
+
+
+def test_ties_only_when_asked(snapshot: Snapshot, tmp_path: Path) -> None:
+    files = write_training_files(
+        snapshot=snapshot, data="pairs", criterion="overall", folder=tmp_path, ties=True
+    )
+    assert files.rows == {"train": 9, "held_out": 8}
+    even = [row for row in lines(files.train) if row["probability"] == 0.5]
+    assert len(even) == 3
+    assert len(read_rows(files.train, "pairs")) == 9
+
+
+def test_binary_is_of_thumbs(snapshot: Snapshot, tmp_path: Path) -> None:
+    files = write_training_files(
+        snapshot=snapshot, data="binary", criterion="overall", folder=tmp_path
+    )
+    assert [row["label"] for row in lines(files.train)] == [True, False]
+    assert [row.target for row in read_rows(files.train, "binary")] == [1.0, 0.0]
+
+
+def test_binary_from_pairs_only_when_asked(snapshot: Snapshot, tmp_path: Path) -> None:
+    files = write_training_files(
+        snapshot=snapshot, data="binary", criterion="overall", folder=tmp_path,
+        binary_from_pairs=True,
+    )  # fmt: skip
+    rows = lines(files.train)
+    assert [(row["source"], row["label"]) for row in rows] == [
+        ("pairwise", True), ("pairwise", False), ("thumbs", True), ("thumbs", False),
+        ("pairwise", False), ("pairwise", False),
+    ]  # fmt: skip
+    assert len(read_rows(files.train, "binary")) == 6
+
+
+def test_lists(snapshot: Snapshot, tmp_path: Path) -> None:
+    files = write_training_files(
+        snapshot=snapshot, data="lists", criterion="overall", folder=tmp_path
+    )
+    assert [row["ranks"] for row in lines(files.train)] == [[2, 1, 3], [1, 1, 2]]
+    assert len(read_rows(files.train, "pairs")) == 6
+
+
+def test_what_is_available_is_what_is_written(snapshot: Snapshot, tmp_path: Path) -> None:
+    available = training_data_available(snapshot=snapshot)
+    for data, criteria in available.items():
+        for criterion, rows in criteria.items():
+            files = write_training_files(
+                snapshot=snapshot,
+                data=data.removesuffix("_from_pairs"),
+                criterion=criterion,
+                folder=tmp_path / data,
+                binary_from_pairs=data.endswith("_from_pairs"),
+            )
+            assert files.rows == rows
+
+
+def test_an_empty_side_is_refused(snapshot: Snapshot, tmp_path: Path) -> None:
+    with pytest.raises(PrefloopError, match="no pairs data for “style” on its train and held-out"):
+        write_training_files(snapshot=snapshot, data="pairs", criterion="style", folder=tmp_path)
