@@ -1,4 +1,36 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import path
+
+from training.views import loop, run, version
 
 app_name = "training"
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns = [
+    path("runs/", run.runs, name="runs"),
+    path("home/loop/", loop.home_loop, name="home-loop"),
+    path("models/", version.models, name="models"),
+    path("projects/<int:project_id>/runs/", run.project_runs, name="project-runs"),
+    path("projects/<int:project_id>/runs/new/", run.launch, name="launch"),
+    path("projects/<int:project_id>/runs/<int:run_id>/", run.run, name="run"),
+    path("projects/<int:project_id>/runs/<int:run_id>/state/", run.run_state, name="run-state"),
+    path("projects/<int:project_id>/runs/<int:run_id>/live/", run.run_live, name="run-live"),
+    path("projects/<int:project_id>/runs/<int:run_id>/log/", run.run_log, name="run-log"),
+    path(
+        "projects/<int:project_id>/runs/<int:run_id>/metrics.csv",
+        run.run_metrics,
+        name="run-metrics",
+    ),
+    path("projects/<int:project_id>/runs/<int:run_id>/cancel/", run.run_cancel, name="run-cancel"),
+    path("projects/<int:project_id>/runs/<int:run_id>/resume/", run.run_resume, name="run-resume"),
+    path("projects/<int:project_id>/versions/", version.versions, name="versions"),
+    path("projects/<int:project_id>/versions/<int:number>/", version.version, name="version"),
+    path(
+        "projects/<int:project_id>/versions/<int:number>/promote/", version.promote, name="promote"
+    ),
+    path(
+        "projects/<int:project_id>/versions/<int:number>/roll-back/",
+        version.take_back,
+        name="roll-back",
+    ),
+    path("projects/<int:project_id>/versions/<int:number>/sample/", version.sample, name="sample"),
+    path("projects/<int:project_id>/loop/", loop.loop, name="loop"),
+    path("projects/<int:project_id>/loop/funnel/", loop.funnel, name="funnel"),
+]

@@ -31,6 +31,8 @@ class TrainingRun(models.Model):
     criterion = models.CharField(max_length=40)
     # The training library's TrainingConfig, without paths.
     config = models.JSONField()
+    # How the snapshot was turned into training files: {"binary_from_pairs": true}.
+    data_options = models.JSONField(default=dict, blank=True)
     seed = models.PositiveIntegerField(default=0)
     code_version = models.CharField(max_length=64, blank=True)
     job = models.OneToOneField(Job, on_delete=models.PROTECT, related_name="training_run")

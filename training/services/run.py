@@ -1,0 +1,134 @@
+"""Queues, cancels and resumes training runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.db import transaction
+
+from annotation.models import Project
+from core import jobs
+from core.errors import PrefloopError
+from core.models import Job, User
+from core.services.audit import record_event
+from feedback.models import Snapshot
+from training.alignment.config import TrainingConfig
+from training.alignment.methods import get_method, parse_hyperparameters
+from training.alignment.options import OptionError
+from training.models import TrainingRun
+from training.selectors.model import find_model
+from training.selectors.training_data import rows_by_criterion
+
+# The worker knows where things lie; nobody else names a path.
+PATHS = ("base_model", "reference_model", "train_file", "held_out_file", "output_dir")
+
+
+@transaction.atomic
+def queue_run(
+    *,
+    project: Project,
+    snapshot: Snapshot,
+    method: str,
+    criterion: str,
+    base_model: str,
+    config: Mapping[str, Any],
+    created_by: User | None,
+    name: str = "",
+    binary_from_pairs: bool = False,
+    client_key: str | None = None,
+) -> TrainingRun:
+    """`config` holds TrainingConfig's keys without method and paths; what is left out takes its
+    default. A second call with the same client key returns the first call's run.
+    """
+    checked = checked_config(method=method, config=config)
+    _check_snapshot(project, snapshot)
+    find_model(project, base_model)
+    _check_data(snapshot, method, criterion, binary_from_pairs=binary_from_pairs)
+    job = jobs.enqueue(
+        "train",
+        created_by=created_by,
+        project_id=project.pk,
+        idempotency_key=f"train:{project.pk}:{client_key}" if client_key else None,
+    )
+    run, created = TrainingRun.objects.get_or_create(
+        job=job,
+        defaults={
+            "project": project,
+            "snapshot": snapshot,
+            "name": name.strip(),
+            "method": method,
+            "base_model": base_model,
+            "criterion": criterion,
+            "config": checked,
+            "data_options": {"binary_from_pairs": binary_from_pairs},
+            "seed": checked["seed"],
+            "created_by": created_by,
+        },
+    )
+    if created:
+        record_event(actor=created_by, action="queue_run", target=run, project_id=project.pk)
+    return run
+
+
+def checked_config(*, method: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Every key of the library's configuration but paths, defaults included."""
+    for key in (*PATHS, "method"):
+        if key in config:
+            raise PrefloopError(f"{key} cannot be set here.", **{key: "cannot be set here"})
+    placeholders = {"base_model": "-", "train_file": "-", "output_dir": "-"}
+    try:
+        whole = TrainingConfig.from_dict({**config, **placeholders, "method": method})
+    except OptionError as error:
+        raise PrefloopError(f"{error}.", **{error.name: error.problem}) from error
+    if whole.device not in django_settings.TRAINING_DEVICES:
+        offered = ", ".join(django_settings.TRAINING_DEVICES)
+        raise PrefloopError(f"This instance trains on {offered}, not on {whole.device}.")
+    kept = {key: value for key, value in asdict(whole).items() if key not in (*PATHS, "method")}
+    chosen = parse_hyperparameters(get_method(method), whole.hyperparameters)
+    return kept | {"hyperparameters": asdict(chosen)}
+
+
+def cancel_run(*, run: TrainingRun, actor: User | None) -> Job:
+    """A queued run ends at once; a running one saves its state first."""
+    job = jobs.request_cancel(job=run.job)
+    record_event(actor=actor, action="cancel_run", target=run, project_id=run.project_id)
+    return job
+
+
+@transaction.atomic
+def resume_run(*, run: TrainingRun, actor: User | None) -> Job:
+    """A failed or cancelled run goes on from its last checkpoint."""
+    job = jobs.resume(job=run.job)
+    record_event(actor=actor, action="resume_run", target=run, project_id=run.project_id)
+    return job
+
+
+def _check_snapshot(project: Project, snapshot: Snapshot) -> None:
+    if snapshot.project_id != project.pk:
+        raise PrefloopError("This snapshot belongs to another project.")
+    if snapshot.replaced_by_id is not None:
+        raise PrefloopError(
+            "Text was withdrawn from this snapshot, so its files are gone. Use the one that "
+            "replaced it."
+        )
+
+
+def _check_data(
+    snapshot: Snapshot, method: str, criterion: str, *, binary_from_pairs: bool
+) -> None:
+    known = get_method(method)
+    rows = rows_by_criterion(snapshot, known, binary_from_pairs=binary_from_pairs).get(criterion)
+    if rows is None:
+        raise PrefloopError(
+            f"{known.title} needs {known.data} data, and {snapshot} has none for the criterion "
+            f"“{criterion}”. Collect and freeze such judgments, or choose another method."
+        )
+    if not rows.is_enough:
+        empty = "held-out" if rows.train else "training"
+        raise PrefloopError(
+            f"{snapshot} has no {known.data} data on the {empty} side for “{criterion}”. "
+            "Judge more prompts and freeze again."
+        )

@@ -1,0 +1,118 @@
+"""The work of a training job: a child process trains, this watches over it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from core.jobs import JobContext
+from feedback.services import write_training_files
+from training.alignment.config import TrainingConfig
+from training.alignment.methods import get_method
+from training.models import TrainingRun
+from training.selectors.model import find_model
+from training.services import child
+from training.services.base_model import prepare_model
+from training.services.code import code_version
+from training.services.metrics import MetricsCopy
+from training.services.version import register_version
+
+PHASES = {
+    "loading": "Loading the model and the data",
+    "reference": "Scoring the data with the reference model",
+    "training": "Training",
+    "saving": "Saving the model",
+    "evaluating": "Evaluating on held-out prompts",
+}
+
+
+def run_folder(run: TrainingRun) -> Path:
+    return Path(settings.DATA_DIR) / "runs" / str(run.pk)
+
+
+def supervise_run(*, context: JobContext) -> dict[str, Any]:
+    """Trains from where an earlier attempt stopped, or from the start; ends with a version."""
+    run = TrainingRun.objects.select_related("project", "snapshot").get(job=context.job)
+    folder = run_folder(run)
+    base = find_model(run.project, run.base_model)
+    prepare_model(context=context, choice=base)
+    _write_data(run, folder / "data")
+    config = _write_config(run, folder, base.folder)
+    _record_code(context, run)
+    _train(context, run, folder)
+    made = register_version(context=context, run=run, output=Path(config.output_dir))
+    return {"version": made.number}
+
+
+def _train(context: JobContext, run: TrainingRun, folder: Path) -> None:
+    output = folder / "output"
+    (output / "error.json").unlink(missing_ok=True)
+    before = child.oom_kills()
+    metrics = MetricsCopy(context=context, run=run, path=output / "metrics.jsonl")
+
+    def watch() -> None:
+        metrics.copy()
+        _show_progress(context, output / "progress.json")
+
+    arguments = ["--config", str(folder / "run.json"), "--supervised"]
+    with child.running("training.alignment.train", arguments, folder=folder) as process:
+        returncode = child.wait_for(process, watch)
+    if returncode:
+        child.raise_failure(returncode, folder=folder, oom_kills_before=before)
+
+
+def _show_progress(context: JobContext, progress: Path) -> None:
+    """Only training has a bar with time left; what comes before and after is short beside it."""
+    try:
+        now = json.loads(progress.read_text())
+    except (OSError, ValueError):
+        now = {"phase": "loading", "done": 0, "total": 0}
+    message = PHASES.get(now["phase"], now["phase"])
+    if now["phase"] == "training":
+        context.progress(done=now["done"], total=now["total"], message=message)
+    else:
+        context.progress(done=0, total=0, message=message)
+
+
+def _write_data(run: TrainingRun, folder: Path) -> None:
+    """Once for a run: each attempt reads the same files."""
+    if folder.exists():
+        return
+    building = folder.with_name(".data")
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir(parents=True)
+    write_training_files(
+        snapshot=run.snapshot,
+        data=get_method(run.method).data,
+        criterion=run.criterion,
+        folder=building,
+        ties=run.config["soft_labels"],
+        binary_from_pairs=run.data_options.get("binary_from_pairs", False),
+    )
+    building.rename(folder)
+
+
+def _write_config(run: TrainingRun, folder: Path, base: Path) -> TrainingConfig:
+    config = TrainingConfig.from_dict(
+        {
+            **run.config,
+            "method": run.method,
+            "base_model": str(base),
+            "train_file": str(folder / "data" / "train.jsonl"),
+            "held_out_file": str(folder / "data" / "held_out.jsonl"),
+            "output_dir": str(folder / "output"),
+        }
+    )
+    (folder / "output").mkdir(exist_ok=True)
+    (folder / "run.json").write_text(config.to_json())
+    return config
+
+
+def _record_code(context: JobContext, run: TrainingRun) -> None:
+    run.code_version = code_version()
+    with context.fenced():
+        run.save(update_fields=["code_version"])

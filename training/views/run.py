@@ -1,0 +1,213 @@
+"""Runs: launch one, watch it, stop it, resume it, read what it changed."""
+
+from __future__ import annotations
+
+import csv
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from annotation.access import Capability, project_view
+from annotation.models import Project
+from core.access import SignedInRequest, admin_only
+from core.errors import PrefloopError
+from feedback.models import Snapshot
+from training.alignment.methods import get_method
+from training.forms import LaunchChoice, LaunchForm
+from training.models import TrainingRun
+from training.selectors.run import (
+    PLOTS,
+    curves,
+    evaluation_figures,
+    evaluation_sentence,
+    is_clear,
+)
+from training.services import cancel_run, queue_run, resume_run
+from training.services.child import log_tail
+from training.services.supervise import run_folder
+from training.views.plots import draw
+from training.views.shared import render_page
+
+STOP_POLLING = 286  # htmx's word for "do not ask again"
+
+
+def _runs() -> QuerySet[TrainingRun]:
+    return TrainingRun.objects.select_related("project", "snapshot", "job", "model_version")
+
+
+def _run(project: Project, run_id: int) -> TrainingRun:
+    return get_object_or_404(_runs().filter(project=project), pk=run_id)
+
+
+def _page(request: SignedInRequest, rows: QuerySet[TrainingRun]) -> Any:
+    return Paginator(rows, 50).get_page(request.GET.get("page"))
+
+
+@admin_only
+@require_GET
+def runs(request: SignedInRequest) -> HttpResponse:
+    """All runs of the instance."""
+    return render(request, "training/runs.html", {"page": _page(request, _runs())})
+
+
+@project_view(Capability.RESEARCH)
+@require_GET
+def project_runs(request: SignedInRequest, project: Project) -> HttpResponse:
+    page = _page(request, _runs().filter(project=project))
+    return render_page(request, "training/project_runs.html", project, {"page": page})
+
+
+@project_view(Capability.TRAIN)
+@require_http_methods(["GET", "POST"])
+def launch(request: SignedInRequest, project: Project) -> HttpResponse:
+    data = request.POST if request.method == "POST" else request.GET
+    chosen = LaunchChoice.completed(project, data)
+    context: dict[str, Any] = {}
+    if not chosen or not chosen["method"]:
+        context["snapshot_id"] = chosen.get("snapshot")
+        return render_page(request, "training/launch_empty.html", project, context)
+    snapshot = Snapshot.objects.get(pk=chosen["snapshot"])
+    form = LaunchForm(
+        request.POST if request.method == "POST" else None,
+        initial=_initial(request),
+        project=project,
+        snapshot=snapshot,
+        method=get_method(chosen["method"]),
+        adapter=chosen["adapter"],
+    )
+    if request.method == "POST" and form.is_valid():
+        run = _queue(request, project, snapshot, form)
+        if run is not None:
+            return redirect("training:run", project.pk, run.pk)
+    choice = LaunchChoice(initial=chosen, project=project)
+    template = "training/_launch_form.html" if _is_swap(request) else "training/launch.html"
+    context |= {"form": form, "method": form.method, "choice": choice}
+    status = 422 if form.is_bound else 200
+    return render_page(request, template, project, context, status=status)
+
+
+def _initial(request: SignedInRequest) -> dict[str, Any]:
+    """What was typed before another snapshot, method or adapter was chosen."""
+    kept = request.GET.dict()
+    return {name: value for name, value in kept.items() if value and name != "client_key"}
+
+
+def _is_swap(request: SignedInRequest) -> bool:
+    return bool(request.htmx)  # type: ignore[attr-defined]
+
+
+def _queue(
+    request: SignedInRequest, project: Project, snapshot: Snapshot, form: LaunchForm
+) -> TrainingRun | None:
+    given = form.cleaned_data
+    try:
+        return queue_run(
+            project=project,
+            snapshot=snapshot,
+            method=form.method.name,
+            criterion=given["criterion"],
+            base_model=given["base_model"],
+            name=given["name"],
+            config=form.run_config(),
+            created_by=request.user,
+            binary_from_pairs=given.get("binary_from_pairs", False),
+            client_key=given["client_key"],
+        )
+    except PrefloopError as error:
+        form.add_error(None, error.message)
+        return None
+
+
+@project_view(Capability.RESEARCH)
+@require_GET
+@never_cache
+def run(request: SignedInRequest, project: Project, run_id: int) -> HttpResponse:
+    found = _run(project, run_id)
+    context: dict[str, Any] = {"run": found, "method": get_method(found.method)}
+    version = getattr(found, "model_version", None)
+    if version is not None:
+        figures = version.evaluations.latest("pk").figures
+        context |= {
+            "version": version,
+            "sentence": evaluation_sentence(figures),
+            "is_clear": is_clear(figures),
+            "figures": evaluation_figures(figures),
+            "samples": found.samples.all(),
+            "evaluation": figures,
+        }
+    context |= {"plots": _plots(found), "log": log_tail(run_folder(found))}
+    return render_page(request, "training/run.html", project, context)
+
+
+def _plots(found: TrainingRun) -> list[Any]:
+    points = curves(found)
+    return [(plot, draw(plot, points)) for plot in PLOTS]
+
+
+@project_view(Capability.RESEARCH)
+@require_GET
+@never_cache
+def run_state(request: SignedInRequest, project: Project, run_id: int) -> HttpResponse:
+    """Polled while the run is not over; then the page is loaded again, with its evaluation."""
+    found = _run(project, run_id)
+    response = render_page(request, "training/_run_state.html", project, {"run": found})
+    if found.job.is_over:
+        response["HX-Refresh"] = "true"
+        response.status_code = STOP_POLLING
+    return response
+
+
+@project_view(Capability.RESEARCH)
+@require_GET
+@never_cache
+def run_live(request: SignedInRequest, project: Project, run_id: int) -> HttpResponse:
+    found = _run(project, run_id)
+    context = {"run": found, "plots": _plots(found)}
+    status = STOP_POLLING if found.job.is_over else 200
+    return render_page(request, "training/_run_live.html", project, context, status=status)
+
+
+@project_view(Capability.RESEARCH)
+@require_GET
+@never_cache
+def run_log(request: SignedInRequest, project: Project, run_id: int) -> HttpResponse:
+    found = _run(project, run_id)
+    context = {"log": log_tail(run_folder(found))}
+    status = STOP_POLLING if found.job.is_over else 200
+    return render_page(request, "training/_run_log.html", project, context, status=status)
+
+
+@project_view(Capability.RESEARCH)
+@require_GET
+def run_metrics(request: SignedInRequest, project: Project, run_id: int) -> HttpResponse:
+    """The numbers behind the plots."""
+    found = _run(project, run_id)
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="run-{found.pk}-metrics.csv"'
+    writer = csv.writer(response)
+    writer.writerow(["step", "metric", "value"])
+    for name, points in curves(found).items():
+        writer.writerows((step, name, value) for step, value in points)
+    return response
+
+
+@project_view(Capability.TRAIN)
+@require_POST
+def run_cancel(request: SignedInRequest, project: Project, run_id: int) -> HttpResponse:
+    cancel_run(run=_run(project, run_id), actor=request.user)
+    messages.success(request, "The run is asked to stop. It saves its state first.")
+    return redirect("training:run", project.pk, run_id)
+
+
+@project_view(Capability.TRAIN)
+@require_POST
+def run_resume(request: SignedInRequest, project: Project, run_id: int) -> HttpResponse:
+    resume_run(run=_run(project, run_id), actor=request.user)
+    messages.success(request, "The run goes on from its last checkpoint.")
+    return redirect("training:run", project.pk, run_id)
