@@ -20,14 +20,14 @@ KEEP_PROCESSED_SECONDS = 600
 
 
 class Channel(filesystem.Channel):
-    def _put(self, queue: str, message: dict[str, Any], **_: Any) -> None:
+    def _put(self, queue: str, payload: dict[str, Any], **_: Any) -> None:
         """Writes beside, then renames: kombu's own way lets a reader take a half-written file.
 
         Wall-clock names keep their order over a restart of the machine.
         """
         name = f"{time.time_ns()}_{uuid.uuid4()}.{queue}.msg"
         part = Path(self.data_folder_in) / f".{name}.part"
-        part.write_text(json.dumps(message))
+        part.write_text(json.dumps(payload))
         part.rename(Path(self.data_folder_in) / name)
 
 
@@ -45,7 +45,8 @@ def clean_processed() -> None:
 
 def _folder(name: str) -> Path:
     path: Path = FOLDER / name
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in (FOLDER, path):
+        folder.mkdir(mode=0o700, exist_ok=True)
     return path
 
 
