@@ -24,6 +24,7 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
     from training.alignment.evaluation import evaluate_model
+    from training.alignment.journal import Journal
     from training.alignment.models import resolve_device
 
     config = TrainingConfig.load(arguments.config)
@@ -31,7 +32,8 @@ def main() -> None:
     output: Path = arguments.output or folder
     output.mkdir(parents=True, exist_ok=True)
     policy = arguments.policy or folder / "model"
-    evaluate_model(config, policy, output, resolve_device(config.device))
+    journal = Journal(output, active=True)
+    evaluate_model(config, policy, output, resolve_device(config.device), journal)
 
 
 if __name__ == "__main__":

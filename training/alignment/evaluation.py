@@ -7,7 +7,7 @@ bootstraps that resample whole prompts, 95 %.
 
 import gc
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,16 @@ from training.alignment.batches import collate
 from training.alignment.config import TrainingConfig
 from training.alignment.files import replace_whole, write_json
 from training.alignment.generation import Response, generate, response_seed
+from training.alignment.journal import Journal
 from training.alignment.models import load_tokenizer
 from training.alignment.objective import Objective, by_role, score_all, split_roles
-from training.alignment.offline import load_examples, load_scorer
+from training.alignment.policies import load_scorer
+from training.alignment.run_data import load_examples
 from training.alignment.tokenization import Example, Tokens, TokenSequence
 
 RESAMPLES = 1000
 FEWEST_PROMPTS = 10
 Floats = NDArray[np.float64]
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Sampled:
 
 
 def evaluate_model(
-    config: TrainingConfig, policy: Path, output: Path, device: torch.device, say: Say = print
+    config: TrainingConfig, policy: Path, output: Path, device: torch.device, journal: Journal
 ) -> dict[str, Any]:
     """Evaluate a model folder as the run's held-out side asks; writes evaluation.json and
     samples.jsonl into `output` and returns the former."""
@@ -53,16 +54,23 @@ def evaluate_model(
     examples, report = load_examples(config, objective, tokenizer, config.held_out_file)
     prompts = _sample_prompts(examples, config)
     roles = (*objective.loss_roles, *objective.statistic_roles)
-    say(f"Evaluating on {len(examples)} held-out examples and {len(prompts)} prompts.")
+    journal.progress(
+        "evaluating",
+        0,
+        2 * len(prompts),
+        f"Evaluating on {len(examples)} held-out examples and {len(prompts)} prompts.",
+    )
 
     reference = load_scorer(config, config.reference, device)
     before_scores = _scores(reference, examples, roles, config, device)
-    before = _sample(reference, tokenizer, prompts, config, say)
+    before = _sample(reference, tokenizer, prompts, config)
+    journal.progress("evaluating", len(prompts), 2 * len(prompts), "Sampled the reference.")
     del reference
     gc.collect()
     scorer = load_scorer(config, str(policy), device)
     after_scores = _scores(scorer, examples, roles, config, device)
-    after = _sample(scorer, tokenizer, prompts, config, say)
+    after = _sample(scorer, tokenizer, prompts, config)
+    journal.progress("evaluating", 2 * len(prompts), 2 * len(prompts), "Sampled the policy.")
     policy_tokens = _token_log_probs(scorer, after.sequences, config, device)
     del scorer
     gc.collect()
@@ -85,7 +93,6 @@ def evaluate_model(
         output / "samples.jsonl", prompts, before, after, policy_tokens, reference_tokens
     )
     write_json(output / "evaluation.json", result)
-    say(f"Evaluation: {json.dumps(result['held_out'])}")
     return result
 
 
@@ -171,7 +178,7 @@ def _prompt_tokens(example: Example) -> Tokens:
 
 
 def _sample(
-    scorer: Any, tokenizer: Any, prompts: Sequence[Example], config: TrainingConfig, say: Say
+    scorer: Any, tokenizer: Any, prompts: Sequence[Example], config: TrainingConfig
 ) -> Sampled:
     """Answers at temperature 1 without top-p: KL is defined on the policy's own distribution."""
     responses: list[Response] = []
@@ -190,7 +197,6 @@ def _sample(
                 [response_seed(config.seed, example.prompt_key, 0) for example in chosen],
                 max_new_tokens=config.sample_max_new_tokens,
             )
-        say(f"Sampled {len(responses)} of {len(prompts)} answers.")
     sequences = [
         TokenSequence(_prompt_tokens(example), response.tokens)
         for example, response in zip(prompts, responses, strict=True)

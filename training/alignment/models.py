@@ -24,7 +24,7 @@ from transformers.utils import logging as transformers_logging
 from training.alignment.tokenization import end_tokens
 
 # Bars of a child process would only fill its log.
-transformers_logging.disable_progress_bar()
+transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _CODE_FILES = ("config.json", "tokenizer_config.json", "generation_config.json")

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,42 +21,24 @@ from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 
 from training.alignment import checkpoints, metrics
-from training.alignment.batches import BatchPlan, with_mismatched
+from training.alignment.batches import BatchPlan
 from training.alignment.config import TrainingConfig
-from training.alignment.data import read_rows, without_ties
-from training.alignment.files import write_json
 from training.alignment.journal import Journal
-from training.alignment.log_probs import CompletionScorer, check_projection
-from training.alignment.models import (
-    add_lora,
-    disable_dropout,
-    fingerprint,
-    load_model,
-    load_tokenizer,
-    merge_lora,
-    save_model,
-)
+from training.alignment.log_probs import CompletionScorer
+from training.alignment.models import load_tokenizer, merge_lora, save_model
 from training.alignment.objective import Objective, by_role, score, score_all, split_roles
-from training.alignment.reference import reference_log_probs
+from training.alignment.policies import compute_dtype, load_policy
+from training.alignment.run_data import Data, load_data
 from training.alignment.supervision import StopRequest
-from training.alignment.tokenization import DataReport, Example, Limits, tokenize_rows
 
 
 class TrainingError(RuntimeError):
     """Training cannot go on; the message is one sentence for the person who launched it."""
 
 
-@dataclass(frozen=True)
-class Data:
-    """Both sides of the data with their cached reference log-probabilities, by role."""
-
-    train: Sequence[Example]
-    held_out: Sequence[Example]
-    train_reference: Mapping[str, Tensor]
-    held_out_reference: Mapping[str, Tensor]
-
-
-def train(config: TrainingConfig, accelerator: Accelerator, stop: StopRequest) -> bool:
+def train(  # noqa: C901  # one loop, read from top to bottom
+    config: TrainingConfig, accelerator: Accelerator, stop: StopRequest
+) -> bool:
     """Train and save the model; false when a stop request ended it early, with a checkpoint.
 
     Raises OptionError, DataError, ModelError or TrainingError with a message for people.
@@ -146,95 +128,6 @@ def train(config: TrainingConfig, accelerator: Accelerator, stop: StopRequest) -
         _save(config, policy, tokenizer, output)
     accelerator.wait_for_everyone()
     return True
-
-
-def load_data(
-    config: TrainingConfig,
-    objective: Objective,
-    tokenizer: Any,
-    accelerator: Accelerator,
-    journal: Journal,
-) -> Data:
-    """Read, tokenise and, where the method needs it, score both sides under the reference."""
-    train_side, report = load_examples(config, objective, tokenizer, config.train_file)
-    held_out, held_out_report = (
-        load_examples(config, objective, tokenizer, config.held_out_file)
-        if config.held_out_file
-        else ([], DataReport())
-    )
-    held_out = held_out[: config.evaluation_limit]
-    if accelerator.is_main_process:
-        reports = {"train": asdict(report), "held_out": asdict(held_out_report)}
-        write_json(Path(config.output_dir) / "data_report.json", reports)
-        journal.say(f"Data: {reports}")
-    roles = (*objective.loss_roles, *objective.statistic_roles)
-    if not objective.method.needs_reference:
-        return Data(train_side, held_out, {}, {})
-    values = reference_log_probs(
-        [*train_side, *held_out],
-        roles,
-        model_key=f"{fingerprint(config.reference)} {config.dtype} {config.adapter}",
-        load_scorer=lambda: load_scorer(config, config.reference, accelerator.device),
-        accelerator=accelerator,
-        batch_size=2 * config.batch_size,
-        cache=Path(config.output_dir) / "reference.safetensors",
-        progress=lambda done, count: journal.progress("reference", done, count),
-    )
-    split = len(train_side)
-    return Data(
-        train_side,
-        held_out,
-        {role: part[:split] for role, part in values.items()},
-        {role: part[split:] for role, part in values.items()},
-    )
-
-
-def load_examples(
-    config: TrainingConfig, objective: Objective, tokenizer: Any, file: str
-) -> tuple[list[Example], DataReport]:
-    """One side of the data as tokens, and what was cut or dropped on the way."""
-    report = DataReport()
-    rows = read_rows(Path(file), objective.method.data)
-    if objective.method.data == "pairs" and not config.soft_labels:
-        decided = without_ties(rows)
-        report.ties_dropped = len(rows) - len(decided)
-        rows = decided
-    limits = Limits(config.max_length, config.max_prompt_length, config.truncation_side)
-    examples = tokenize_rows(rows, tokenizer, limits, report)
-    if "mismatched" in objective.statistic_roles:
-        examples = with_mismatched(examples, seed=config.seed, max_length=config.max_length)
-    return examples, report
-
-
-def load_policy(config: TrainingConfig, device: torch.device) -> Any:
-    """The model to train: all weights in float32, or a frozen base with a LoRA adapter."""
-    policy = load_model(config.base_model, dtype=weight_dtype(config), device=device)
-    check_projection(policy, device)
-    disable_dropout(policy)
-    if config.adapter == "lora":
-        torch.manual_seed(config.seed)
-        policy = add_lora(
-            policy, rank=config.lora_rank, alpha=config.lora_alpha, dropout=config.lora_dropout
-        )
-    if config.gradient_checkpointing:
-        policy.gradient_checkpointing_enable({"use_reentrant": False})
-    return policy
-
-
-def load_scorer(config: TrainingConfig, folder: str, device: torch.device) -> CompletionScorer:
-    """A frozen model that scores in the same precision as the policy does."""
-    model = load_model(folder, dtype=weight_dtype(config), device=device)
-    return CompletionScorer(model, compute_dtype(config)).requires_grad_(False)
-
-
-def weight_dtype(config: TrainingConfig) -> torch.dtype:
-    """Weights that are trained stay float32, for small updates vanish in bfloat16."""
-    return torch.float32 if config.adapter == "full" else compute_dtype(config)
-
-
-def compute_dtype(config: TrainingConfig) -> torch.dtype:
-    """What matrix products compute in."""
-    return torch.bfloat16 if config.dtype == "bfloat16" else torch.float32
 
 
 def make_accelerator(device: torch.device) -> Accelerator:

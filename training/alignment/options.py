@@ -37,9 +37,9 @@ class Option:
 def option(
     default: Any = MISSING,
     *,
-    help: str,
-    min: float | None = None,
-    max: float | None = None,
+    help: str,  # noqa: A002  # the words of argparse and of HTML forms
+    min: float | None = None,  # noqa: A002
+    max: float | None = None,  # noqa: A002
     choices: tuple[str, ...] | None = None,
 ) -> Any:
     """A dataclass field with a help line, optional inclusive bounds and optional choices."""
@@ -77,7 +77,7 @@ def _describe(item: Field[Any], hint: Any) -> Option:
     plain = members[0] if is_union else typing.get_origin(hint) or hint
     return Option(
         name=item.name,
-        type=cast(type, plain),
+        type=cast("type", plain),
         required=default is MISSING,
         nullable=is_union,
         default=None if default is MISSING else default,
@@ -105,7 +105,8 @@ def _typed(item: Option, value: Any) -> Any:
     if item.type is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     # bool is a subclass of int, and True is no batch size.
-    if isinstance(value, bool) and item.type is not bool or not isinstance(value, item.type):
+    is_stray_bool = isinstance(value, bool) and item.type is not bool
+    if is_stray_bool or not isinstance(value, item.type):
         raise OptionError(item.name, f"{value!r} is not {_ARTICLES.get(item.type, 'valid')}")
     if isinstance(value, float) and not math.isfinite(value):
         raise OptionError(item.name, f"{value} is not a finite number")

@@ -72,7 +72,7 @@ def main() -> int:
         die_with_parent()
     try:
         sample(SampleConfig.load(arguments.config))
-    except Exception as error:  # the process boundary: the reader gets one sentence
+    except Exception as error:  # noqa: BLE001  # the process boundary: the reader gets one sentence
         from training.alignment.failures import reason
 
         print(json.dumps({"error": reason(error)}), flush=True)

@@ -9,6 +9,7 @@ reason is in error.json), 143 stopped by SIGTERM after writing a checkpoint.
 
 import argparse
 import os
+import shutil
 import sys
 import time
 import traceback
@@ -48,13 +49,14 @@ def main() -> int:
         output = Path(config.output_dir)
         output.mkdir(parents=True, exist_ok=True)
         return run(config)
-    except Exception as error:  # the process boundary: every failure leaves a reason behind
+    except Exception as error:  # noqa: BLE001  # the process boundary: every failure leaves a reason behind
         return _fail(output or arguments.config.parent, error)
 
 
 def run(config: TrainingConfig) -> int:
     """Train, save and evaluate one run in this process; returns the exit code."""
     from training.alignment.evaluation import evaluate_model
+    from training.alignment.journal import Journal
     from training.alignment.models import resolve_device
     from training.alignment.offline import TrainingError, make_accelerator, train
     from training.alignment.supervision import STOPPED_EXIT_CODE, StopRequest, lock_folder
@@ -75,10 +77,13 @@ def run(config: TrainingConfig) -> int:
     if not train(config, accelerator, stop):
         return STOPPED_EXIT_CODE
     if accelerator.is_main_process:
+        journal = Journal(output, active=True)
         if config.held_out_file:
-            evaluate_model(config, output / "model", output, accelerator.device)
+            evaluate_model(config, output / "model", output, accelerator.device, journal)
+        # What a finished run could resume from is of no more use, and large.
+        shutil.rmtree(output / "checkpoints", ignore_errors=True)
         write_json(output / "result.json", {"model": "model", "finished": time.time()})
-        print("Done.", flush=True)
+        journal.progress("done", 1, 1, "Done.")
     accelerator.end_training()
     return 0
 
