@@ -1,8 +1,33 @@
 from django.urls import path
 
-from annotation.api import projects
+from annotation.api import content, items, judgments, labeling, people, projects
 
 app_name = "annotation-api"
 urlpatterns = [
     path("projects", projects.Projects.as_view(), name="projects"),
+    path("projects/<int:project_id>", projects.OneProject.as_view(), name="project"),
+    path("projects/<int:project_id>/protocols", projects.Protocols.as_view(), name="protocols"),
+    path("projects/<int:project_id>/memberships", people.Memberships.as_view(), name="memberships"),
+    path("memberships/<int:membership_id>/pause", people.PauseMember.as_view(), name="pause"),
+    path("memberships/<int:membership_id>/restore", people.RestoreMember.as_view(), name="restore"),
+    path("memberships/<int:membership_id>/remove", people.RemoveMember.as_view(), name="remove"),
+    path("projects/<int:project_id>/prompts", content.Prompts.as_view(), name="prompts"),
+    path("prompts/<int:prompt_id>", content.OnePrompt.as_view(), name="prompt"),
+    path("projects/<int:project_id>/responses", content.Responses.as_view(), name="responses"),
+    path("projects/<int:project_id>/items", items.Items.as_view(), name="items"),
+    path("items/<int:item_id>", items.OneItem.as_view(), name="item"),
+    path("items/<int:item_id>/close", items.CloseItem.as_view(), name="close-item"),
+    path("items/<int:item_id>/reopen", items.ReopenItem.as_view(), name="reopen-item"),
+    path("items/<int:item_id>/extend", items.ExtendOverlap.as_view(), name="extend-item"),
+    path("items/<int:item_id>/priority", items.SetPriority.as_view(), name="item-priority"),
+    path("projects/<int:project_id>/claim", labeling.ClaimItem.as_view(), name="claim"),
+    path("assignments", labeling.OwnAssignments.as_view(), name="assignments"),
+    path("assignments/<int:assignment_id>", labeling.OneAssignment.as_view(), name="assignment"),
+    path(
+        "assignments/<int:assignment_id>/submit", labeling.SubmitJudgment.as_view(), name="submit"
+    ),
+    path("assignments/<int:assignment_id>/skip", labeling.SkipItem.as_view(), name="skip"),
+    path("assignments/<int:assignment_id>/extend", labeling.ExtendLease.as_view(), name="extend"),
+    path("projects/<int:project_id>/judgments", judgments.Judgments.as_view(), name="judgments"),
+    path("projects/<int:project_id>/feedback", judgments.Feedback.as_view(), name="feedback"),
 ]

@@ -165,9 +165,9 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["core.permissions.Closed"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["core.api.parsers.JsonParser"],
     "DEFAULT_PAGINATION_CLASS": "core.pagination.Pages",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "core.api.schema.Schema",
     "EXCEPTION_HANDLER": "core.api_errors.api_exception_handler",
 }
 SPECTACULAR_SETTINGS = {
@@ -175,6 +175,15 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Collect preferences, measure agreement, freeze datasets, train, promote.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": ["core.api.schema.document_errors"],
+    "TAGS": [
+        {"name": "annotation", "description": "Who is asked what, and what they answered."},
+        {"name": "feedback", "description": "Do they agree, what is accepted, what is frozen."},
+        {"name": "training", "description": "From a snapshot to a model version, and back."},
+        {"name": "core", "description": "Jobs and tokens."},
+    ],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
@@ -182,6 +191,8 @@ SPECTACULAR_SETTINGS = {
 
 # Celery: the message is a wake-up hint, the job row is the truth.
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL")
+# Containers ask by this file's age whether a worker lives.
+ALIVE_FILE = env.text("PREFLOOP_ALIVE_FILE")
 SWEEP_SECONDS = env.number("PREFLOOP_SWEEP_SECONDS", 10)
 JOB_LEASE_SECONDS = env.number("PREFLOOP_JOB_LEASE_SECONDS", 60)
 

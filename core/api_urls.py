@@ -1,8 +1,11 @@
 from django.urls import path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+from core.api import docs, tokens
 
 app_name = "core-api"
 urlpatterns = [
-    path("schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("docs/", SpectacularSwaggerSplitView.as_view(url_name="core-api:schema"), name="docs"),
+    path("schema/", docs.schema, name="schema"),
+    path("docs/", docs.docs, name="docs"),
+    path("tokens", tokens.Tokens.as_view(), name="tokens"),
+    path("tokens/<int:token_id>/revoke", tokens.RevokeToken.as_view(), name="revoke-token"),
 ]

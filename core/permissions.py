@@ -24,7 +24,7 @@ class Closed(BasePermission):
     def has_permission(self, request: Request, view: APIView) -> bool:
         scope = getattr(view, "scope", None)
         if isinstance(scope, dict):
-            scope = scope.get(request.method)
+            scope = scope.get("GET" if request.method == "HEAD" else request.method)
         if scope is None or not request.user or not request.user.is_authenticated:
             return False
         if not request.user.is_active:

@@ -1,0 +1,1 @@
+"""What the API takes and gives. Inputs and outputs are apart, with every field named."""

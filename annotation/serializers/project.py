@@ -1,0 +1,114 @@
+"""Projects, the versions of their protocol, and their people."""
+
+from __future__ import annotations
+
+from rest_framework import serializers
+
+from annotation.models import Kind, Membership, Project, Protocol
+from core.api.fields import Choice, Input, Text, Whole, several
+
+
+class ProjectOut(serializers.ModelSerializer[Project]):
+    class Meta:
+        model = Project
+        fields = [
+            "id",
+            "name",
+            "description",
+            "overlap",
+            "lease_seconds",
+            "skip_limit",
+            "is_demo",
+            "created_at",
+            "archived_at",
+        ]
+        read_only_fields = fields
+
+
+class CriterionIn(Input):
+    key = Text(
+        required=False,
+        max_length=40,
+        allow_blank=True,
+        help_text="For programs: a–z, 0–9 and _. Left out, it is made of the name.",
+    )
+    name = Text(max_length=60)
+    definition = Text(required=False, max_length=500, allow_blank=True)
+
+
+class ProtocolIn(Input):
+    kinds = serializers.ListField(
+        child=Choice(choices=Kind.choices), min_length=1, max_length=len(Kind.choices)
+    )
+    criteria = several(CriterionIn(), most=10)
+    guidelines = Text(
+        required=False, default="", allow_blank=True, max_length=100_000, help_text="Markdown."
+    )
+    reasons = serializers.ListField(
+        child=Text(max_length=60), required=False, default=list, max_length=20
+    )
+
+
+class ProjectIn(ProtocolIn):
+    name = Text(max_length=80)
+    description = Text(required=False, default="", allow_blank=True, max_length=10_000)
+    overlap = Whole(
+        required=False,
+        default=3,
+        min_value=1,
+        max_value=50,
+        help_text="How many people judge each item.",
+    )
+
+
+class ProjectChange(Input):
+    name = Text(required=False, max_length=80)
+    description = Text(required=False, allow_blank=True, max_length=10_000)
+    overlap = Whole(required=False, min_value=1, max_value=50)
+    lease_seconds = Whole(required=False, min_value=30, max_value=7 * 24 * 3600)
+    skip_limit = Whole(required=False, min_value=1, max_value=1000)
+
+
+class CriterionOut(serializers.Serializer[dict[str, str]]):
+    key = serializers.CharField()
+    name = serializers.CharField()
+    definition = serializers.CharField(required=False)
+
+
+class ProtocolOut(serializers.ModelSerializer[Protocol]):
+    kinds = serializers.ListField(child=serializers.ChoiceField(choices=Kind.choices))
+    criteria = CriterionOut(many=True)
+    reasons = serializers.ListField(child=serializers.CharField())
+
+    class Meta:
+        model = Protocol
+        fields = [
+            "id",
+            "version",
+            "guidelines",
+            "kinds",
+            "criteria",
+            "reasons",
+            "frozen_at",
+            "created_at",
+        ]
+        read_only_fields = fields
+
+
+class MembershipIn(Input):
+    username = Text(max_length=150)
+    role = Choice(choices=Membership.Role.choices)
+
+
+class ReasonIn(Input):
+    reason = Text(required=False, default="", allow_blank=True, max_length=200)
+
+
+class MembershipOut(serializers.ModelSerializer[Membership]):
+    username = serializers.CharField(source="user.username", read_only=True)
+    name = serializers.CharField(source="user.name", read_only=True)
+
+    class Meta:
+        model = Membership
+        fields = ["id", "username", "name", "role", "state", "state_reason", "created_at"]
+        read_only_fields = fields
