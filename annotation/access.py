@@ -11,10 +11,11 @@ from functools import wraps
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
 
 from annotation.models import Membership, Project
-from core.access import declare
+from core.access import View, declare
 from core.errors import NotAllowed
 from core.models import User
 
@@ -63,16 +64,16 @@ def load_project(user: User, project_id: int, needed: Capability | None) -> Proj
 
 def project_view(
     needed: Capability | None,
-) -> Callable[[Callable[..., HttpResponse]], Callable[..., HttpResponse]]:
+) -> Callable[[View], View]:
     """For routes with <int:project_id>: the view gets the loaded project in its place.
 
     `needed=None`: whoever sees the project may see the page. `project.may` holds what the user
     may do.
     """
 
-    def decorate(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    def decorate(view: View) -> View:
         @wraps(view)
-        def guarded(request: HttpRequest, project_id: int, **kwargs: Any) -> HttpResponse:
+        def guarded(request: HttpRequest, project_id: int, **kwargs: Any) -> HttpResponseBase:
             project = load_project(request.user, project_id, needed)  # type: ignore[arg-type]
             return view(request, project=project, **kwargs)
 

@@ -7,12 +7,13 @@ from functools import wraps
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 from core.errors import NotAllowed
 from core.models import User
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 
 class SignedInRequest(HttpRequest):
@@ -36,7 +37,7 @@ def signed_in(view: View) -> View:
 
 def admin_only(view: View) -> View:
     @wraps(view)
-    def guarded(request: SignedInRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def guarded(request: SignedInRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not request.user.is_admin:
             raise NotAllowed("Only an admin of this instance may do this. Ask one.")
         return view(request, *args, **kwargs)

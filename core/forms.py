@@ -8,7 +8,7 @@ from django.contrib.auth.forms import PasswordChangeForm
 from core.models import ApiToken, User
 
 
-class OwnPasswordForm(PasswordChangeForm):  # type: ignore[type-arg]
+class OwnPasswordForm(PasswordChangeForm):
     """Below the tokens, so it must not pull the page down to itself."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:

@@ -82,7 +82,7 @@ def _after(request: SignedInRequest, project: Project, said: str) -> HttpRespons
 @require_GET
 @never_cache
 def label(request: SignedInRequest, project: Project) -> HttpResponse:
-    if Capability.JUDGE in project.may:  # type: ignore[attr-defined]
+    if Capability.JUDGE in project.may:
         return _next(request, project)
     membership = project.memberships.get(user=request.user)
     paused = membership.state == Membership.State.PAUSED

@@ -29,6 +29,7 @@ def test_it_leases_an_item_and_takes_a_slot(cast: Cast) -> None:
     assert assignment.state == Assignment.State.LEASED
     assert assignment.takes_slot
     assert sorted(assignment.shown_order) == [0, 1]
+    assert assignment.lease_expires_at is not None
     assert assignment.lease_expires_at > timezone.now() + timedelta(minutes=14)
     assert (item.open_slots, item.started) == (1, True)
 
@@ -48,7 +49,8 @@ def test_nothing_to_do_is_none(cast: Cast) -> None:
 
 @pytest.mark.parametrize("field", ["closed_at", "held_at"])
 def test_closed_and_held_items_are_not_handed_out(cast: Cast, field: str) -> None:
-    make_item(cast.project, **{field: timezone.now()})
+    make_item(cast.project)
+    Item.objects.update(**{field: timezone.now()})
     assert claim_item(project=cast.project, user=cast.bob) is None
 
 
@@ -102,13 +104,14 @@ def test_a_lease_that_ran_out_unnoticed_is_still_its_owners(cast: Cast) -> None:
     after = claim(cast, cast.bob)
     assert after == before
     after.refresh_from_db()
+    assert after.lease_expires_at is not None
     assert after.lease_expires_at > timezone.now()
 
 
 def test_the_order_shown_is_random(cast: Cast) -> None:
     for _ in range(40):
         make_item(cast.project, overlap=1)
-    orders = Counter()
+    orders: Counter[tuple[int, ...]] = Counter()
     while (assignment := claim_item(project=cast.project, user=cast.bob)) is not None:
         orders[tuple(assignment.shown_order)] += 1
         skip_item(assignment=assignment)

@@ -1,0 +1,328 @@
+"""The labeling page in a real browser: three kinds, by mouse and by key, wide and narrow."""
+
+from __future__ import annotations
+
+import pytest
+from django.urls import reverse
+from playwright.sync_api import BrowserContext, Page, Route, ViewportSize, expect
+
+from annotation.models import Assignment, Judgment, Protocol
+from tests.browser.signing import sign_in
+from tests.cast import Cast, make_item
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+WIDE: ViewportSize = {"width": 1280, "height": 800}
+NARROW: ViewportSize = {"width": 360, "height": 740}
+SIZES = pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+TWO_CRITERIA = [
+    {"key": "helpful", "name": "Helpful", "definition": "Which helps more?"},
+    {"key": "true", "name": "True", "definition": "Which is right?"},
+]
+
+
+@pytest.fixture
+def label(cast: Cast, context: BrowserContext, page: Page, live_server):
+    """Opens the labeling page as Lena, at a size."""
+
+    def open_page(size: ViewportSize = WIDE) -> Page:
+        page.set_viewport_size(size)
+        sign_in(context, cast.lena, live_server.url)
+        page.goto(live_server.url + reverse("annotation:label", args=[cast.project.pk]))
+        return page
+
+    return open_page
+
+
+def newest() -> Judgment:
+    return Judgment.objects.latest("pk")
+
+
+def shown(judgment: Judgment, criterion: str = "overall") -> int:
+    """The strength as it was chosen: positive when the response shown first is better."""
+    strength = judgment.answers.get(criterion=criterion).strength
+    assert strength is not None
+    return strength if judgment.assignment.shown_order[0] == 0 else -strength
+
+
+def shown_ranks(judgment: Judgment) -> list[int]:
+    ranks = judgment.answers.get().ranks
+    assert ranks is not None
+    return [ranks[position] for position in judgment.assignment.shown_order]
+
+
+def saved(page: Page, count: int) -> None:
+    expect(page.locator("#today")).to_have_text(f"{count} today")
+
+
+@SIZES
+def test_pairwise_by_mouse(cast: Cast, label, size) -> None:
+    for _ in range(2):
+        make_item(cast.project)
+    page = label(size)
+    page.locator("label[for=overall-2]").click()
+    page.locator("#submit").click()
+    saved(page, 1)
+    expect(page.locator("#said")).to_have_text("Saved.")
+    assert shown(newest()) == 2
+    page.locator("label[for=overall-bad]").click()
+    expect(page.locator("#overall-4")).to_be_checked()
+    page.locator("#submit").click()
+    expect(page.get_by_text("All done here")).to_be_visible()
+    answer = newest().answers.get()
+    assert (answer.strength, answer.both_bad) == (0, True)
+
+
+@SIZES
+def test_pairwise_by_key_with_two_criteria(cast: Cast, label, size) -> None:
+    Protocol.objects.update(criteria=TWO_CRITERIA, reasons=["clearer", "too long"])
+    for _ in range(2):
+        make_item(cast.project)
+    page = label(size)
+    page.keyboard.press("7")
+    page.keyboard.press("3")
+    page.keyboard.press("r")
+    page.keyboard.press("Space")
+    page.locator("#comment").fill("Shorter and right.")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Enter")
+    saved(page, 1)
+    judgment = newest()
+    assert (shown(judgment, "helpful"), shown(judgment, "true")) == (-3, 1)
+    assert judgment.reasons == ["clearer"]
+    assert judgment.comment.text == "Shorter and right."
+    assert judgment.duration_ms
+    assert judgment.active_ms is not None
+
+
+def test_arrows_go_between_criteria_and_b_is_a_tie(cast: Cast, label) -> None:
+    Protocol.objects.update(criteria=TWO_CRITERIA)
+    make_item(cast.project)
+    page = label()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("1")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("b")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("All done here")).to_be_visible()
+    assert shown(newest(), "true") == 3
+    assert newest().answers.get(criterion="helpful").both_bad
+
+
+def test_an_unanswered_criterion_is_asked_for(cast: Cast, label) -> None:
+    Protocol.objects.update(criteria=TWO_CRITERIA)
+    make_item(cast.project)
+    page = label()
+    page.keyboard.press("2")
+    page.keyboard.press("Enter")
+    expect(page.locator("#said")).to_have_text("Choose first: True.")
+    assert not Judgment.objects.exists()
+
+
+@SIZES
+def test_listwise_by_mouse(cast: Cast, label, size) -> None:
+    make_item(cast.project, kind="listwise")
+    page = label(size)
+    third = page.locator(".ranked[data-index='2']")
+    third.locator("[data-move='-1']").click()
+    third.locator("[data-move='-1']").click()
+    page.locator(".ranked[data-index='1'] [data-tie]").click()
+    page.locator("[data-line='-1']").click()
+    page.locator("#submit").click()
+    expect(page.get_by_text("All done here")).to_be_visible()
+    answer = newest().answers.get()
+    assert shown_ranks(newest()) == [2, 2, 1]
+    assert answer.acceptable_to == 1
+
+
+@SIZES
+def test_listwise_by_key(cast: Cast, label, size) -> None:
+    make_item(cast.project, kind="listwise")
+    page = label(size)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("1")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("t")
+    page.keyboard.press("a")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("All done here")).to_be_visible()
+    answer = newest().answers.get()
+    assert shown_ranks(newest()) == [1, 2, 1]
+    assert answer.acceptable_to == 1
+
+
+def test_a_list_is_dragged(cast: Cast, label) -> None:
+    make_item(cast.project, kind="listwise")
+    page = label()
+    grip = page.locator(".ranked[data-index='0'] .grip").bounding_box()
+    last = page.locator(".ranked[data-index='2']").bounding_box()
+    page.mouse.move(grip["x"] + 10, grip["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(grip["x"] + 10, last["y"] + last["height"] - 5, steps=12)
+    page.mouse.up()
+    expect(page.locator(".ranked").last).to_have_attribute("data-index", "0")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("All done here")).to_be_visible()
+    assert shown_ranks(newest()) == [3, 1, 2]
+
+
+def test_an_untouched_list_is_not_an_answer(cast: Cast, label) -> None:
+    make_item(cast.project, kind="listwise")
+    page = label()
+    page.keyboard.press("Enter")
+    expect(page.locator("#said")).to_contain_text("press O")
+    page.keyboard.press("o")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("All done here")).to_be_visible()
+    assert newest().answers.get().acceptable_to is None
+
+
+@SIZES
+def test_thumbs_by_mouse(cast: Cast, label, size) -> None:
+    make_item(cast.project, kind="thumbs")
+    page = label(size)
+    chip = page.get_by_text("clear", exact=True)
+    expect(chip).not_to_be_visible()
+    page.locator("label[for=overall-2]").click()
+    expect(chip).to_be_visible()
+    chip.click()
+    page.locator("#submit").click()
+    expect(page.get_by_text("All done here")).to_be_visible()
+    assert newest().answers.get().thumb == 0
+    assert newest().reasons == ["clear"]
+
+
+@SIZES
+def test_thumbs_by_key(cast: Cast, label, size) -> None:
+    make_item(cast.project, kind="thumbs")
+    page = label(size)
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("All done here")).to_be_visible()
+    assert newest().answers.get().thumb == 1
+
+
+def test_skip_and_flag_by_key(cast: Cast, label) -> None:
+    for _ in range(3):
+        make_item(cast.project)
+    page = label()
+    page.keyboard.press("s")
+    expect(page.locator("#said")).to_have_text("Skipped.")
+    page.keyboard.press("f")
+    expect(page.locator("#said")).to_have_text("Flagged for the manager.")
+    skipped = Assignment.objects.filter(state=Assignment.State.SKIPPED)
+    assert skipped.count() == 2
+    assert not Judgment.objects.exists()
+
+
+def test_the_last_answer_is_changed(cast: Cast, label) -> None:
+    for _ in range(2):
+        make_item(cast.project)
+    page = label()
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    saved(page, 1)
+    page.keyboard.press("u")
+    expect(page.locator("#today")).to_have_text("Changing your last answer")
+    expect(page.locator("#overall-1")).to_be_checked()
+    page.keyboard.press("6")
+    page.keyboard.press("Enter")
+    saved(page, 1)
+    assert newest().revision == 2
+    assert shown(newest()) == -2
+    assert Assignment.objects.filter(state=Assignment.State.DONE).count() == 1
+
+
+def test_a_draft_outlives_a_reload(cast: Cast, label) -> None:
+    make_item(cast.project)
+    page = label()
+    page.keyboard.press("5")
+    page.keyboard.press("r")
+    page.locator("#comment").fill("Half a thought")
+    page.reload()
+    expect(page.locator("#overall-5")).to_be_checked()
+    expect(page.locator("#comment")).to_have_value("Half a thought")
+
+
+def test_an_answer_is_sent_again_after_a_lost_connection(cast: Cast, label) -> None:
+    make_item(cast.project)
+    page = label()
+    attempts: list[int] = []
+
+    def fail_once(route: Route) -> None:
+        attempts.append(1)
+        if len(attempts) == 1:
+            # The server got it, but its reply is lost: the worst case.
+            route.fetch()
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/label/submit/", fail_once)
+    page.keyboard.press("2")
+    page.keyboard.press("Enter")
+    expect(page.locator("#said")).to_contain_text("No connection")
+    expect(page.get_by_text("All done here")).to_be_visible()
+    assert len(attempts) == 2
+    assert Judgment.objects.count() == 1
+
+
+def test_a_double_click_is_one_answer(cast: Cast, label) -> None:
+    for _ in range(2):
+        make_item(cast.project)
+    page = label()
+    page.keyboard.press("2")
+    page.locator("#submit").dblclick()
+    saved(page, 1)
+    assert Judgment.objects.count() == 1
+
+
+def test_panels_open_by_key_and_hide_nothing_for_good(cast: Cast, label) -> None:
+    make_item(cast.project)
+    page = label()
+    for key, panel in (("?", "#keys"), ("g", "#guidelines")):
+        page.keyboard.press(key)
+        expect(page.locator(panel)).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.locator(panel)).not_to_be_visible()
+
+
+def test_a_phone_swaps_sides_by_tab(cast: Cast, label) -> None:
+    make_item(cast.project)
+    page = label(NARROW)
+    second = page.get_by_role("link", name="Response 2")
+    second.click()
+    expect(second).to_have_attribute("aria-current", "true")
+    expect(page.locator("#response-2")).to_be_in_viewport()
+
+
+@SIZES
+@pytest.mark.parametrize("kind", ["pairwise", "listwise", "thumbs"])
+def test_nothing_moves_and_nothing_overflows(cast: Cast, label, size, kind: str) -> None:
+    make_item(cast.project, kind=kind)
+    page = label(size)
+    before = page.locator("#submit").bounding_box()
+    page.keyboard.press("1")
+    page.wait_for_timeout(300)
+    assert page.locator("#submit").bounding_box() == before
+    assert page.evaluate("document.documentElement.scrollWidth") == size["width"]
+
+
+def test_it_works_without_script(cast: Cast, browser, live_server) -> None:
+    for kind in ("pairwise", "listwise", "thumbs"):
+        make_item(cast.project, kind=kind)
+    context = browser.new_context(java_script_enabled=False, viewport=WIDE)
+    sign_in(context, cast.lena, live_server.url)
+    page = context.new_page()
+    page.goto(live_server.url + reverse("annotation:label", args=[cast.project.pk]))
+    for _ in range(3):
+        if page.locator("label[for=overall-1]").count():
+            page.locator("label[for=overall-1]").click()
+        else:
+            for index, rank in enumerate((2, 1, 3)):
+                page.locator(f"[name='rank-overall-{index}']").fill(str(rank))
+        page.locator("#submit").click()
+    expect(page.get_by_text("All done here")).to_be_visible()
+    assert Judgment.objects.count() == 3
+    context.close()
