@@ -20,7 +20,7 @@ KEEP_PROCESSED_SECONDS = 600
 
 
 class Channel(filesystem.Channel):
-    def _put(self, queue: str, payload: dict[str, Any], **_: Any) -> None:
+    def _put(self, queue: str, payload: Any, **_: Any) -> None:  # type: ignore[override]
         """Writes beside, then renames: kombu's own way lets a reader take a half-written file.
 
         Wall-clock names keep their order over a restart of the machine.

@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import threading
 import warnings
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from celery import Celery
 from celery.signals import worker_ready, worker_shutting_down
+from django.conf import settings
+
+ALIVE_SECONDS = 10
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -19,7 +24,7 @@ app = Celery("prefloop")
 app.config_from_object("config.broker")  # read when first needed, after Django's settings
 app.autodiscover_tasks()
 
-_stop_sweeping = threading.Event()
+_stopping = threading.Event()
 
 
 @worker_ready.connect
@@ -29,11 +34,20 @@ def start_sweeping(**_: Any) -> None:
     from core import jobs
 
     jobs.sweeper(clean_processed)
-    threading.Thread(
-        target=jobs.sweep_forever, args=(_stop_sweeping,), name="sweep", daemon=True
-    ).start()
+    _beside_tasks(jobs.sweep_forever)
+    if settings.ALIVE_FILE:
+        _beside_tasks(_show_life)
+
+
+def _beside_tasks(work: Callable[[threading.Event], object]) -> None:
+    threading.Thread(target=work, args=(_stopping,), name=work.__name__, daemon=True).start()
+
+
+def _show_life(stopping: threading.Event) -> None:
+    while not stopping.wait(ALIVE_SECONDS):
+        Path(settings.ALIVE_FILE).touch()
 
 
 @worker_shutting_down.connect
 def stop_sweeping(**_: Any) -> None:
-    _stop_sweeping.set()
+    _stopping.set()

@@ -60,7 +60,7 @@ def _by_whom(port: int) -> str:
         listening = [
             connection.pid
             for connection in psutil.net_connections("tcp")
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,)
         ]
         pid = next(filter(None, listening))
         return f" by {psutil.Process(pid).name()} (process {pid})"

@@ -128,12 +128,7 @@ class Launcher:
 
 def programs() -> list[Program]:
     """The web server, and workers for short work and for the GPU."""
-    web = [
-        *("-m", "gunicorn", "config.wsgi", "--bind", f"{settings.HOST}:{settings.PORT}"),
-        *("--workers", str(settings.WEB_PROCESSES), "--worker-class", "gthread", "--threads", "4"),
-        # One loaded application for all web processes; a killed one is back at once.
-        *("--preload", "--graceful-timeout", "8", "--timeout", "120", "--no-control-socket"),
-    ]
+    web = ["-m", "gunicorn", "-c", "python:config.gunicorn", "config.wsgi"]
     return [
         _program("web server", "web", web, signal.SIGTERM, {}),
         _worker("worker", "default,judge", processes=2),

@@ -1,0 +1,22 @@
+"""The web server's settings: `gunicorn -c python:config.gunicorn config.wsgi`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+from django.conf import settings
+
+bind = f"{settings.HOST}:{settings.PORT}"
+workers = settings.WEB_PROCESSES
+worker_class = "gthread"
+threads = 4
+# One loaded application for all web processes: less memory, and a killed one is back at once.
+preload_app = True
+timeout = 120
+graceful_timeout = 8
+control_socket_disable = True
+# Their liveness files must not wait for a disk.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
