@@ -16,30 +16,39 @@ class Plot:
     """A title, and for each metric that belongs to it how it is called in the plot."""
 
     title: str
+    y_label: str
     names: dict[str, str]
     about: str
+    # Values that the axis holds whatever the data are.
+    include: tuple[float, ...] = ()
 
 
 PLOTS = (
     Plot(
         "Loss",
+        "loss",
         {"loss": "training", "held_out_loss": "held out"},
         "What training lowers. A held-out loss that rises meanwhile means overfitting.",
     ),
     Plot(
         "Accuracy",
+        "share",
         {"accuracy": "training", "held_out_accuracy": "held out"},
         "How often the implied reward is on the judges' side.",
+        include=(0.0, 1.0),
     ),
     Plot(
         "Reward margin",
+        "margin",
         {"reward_margin": "training", "held_out_reward_margin": "held out"},
         "Implied reward of chosen minus rejected responses, against the reference model.",
+        include=(0.0,),
     ),
     Plot(
         "Log-probabilities",
+        "nats",
         {"chosen_log_probability": "chosen", "rejected_log_probability": "rejected"},
-        "Of whole responses under the model in training. Both may fall while their margin grows.",
+        "Of whole responses, under the model in training. Both may fall while the margin grows.",
     ),
 )
 

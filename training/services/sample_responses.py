@@ -42,7 +42,7 @@ class Sampling:
     def __init__(self, context: JobContext) -> None:
         self.context = context
         self.args = context.args
-        self.project = Project.objects.get(pk=context.job.project_id)
+        self.project = Project.objects.get(pk=context.args["project"])
         chosen = Prompt.objects.filter(pk__in=self.args["prompts"], withdrawn_at=None)
         found = chosen.in_bulk()
         self.prompts = [found[key] for key in self.args["prompts"] if key in found]

@@ -117,6 +117,7 @@ def _enqueue(
     return jobs.enqueue(
         "sample_responses",
         args={
+            "project": project.pk,
             "model": model,
             "prompts": prompts,
             "max_new_tokens": max_new_tokens,

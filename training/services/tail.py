@@ -20,7 +20,9 @@ class JsonLinesTail:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._rewind()
+        self.rewound = True
+        self._offset = 0
+        self._anchor = b""
 
     def read(self) -> list[dict[str, Any]]:
         """The next lines, about a megabyte at most; none when there is nothing new."""

@@ -1,0 +1,151 @@
+"""manage.py train"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import textwrap
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from core.errors import PrefloopError
+from feedback.models import Snapshot
+from training.alignment.config import TrainingConfig
+from training.alignment.methods import methods
+from training.alignment.options import Option, describe_options
+from training.management.lookup import find_project, find_user
+from training.management.waiting import finish
+from training.models import TrainingRun
+from training.selectors.model import base_models
+from training.services import queue_run
+from training.services.run import PATHS
+
+HIDDEN = (*PATHS, "method", "hyperparameters")
+EXAMPLES = """
+examples
+  manage.py train --project 1 --method dpo --set learning_rate=5e-6 --set max_steps=20
+  manage.py train --project 1 --snapshot 3 --method kto --set desirable_weight=1.3 \\
+      --binary-from-pairs --set adapter=lora --no-wait"""
+
+
+def _entry(name: str, words: str, *, indent: int = 2) -> str:
+    """A name and what it is, wrapped beside it."""
+    start = f"{' ' * indent}{name:24}"
+    return textwrap.fill(words, width=100, initial_indent=start, subsequent_indent=" " * len(start))
+
+
+def _option(option: Option, *, indent: int = 2) -> str:
+    return _entry(option.name, f"{option.help} (default: {option.default})", indent=indent)
+
+
+def _epilog() -> str:
+    parts = ["methods, and their hyper-parameters"]
+    for method in methods():
+        parts.append(
+            _entry(method.name, f"{method.title}; needs {method.data} data. {method.summary}")
+        )
+        parts += [_option(one, indent=4) for one in describe_options(method.hyperparameters)]
+    parts += ["", "settings"]
+    parts += [_option(one) for one in describe_options(TrainingConfig) if one.name not in HIDDEN]
+    return "\n".join([*parts, EXAMPLES])
+
+
+class Command(BaseCommand):
+    help = "Queue a training run on a snapshot, and wait for it."
+
+    def create_parser(self, *args: Any, **kwargs: Any) -> CommandParser:
+        return super().create_parser(
+            *args,
+            epilog=_epilog(),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **kwargs,
+        )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--project", required=True, help="number or name of the project")
+        parser.add_argument("--snapshot", type=int, help="its version (default: the newest)")
+        parser.add_argument("--method", required=True, choices=[one.name for one in methods()])
+        parser.add_argument("--criterion", help="default: the protocol's first")
+        parser.add_argument(
+            "--model", help="name of a base model, or version:N (default: the first offered)"
+        )
+        parser.add_argument("--name", default="", help="name of the run")
+        parser.add_argument("--as", dest="username", help="who launches it")
+        parser.add_argument(
+            "--set",
+            dest="settings",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="a setting or a hyper-parameter of the method; may be given many times",
+        )
+        parser.add_argument(
+            "--binary-from-pairs",
+            action="store_true",
+            help="for methods that need binary data: chosen counts as good, rejected as bad",
+        )
+        how = parser.add_mutually_exclusive_group()
+        how.add_argument("--no-wait", action="store_true", help="queue it and return")
+        how.add_argument(
+            "--inline", action="store_true", help="do the work in this process, without a worker"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            run = self._queue(options)
+        except PrefloopError as error:
+            raise CommandError(error.message) from error
+        self.stdout.write(f"Run {run.pk} of project {run.project_id} is queued.")
+        if options["no_wait"]:
+            return
+        finish(run.job, "Training", inline=options["inline"])
+        self.stdout.write(f"Version {run.job.result['version']} of project {run.project_id}.")
+
+    def _queue(self, options: dict[str, Any]) -> TrainingRun:
+        project = find_project(options["project"])
+        snapshots = Snapshot.objects.filter(project=project)
+        if options["snapshot"] is not None:
+            snapshots = snapshots.filter(version=options["snapshot"])
+        snapshot = snapshots.first()
+        if snapshot is None:
+            raise CommandError(f"“{project}” has no such snapshot. Freeze one: freeze_snapshot.")
+        models = base_models()
+        if options["model"] is None and not models:
+            raise CommandError("No base model is offered here; see PREFLOOP_MODEL_DIRS.")
+        return queue_run(
+            project=project,
+            snapshot=snapshot,
+            method=options["method"],
+            criterion=options["criterion"] or project.protocol.criterion_keys[0],
+            base_model=options["model"] or models[0].name,
+            config=parse_settings(options["method"], options["settings"]),
+            created_by=find_user(options["username"]),
+            name=options["name"],
+            binary_from_pairs=options["binary_from_pairs"],
+        )
+
+
+def parse_settings(method: str, given: list[str]) -> dict[str, Any]:
+    """NAME=VALUE words as a config; values are JSON where they can be, else text."""
+    known = {
+        option.name
+        for one in methods()
+        if one.name == method
+        for option in describe_options(one.hyperparameters)
+    }
+    config: dict[str, Any] = {}
+    hyperparameters: dict[str, Any] = {}
+    for word in given:
+        name, equals, text = word.partition("=")
+        if not equals:
+            raise CommandError(f"--set takes NAME=VALUE, not {word!r}.")
+        (hyperparameters if name in known else config)[name] = _value(text)
+    return config | {"hyperparameters": hyperparameters}
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

@@ -1,0 +1,52 @@
+"""Waits for a job with a progress bar, or does its work in this very process."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from django.core.management.base import CommandError
+from django.db import connection
+
+from core import jobs
+from core.models import Job
+from core.progress_bar import ProgressBar
+
+
+def finish(job: Job, label: str, *, inline: bool) -> None:
+    """Returns when the job has succeeded. Ctrl-C leaves a worker at work; inline it stops."""
+    if inline:
+        _run_inline(job, label)
+    else:
+        _watch(job, label)
+    job.refresh_from_db()
+    if job.state != Job.State.SUCCEEDED:
+        raise CommandError(job.error or f"The job is {job.state}.")
+
+
+def _run_inline(job: Job, label: str) -> None:
+    worker = threading.Thread(target=_work, args=[job.pk])
+    worker.start()
+    try:
+        _watch(job, label, worker)
+    except KeyboardInterrupt:
+        jobs.request_cancel(job=job)
+    finally:
+        worker.join()
+
+
+def _work(job_id: int) -> None:
+    try:
+        jobs.run(job_id)
+    finally:
+        connection.close()
+
+
+def _watch(job: Job, label: str, worker: threading.Thread | None = None) -> None:
+    with ProgressBar(label) as bar:
+        while not job.is_over and (worker is None or worker.is_alive()):
+            time.sleep(0.2)
+            job.refresh_from_db()
+            progress = job.progress
+            note = progress.get("message", "") or "waiting for a worker"
+            bar.show(progress.get("done", 0), progress.get("total", 0), note)
