@@ -109,14 +109,17 @@ def is_held_by_others(*, project: Project, annotator: Annotator) -> bool:
     return leases.filter(~Exists(mine)).exists()
 
 
+def own_assignments(annotator: Annotator) -> QuerySet[Assignment]:
+    """With all that the labeling page shows of them."""
+    return Assignment.objects.filter(annotator=annotator, occasion=Assignment.MAIN).select_related(
+        "item__project", "item__prompt", "current"
+    )
+
+
 def live_assignment(*, project: Project, annotator: Annotator) -> Assignment | None:
     """What the annotator has open; a lease that ran out unnoticed is still theirs."""
-    return Assignment.objects.filter(
-        annotator=annotator,
-        item__project=project,
-        state=Assignment.State.LEASED,
-        occasion=Assignment.MAIN,
-    ).first()
+    live = own_assignments(annotator).filter(state=Assignment.State.LEASED)
+    return live.filter(item__project=project).first()
 
 
 def last_answered(*, project: Project, user: User) -> Assignment | None:
@@ -125,7 +128,8 @@ def last_answered(*, project: Project, user: User) -> Assignment | None:
         state__in=[Assignment.State.DONE, Assignment.State.SURPLUS],
         finished_at__gte=timezone.now() - timedelta(days=1),
     )
-    return answered.order_by("-finished_at").first()
+    with_texts = answered.select_related("item__prompt", "current")
+    return with_texts.order_by("-finished_at").first()
 
 
 def done_today(*, project: Project, user: User) -> int:

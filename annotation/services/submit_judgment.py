@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -53,7 +52,7 @@ def submit_judgment(
     _check_reasons(protocol, reasons)
     judgment = Judgment.objects.create(
         assignment=locked,
-        revision=locked.judgments.count() + 1,
+        revision=locked.judgments.count() + 1 if locked.current_id else 1,
         protocol=protocol,
         client_key=client_key,
         origin=origin,
@@ -71,9 +70,11 @@ def submit_judgment(
     )
     if comment.strip():
         JudgmentComment.objects.create(judgment=judgment, text=comment.strip())
-    Protocol.objects.filter(pk=protocol.pk, frozen_at=None).update(frozen_at=timezone.now())
+    if protocol.frozen_at is None:
+        Protocol.objects.filter(pk=protocol.pk, frozen_at=None).update(frozen_at=timezone.now())
     _settle(item=item, assignment=locked, judgment=judgment)
-    assignment.refresh_from_db()
+    for name in ("state", "current", "lease_expires_at", "finished_at"):
+        setattr(assignment, name, getattr(locked, name))
     return judgment
 
 
@@ -94,14 +95,17 @@ def _bounded(milliseconds: int | None) -> int | None:
 
 
 def _settle(*, item: Item, assignment: Assignment, judgment: Judgment) -> None:
-    fields: dict[str, Any] = {
-        "state": _state_after(item, assignment),
-        "current": judgment,
-        "lease_expires_at": None,
-    }
-    if assignment.current_id is None:
-        fields["finished_at"] = timezone.now()
-    settled = Assignment.objects.filter(pk=assignment.pk, state=assignment.state).update(**fields)
+    """State and current answer change together, and only from the state that was read."""
+    before = assignment.state
+    assignment.state = _state_after(item, assignment)
+    assignment.finished_at = assignment.finished_at if assignment.current_id else timezone.now()
+    assignment.current, assignment.lease_expires_at = judgment, None
+    settled = Assignment.objects.filter(pk=assignment.pk, state=before).update(
+        state=assignment.state,
+        current=judgment,
+        lease_expires_at=None,
+        finished_at=assignment.finished_at,
+    )
     if not settled:
         raise Conflict("This item changed while you answered. Send the answer again.")
 

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from annotation.access import Capability, project_view
 from annotation.answer_form import read_form, show_item
-from annotation.models import Assignment, Membership, Project
+from annotation.models import Assignment, Membership, Project, Protocol
 from annotation.selectors.queue import done_today, is_held_by_others, last_answered, work_of
 from annotation.services.annotator import annotator_for_user
 from annotation.services.claim_item import claim_item, extend_lease
@@ -36,7 +36,7 @@ def _own_assignment(request: SignedInRequest, project: Project) -> Assignment:
     return found
 
 
-def _context(request: SignedInRequest, project: Project) -> dict[str, Any]:
+def _context(request: SignedInRequest, project: Project, protocol: Protocol) -> dict[str, Any]:
     last = last_answered(project=project, user=request.user)
     return {
         "project": project,
@@ -48,6 +48,8 @@ def _context(request: SignedInRequest, project: Project) -> dict[str, Any]:
         "heartbeat_url": _route("label-heartbeat", project),
         "undo_url": _route("label-last", project) if last else None,
         "done_today": done_today(project=project, user=request.user),
+        "criteria": protocol.criteria,
+        "guidelines": protocol.guidelines,
     }
 
 
@@ -55,26 +57,28 @@ def _page(request: SignedInRequest, context: dict[str, Any]) -> HttpResponse:
     """The same partial serves the page and the swap."""
     if request.htmx:  # type: ignore[attr-defined]
         return render(request, "annotation/_item.html", context)
-    protocol = context["project"].protocol
-    context |= {"criteria": protocol.criteria, "guidelines": protocol.guidelines}
     return render(request, "annotation/label.html", context)
 
 
-def _next(request: SignedInRequest, project: Project, *, said: str = "") -> HttpResponse:
+def _next(
+    request: SignedInRequest, project: Project, protocol: Protocol, *, said: str = ""
+) -> HttpResponse:
     assignment = claim_item(project=project, user=request.user)
-    context = _context(request, project) | {"said": said}
+    context = _context(request, project, protocol) | {"said": said}
     if assignment is None:
         annotator = annotator_for_user(user=request.user)
         context["held_by_others"] = is_held_by_others(project=project, annotator=annotator)
     else:
-        context["item"] = show_item(assignment, project.protocol)
+        context["item"] = show_item(assignment, protocol)
     return _page(request, context)
 
 
-def _after(request: SignedInRequest, project: Project, said: str) -> HttpResponse:
+def _after(
+    request: SignedInRequest, project: Project, protocol: Protocol, said: str
+) -> HttpResponse:
     """htmx gets the next item in this reply; a plain form is sent to it."""
     if request.htmx:  # type: ignore[attr-defined]
-        return _next(request, project, said=said)
+        return _next(request, project, protocol, said=said)
     return redirect("annotation:label", project.pk)
 
 
@@ -82,24 +86,26 @@ def _after(request: SignedInRequest, project: Project, said: str) -> HttpRespons
 @require_GET
 @never_cache
 def label(request: SignedInRequest, project: Project) -> HttpResponse:
+    protocol = project.protocol
     if Capability.JUDGE in project.may:
-        return _next(request, project)
+        return _next(request, project, protocol)
     membership = project.memberships.get(user=request.user)
     paused = membership.state == Membership.State.PAUSED
     reason = membership.state_reason or "A manager of the project paused it."
-    return _page(request, _context(request, project) | {"paused": paused, "paused_text": reason})
+    context = _context(request, project, protocol)
+    return _page(request, context | {"paused": paused, "paused_text": reason})
 
 
 @project_view(Capability.JUDGE)
 @require_POST
 @never_cache
 def submit(request: SignedInRequest, project: Project) -> HttpResponse:
-    assignment = _own_assignment(request, project)
+    assignment, protocol = _own_assignment(request, project), project.protocol
     sent = read_form(
         request.POST,
         kind=assignment.item.kind,
         size=len(assignment.shown_order),
-        criteria=project.protocol.criterion_keys,
+        criteria=protocol.criterion_keys,
     )
     was_answered = assignment.current_id is not None
     submit_judgment(
@@ -110,8 +116,9 @@ def submit(request: SignedInRequest, project: Project) -> HttpResponse:
         reasons=sent.reasons,
         duration_ms=sent.duration_ms,
         active_ms=sent.active_ms,
+        protocol=protocol,
     )
-    return _after(request, project, "Changed." if was_answered else "Saved.")
+    return _after(request, project, protocol, "Changed." if was_answered else "Saved.")
 
 
 @project_view(Capability.JUDGE)
@@ -122,7 +129,9 @@ def skip(request: SignedInRequest, project: Project) -> HttpResponse:
     flagged = request.POST.get("why") == "flag"
     comment = request.POST.get("comment", "").replace("\0", "")
     skip_item(assignment=assignment, reason=comment, flagged=flagged)
-    return _after(request, project, "Flagged for the manager." if flagged else "Skipped.")
+    return _after(
+        request, project, project.protocol, "Flagged for the manager." if flagged else "Skipped."
+    )
 
 
 @project_view(Capability.JUDGE)
@@ -132,8 +141,9 @@ def last(request: SignedInRequest, project: Project) -> HttpResponse:
     assignment = last_answered(project=project, user=request.user)
     if assignment is None:
         raise PrefloopError("There is no answer of the last day that could be changed.")
-    context = _context(request, project) | {
-        "item": show_item(assignment, project.protocol),
+    protocol = project.protocol
+    context = _context(request, project, protocol) | {
+        "item": show_item(assignment, protocol),
         "revising": True,
     }
     return _page(request, context)

@@ -262,5 +262,5 @@ def test_a_submit_with_the_next_item_takes_few_queries(
     client = sign_in(cast.lena)
     sent = form(open_item(cast, client))
     Item.objects.update(started=False)
-    with django_assert_max_num_queries(48):
+    with django_assert_max_num_queries(30):
         client.post(url("label-submit", cast), sent, headers=HTMX)
