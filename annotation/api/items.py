@@ -12,6 +12,7 @@ from annotation import models
 from annotation.access import Capability
 from annotation.api.base import found, project_of
 from annotation.models import Item, ItemResponse, Project
+from annotation.selectors.content import STATES
 from annotation.serializers.content import (
     ExtendIn,
     ItemFilters,
@@ -32,13 +33,6 @@ from core.api.endpoint import Endpoint, ListEndpoint
 from core.api.schema import operation
 from core.errors import PrefloopError
 from core.models import ApiToken
-
-STATES = {
-    "open": Q(is_open=True),
-    "closed": Q(closed_at__isnull=False),
-    "held": Q(held_at__isnull=False),
-    "judged": Q(open_slots=0),
-}
 
 
 def with_responses(items: QuerySet[Item]) -> QuerySet[Item]:
@@ -61,7 +55,7 @@ class Items(ListEndpoint[Item]):
     def get_queryset(self) -> QuerySet[Item]:
         project = project_of(self, Capability.RESEARCH)
         chosen = self.chosen()
-        state = STATES.get(chosen.pop("state", ""), Q())
+        state = STATES[chosen.pop("state")][1] if "state" in chosen else Q()
         return with_responses(Item.objects.filter(state, project=project, **chosen))
 
     @operation(

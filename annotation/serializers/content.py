@@ -17,6 +17,7 @@ from annotation.messages import (
     checked_response,
 )
 from annotation.models import Generator, Item, ItemResponse, Kind, Prompt, Response, Side
+from annotation.selectors.content import STATES
 from core.api.fields import Choice, Flag, Input, Object, Text, Whole, several
 from core.errors import PrefloopError
 
@@ -238,9 +239,7 @@ class ItemOut(serializers.ModelSerializer[Item]):
 class ItemFilters(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(choices=Kind.choices, required=False)
     state = serializers.ChoiceField(
-        choices=["open", "closed", "held", "judged"],
-        required=False,
-        help_text="open: in the queue; judged: all slots are taken; held: skipped too often.",
+        choices=[(name, words) for name, (words, _) in STATES.items()], required=False
     )
     batch = serializers.CharField(required=False, max_length=100)
     prompt = serializers.IntegerField(required=False, min_value=1, max_value=LARGEST_ID)

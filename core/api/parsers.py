@@ -58,7 +58,7 @@ class LinesParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        return read_body(stream, parser_context)
+        return {"lines": read_body(stream, parser_context)}
 
 
 def check_json(value: Any) -> None:
