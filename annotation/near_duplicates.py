@@ -38,7 +38,8 @@ def bands(text: str) -> tuple[int, ...]:
 
 def bands_of_many(texts: Iterable[str]) -> list[tuple[int, ...]]:
     """Return the bands of each text in order; far faster than one by one."""
-    remaining, found = iter(texts), []
+    remaining = iter(texts)
+    found: list[tuple[int, ...]] = []
     while batch := list(islice(remaining, TEXTS_AT_ONCE)):
         found += map(tuple, _bands(_signatures(batch)).tolist())
     return found
