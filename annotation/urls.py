@@ -1,6 +1,6 @@
 from django.urls import path
 
-from annotation.views import labeling
+from annotation.views import import_data, item, labeling, people, project
 
 app_name = "annotation"
 urlpatterns = [
@@ -11,4 +11,72 @@ urlpatterns = [
     path("projects/<int:project_id>/label/skip/", labeling.skip, name="label-skip"),
     path("projects/<int:project_id>/label/last/", labeling.last, name="label-last"),
     path("projects/<int:project_id>/label/heartbeat/", labeling.heartbeat, name="label-heartbeat"),
+    # Projects
+    path("home/projects/", project.home_projects, name="home-projects"),
+    path("projects/", project.projects, name="projects"),
+    path("projects/new/", project.new_project, name="new-project"),
+    path("guidelines/preview/", project.preview, name="preview"),
+    path("projects/<int:project_id>/", project.project, name="project"),
+    path("projects/<int:project_id>/settings/", project.settings, name="settings"),
+    path("projects/<int:project_id>/protocol/", project.protocol, name="protocol"),
+    # Items
+    path("projects/<int:project_id>/items/", item.items, name="items"),
+    path("projects/<int:project_id>/items/<int:item_id>/", item.item, name="item"),
+    path(
+        "projects/<int:project_id>/items/<int:item_id>/close/",
+        item.move_item,
+        {"action": "close"},
+        name="item-close",
+    ),
+    path(
+        "projects/<int:project_id>/items/<int:item_id>/reopen/",
+        item.move_item,
+        {"action": "reopen"},
+        name="item-reopen",
+    ),
+    path(
+        "projects/<int:project_id>/items/<int:item_id>/ask-more/",
+        item.ask_more,
+        name="item-ask-more",
+    ),
+    # Import
+    path("projects/<int:project_id>/import/", import_data.import_data, name="import"),
+    path(
+        "projects/<int:project_id>/import/<int:job_id>/",
+        import_data.import_job,
+        name="import-job",
+    ),
+    path(
+        "projects/<int:project_id>/import/<int:job_id>/confirm/",
+        import_data.confirm_import,
+        name="import-confirm",
+    ),
+    path(
+        "projects/<int:project_id>/import/<int:job_id>/problems.txt",
+        import_data.import_problems,
+        name="import-problems",
+    ),
+    # People
+    path("projects/<int:project_id>/people/", people.people, name="people"),
+    path("projects/<int:project_id>/people/add/", people.add_person, name="person-add"),
+    path(
+        "projects/<int:project_id>/people/<int:user_id>/role/",
+        people.change_role,
+        name="person-role",
+    ),
+    path(
+        "projects/<int:project_id>/people/<int:user_id>/pause/",
+        people.pause_person,
+        name="person-pause",
+    ),
+    path(
+        "projects/<int:project_id>/people/<int:user_id>/restore/",
+        people.restore_person,
+        name="person-restore",
+    ),
+    path(
+        "projects/<int:project_id>/people/<int:user_id>/remove/",
+        people.remove_person,
+        name="person-remove",
+    ),
 ]

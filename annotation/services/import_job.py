@@ -145,7 +145,7 @@ def run_import(context: jobs.JobContext) -> ImportReport:
         def keep(problem: Problem) -> None:
             problems.write(f"{problem}\n")
 
-        report = import_data(
+        return import_data(
             project=Project.objects.get(pk=args["project"]),
             format_name=chosen.name,
             path=path,
@@ -157,7 +157,6 @@ def run_import(context: jobs.JobContext) -> ImportReport:
             on_progress=show,
             on_problem=keep,
         )
-    return report
 
 
 def remove_old_uploads() -> int:

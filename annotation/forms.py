@@ -1,0 +1,148 @@
+"""The forms of a project's pages. What they mean is checked by the services."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.files.uploadedfile import UploadedFile
+from django.forms import BaseFormSet, formset_factory
+
+from annotation.importers import FORMATS
+from annotation.models import Kind, Membership, Project, Protocol
+from annotation.services.project import MOST_CRITERIA
+from core.errors import PrefloopError
+from core.models import User
+
+
+def show_error(form: forms.BaseForm, error: PrefloopError) -> None:
+    """At the field that the service names, else above the form."""
+    field = error.fields.get("field")
+    form.add_error(field if field in form.fields else None, error.message)
+
+
+class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = Project
+        fields = ("name", "description", "overlap", "lease_seconds", "skip_limit")
+        widgets = {"description": forms.Textarea(attrs={"rows": 2})}
+        labels = {"lease_seconds": "Seconds an item waits", "overlap": "People for each item"}
+        help_texts = {
+            "description": "One or two sentences; labelers read them on their start page.",
+            "overlap": "How many people judge each item that is made from now on.",
+        }
+
+
+class NewProjectForm(SettingsForm):
+    class Meta(SettingsForm.Meta):
+        fields = ("name", "description", "overlap")
+
+
+class ProtocolForm(forms.Form):
+    kinds = forms.MultipleChoiceField(
+        label="What people do",
+        choices=[
+            (Kind.PAIRWISE, "Choose the better of two responses (pairwise)"),
+            (Kind.LISTWISE, "Put several responses in order (listwise)"),
+            (Kind.THUMBS, "Say of one response whether it is good (thumbs)"),
+        ],
+        widget=forms.CheckboxSelectMultiple,
+        initial=[Kind.PAIRWISE],
+        error_messages={"required": "Choose at least one."},
+    )
+    reasons = forms.CharField(
+        required=False,
+        label="Reasons to offer",
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="One a line; labelers may tick them beside their answer.",
+    )
+    guidelines = forms.CharField(
+        required=False,
+        label="Guidelines",
+        widget=forms.Textarea(attrs={"rows": 10}),
+        help_text="Markdown. Shown beside every item.",
+    )
+
+    def clean_reasons(self) -> list[str]:
+        return [line.strip() for line in self.cleaned_data["reasons"].splitlines() if line.strip()]
+
+    @staticmethod
+    def values_of(protocol: Protocol) -> dict[str, Any]:
+        return {
+            "kinds": protocol.kinds,
+            "reasons": "\n".join(protocol.reasons),
+            "guidelines": protocol.guidelines,
+        }
+
+
+class CriterionForm(forms.Form):
+    key = forms.CharField(required=False, widget=forms.HiddenInput)
+    name = forms.CharField(required=False, max_length=60, label="Criterion")
+    definition = forms.CharField(required=False, max_length=500, label="What it asks")
+
+
+CriterionFormSet = formset_factory(
+    CriterionForm, extra=2, max_num=MOST_CRITERIA, absolute_max=MOST_CRITERIA + 5
+)
+
+
+def criteria_of(rows: BaseFormSet[CriterionForm]) -> list[dict[str, str]]:
+    """Rows without a name are left out: that is how one is removed."""
+    return [
+        {name: form.cleaned_data.get(name, "") for name in ("key", "name", "definition")}
+        for form in rows.forms
+        if form.cleaned_data.get("name")
+    ]
+
+
+class FilesInput(forms.ClearableFileInput):
+    allow_multiple_selected = True
+
+
+class FilesField(forms.FileField):
+    """One or more uploads, as a list."""
+
+    widget = FilesInput
+
+    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile]:  # type: ignore[override]
+        given = data if isinstance(data, list | tuple) else [data]
+        return [super(FilesField, self).clean(one, initial) for one in given]
+
+
+class ImportForm(forms.Form):
+    format = forms.ChoiceField(
+        choices=[(one.name, one.title) for one in FORMATS.values()],
+        help_text="A data set keeps its own names; a pair or line file is described below.",
+    )
+    files = FilesField(
+        label="File",
+        help_text="Several at once when the data set comes in several (LLMFAO, PandaLM's judges).",
+    )
+    label = forms.CharField(
+        required=False,
+        max_length=80,
+        label="Name of the source",
+        help_text="Left empty: the file's name. The same name again adds only what is new.",
+    )
+    keep_open = forms.BooleanField(
+        required=False,
+        label="Ask our labelers too",
+        help_text="Items that come with judgments are otherwise closed.",
+    )
+    dry_run = forms.BooleanField(
+        required=False, initial=True, label="Only check the file first (dry run)"
+    )
+
+
+class PersonForm(forms.Form):
+    username = forms.CharField(max_length=150, help_text="Of somebody who has an account here.")
+    role = forms.ChoiceField(choices=[(role, role.capitalize()) for role in Membership.Role.values])
+
+    def clean_username(self) -> User:
+        name = self.cleaned_data["username"].strip()
+        user = User.objects.filter(username__iexact=name, is_active=True).first()
+        if user is None:
+            raise forms.ValidationError(
+                f"There is no active account {name!r}. An admin of this instance can make one."
+            )
+        return user
