@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import logsigmoid
 
 
 class PairLoss(NamedTuple):
@@ -65,10 +65,11 @@ def dpo_loss(
     chosen_rewards = beta * (policy_chosen_logps - reference_chosen_logps.detach())
     rejected_rewards = beta * (policy_rejected_logps - reference_rejected_logps.detach())
     margins = chosen_rewards - rejected_rewards
-    losses = softplus(-margins)
+    # Not softplus: torch's is cut off at 20, where the loss of a confident pair still has digits.
+    losses = -logsigmoid(margins)
     if target_probabilities is not None:
-        # p softplus(-z) + (1 - p) softplus(z), and softplus(z) = softplus(-z) + z.
-        losses = losses + (1.0 - target_probabilities) * margins
+        certain, doubt = target_probabilities, 1.0 - target_probabilities
+        losses = certain * losses - doubt * logsigmoid(-margins)
     return PairLoss(losses, chosen_rewards.detach(), rejected_rewards.detach())
 
 

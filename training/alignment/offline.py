@@ -66,6 +66,7 @@ def train(  # noqa: C901  # one loop, read from top to bottom
     lengths = [len(example) for example in data.train]
     journal.say(f"Training {len(data.train)} examples in {total} steps of {plan.global_batch}.")
 
+    stop.waits_for_step = True
     for step in range(start, total):
         began = time.perf_counter()
         rate = learning_rate(config, step, total)
@@ -79,11 +80,11 @@ def train(  # noqa: C901  # one loop, read from top to bottom
         if step > start and step % config.checkpoint_every == 0:
             _checkpoint(config, plan, step, module, optimizer, accelerator)
 
-        model.train()
         indices = plan.step_indices(step)
         weight = sum(data.train[index].weight for index in indices)
         micro_batches = plan.micro_batches(indices, lengths, rank)
         statistic = _step_statistic(objective, module, data, micro_batches, accelerator)
+        model.train()
         rows = []
         for number, micro in enumerate(micro_batches):
             last = number == len(micro_batches) - 1
@@ -118,6 +119,7 @@ def train(  # noqa: C901  # one loop, read from top to bottom
             _checkpoint(config, plan, step + 1, module, optimizer, accelerator)
             journal.say(f"Stopped after step {step + 1}; the next start goes on from there.")
             return False
+    stop.waits_for_step = False
 
     if start < total:
         _checkpoint(config, plan, total, module, optimizer, accelerator)
@@ -202,6 +204,7 @@ def _step_statistic(
     roles = objective.statistic_roles
     if not roles:
         return {}
+    module.eval()
     device = accelerator.device
     scores = [
         score(module, [data.train[index] for index in micro], roles, device)

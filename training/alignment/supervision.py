@@ -16,10 +16,15 @@ _PR_SET_PDEATHSIG = 1
 
 
 class StopRequest:
-    """Set by SIGTERM or SIGINT; the loop looks at it once a step and leaves a checkpoint."""
+    """SIGTERM or SIGINT, heard at once or, while steps are taken, at the end of the step.
+
+    Between steps there is something to keep, so the loop looks at `is_set` and leaves a checkpoint;
+    before and after there is not.
+    """
 
     def __init__(self) -> None:
         self.is_set = False
+        self.waits_for_step = False
 
     def listen(self) -> None:
         """Take over SIGTERM and SIGINT. A second signal of the kind ends the process at once."""
@@ -29,6 +34,8 @@ class StopRequest:
     def _received(self, number: int, _frame: FrameType | None) -> None:
         self.is_set = True
         signal.signal(number, signal.SIG_DFL)
+        if not self.waits_for_step:
+            raise SystemExit(STOPPED_EXIT_CODE)
 
 
 def die_with_parent() -> None:

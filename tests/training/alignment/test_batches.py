@@ -1,0 +1,75 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.alignment.batches import BatchPlan, collate, with_mismatched
+from training.alignment.data import DataError
+from training.alignment.tokenization import Example, TokenSequence
+
+sizes = st.integers(1, 9)
+
+
+def sequence(prompt, completion):
+    return TokenSequence(np.array(prompt, np.int32), np.array(completion, np.int32))
+
+
+def answer(number, prompt):
+    roles = {"completion": sequence([prompt], [100 + number] * 3)}
+    return Example(str(number), str(number), str(prompt), "p", roles, 1.0, 1.0)
+
+
+@given(st.integers(1, 40), sizes, sizes, sizes, st.integers(0, 3))
+def test_every_pass_sees_every_example_once(examples, batch, accumulation, processes, seed):
+    plan = BatchPlan(examples, batch, accumulation, processes, seed)
+    steps = plan.total_steps(2.0, None)
+    seen = [index for step in range(steps) for index in plan.step_indices(step)]
+    assert len(seen) == steps * plan.global_batch
+    assert set(Counter(seen[: 2 * examples]).values()) == {2}
+
+
+@given(sizes, sizes, sizes)
+def test_processes_share_a_step_without_overlap(batch, accumulation, processes):
+    plan = BatchPlan(1000, batch, accumulation, processes, 0)
+    indices, lengths = plan.step_indices(3), list(range(1000))
+    shares = [plan.micro_batches(indices, lengths, rank) for rank in range(processes)]
+    assert all(len(share) == accumulation for share in shares)
+    assert all(len(micro) == batch for share in shares for micro in share)
+    assert Counter(i for share in shares for micro in share for i in micro) == Counter(indices)
+
+
+def test_steps_follow_epochs_and_the_limit():
+    plan = BatchPlan(10, 2, 2, 1, 0)
+    assert plan.total_steps(1.0, None) == 3
+    assert plan.total_steps(0.1, None) == 1
+    assert plan.total_steps(5.0, 4) == 4
+
+
+def test_another_seed_is_another_order():
+    orders = {tuple(BatchPlan(50, 5, 1, 1, seed).step_indices(0)) for seed in range(3)}
+    assert len(orders) == 3
+
+
+def test_sequences_are_padded_on_the_right():
+    batch = collate([sequence([1, 2], [3]), sequence([4], [5, 6, 7])], torch.device("cpu"))
+    assert batch.input_ids.tolist() == [[1, 2, 3, 0], [4, 5, 6, 7]]
+    assert batch.completion_mask.int().tolist() == [[0, 0, 1, 0], [0, 1, 1, 1]]
+
+
+def test_a_mismatched_completion_answers_another_prompt_and_keeps_the_order():
+    examples = [answer(number, number // 2) for number in range(10)]
+    matched = with_mismatched(examples, seed=0, max_length=3)
+    assert [example.id for example in matched] == [example.id for example in examples]
+    for number, example in enumerate(matched):
+        mismatched = example.sequences["mismatched"]
+        assert list(mismatched.prompt) == [number // 2]
+        assert (mismatched.completion[0] - 100) // 2 != number // 2
+        assert len(mismatched) == 3
+
+
+def test_one_prompt_alone_has_no_mismatched_completion():
+    with pytest.raises(DataError, match="two different prompts"):
+        with_mismatched([answer(0, 0), answer(1, 0)], seed=0, max_length=9)

@@ -1,0 +1,105 @@
+import json
+import subprocess
+import sys
+from dataclasses import fields
+
+import pytest
+
+from training.alignment.config import TrainingConfig
+from training.alignment.methods import get_method, methods, parse_hyperparameters
+from training.alignment.options import OptionError, describe_options
+
+REQUIRED = {"method": "dpo", "base_model": "m", "train_file": "t", "output_dir": "o"}
+
+
+@pytest.mark.parametrize("method", methods(), ids=lambda method: method.name)
+def test_an_entry_is_complete_and_its_loss_resolves(method):
+    assert method.data in {"pairs", "binary", "lists", "demonstrations", "prompts"}
+    assert method.url.startswith("https://arxiv.org/")
+    assert callable(method.load_loss())
+    defaults = parse_hyperparameters(method, {})
+    for item in describe_options(type(defaults)):
+        assert item.help
+        assert item.min is None or item.min <= item.default <= item.max
+
+
+@pytest.mark.parametrize(
+    ("values", "name", "problem"),
+    [
+        ({"betta": 0.1}, "betta", "unknown option; the known ones are beta"),
+        ({"beta": "0.1"}, "beta", "not a number"),
+        ({"beta": True}, "beta", "not a number"),
+        ({"beta": float("nan")}, "beta", "not a finite number"),
+        ({"beta": 0}, "beta", "below the smallest allowed value"),
+        ({"beta": 1e9}, "beta", "above the largest allowed value"),
+    ],
+)
+def test_a_wrong_hyperparameter_is_named(values, name, problem):
+    with pytest.raises(OptionError, match=problem) as caught:
+        parse_hyperparameters(get_method("dpo"), values)
+    assert caught.value.name == name
+
+
+def test_a_whole_number_is_a_number():
+    assert parse_hyperparameters(get_method("dpo"), {"beta": 1}).beta == 1.0
+
+
+def test_an_unknown_method_names_the_known_ones():
+    with pytest.raises(OptionError, match=r"'dpoo' is not a training method.*dpo, kto"):
+        get_method("dpoo")
+
+
+def test_a_configuration_survives_json():
+    config = TrainingConfig.from_dict(
+        {**REQUIRED, "hyperparameters": {"beta": 0.2}, "max_steps": 3}
+    )
+    assert TrainingConfig.from_json(config.to_json()) == config
+    assert set(json.loads(config.to_json())) == {item.name for item in fields(TrainingConfig)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"learning_rat": 1}, "learning_rat"),
+        ({"batch_size": 1.5}, "batch_size"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"batch_size": True}, "batch_size"),
+        ({"device": "tpu"}, "device"),
+        ({"hyperparameters": {"gamma": 1}}, "gamma"),
+        ({"hyperparameters": []}, "hyperparameters"),
+        ({"max_prompt_length": 1024}, "max_prompt_length"),
+        ({"method": "ppo"}, "method"),
+        ({"seed": None}, "seed"),
+    ],
+)
+def test_a_wrong_setting_is_named(changes, name):
+    with pytest.raises(OptionError) as caught:
+        TrainingConfig.from_dict({**REQUIRED, **changes})
+    assert caught.value.name == name
+
+
+def test_a_missing_setting_is_named():
+    with pytest.raises(OptionError, match="train_file: is required"):
+        TrainingConfig.from_dict({"method": "dpo", "base_model": "m", "output_dir": "o"})
+
+
+def test_the_form_learns_types_defaults_and_choices():
+    items = {item.name: item for item in describe_options(TrainingConfig)}
+    assert all(item.help for item in items.values())
+    assert items["batch_size"].type is int
+    assert items["max_steps"].nullable
+    assert items["max_steps"].type is int
+    assert items["device"].choices == ("auto", "cpu", "cuda")
+    assert items["base_model"].required
+    assert items["hyperparameters"].default == {}
+
+
+def test_the_web_process_reads_the_registry_without_torch():
+    code = (
+        "import sys, training.alignment.methods, training.alignment.config;"
+        "print([m for m in ('torch', 'transformers', 'numpy', 'django') if m in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
