@@ -1,8 +1,21 @@
 from django.urls import path
 
-from feedback.api import snapshots
+from feedback.api import agreement, policy, preferences, snapshots
 
 app_name = "feedback-api"
 urlpatterns = [
+    path("projects/<int:project_id>/agreement", agreement.Agreement.as_view(), name="agreement"),
+    path("projects/<int:project_id>/policy", policy.OnePolicy.as_view(), name="policy"),
+    path(
+        "projects/<int:project_id>/preferences",
+        preferences.Preferences.as_view(),
+        name="preferences",
+    ),
+    path("projects/<int:project_id>/resolve", preferences.Resolve.as_view(), name="resolve"),
+    path("items/<int:item_id>/adjudicate", preferences.Adjudicate.as_view(), name="adjudicate"),
     path("projects/<int:project_id>/snapshots", snapshots.Snapshots.as_view(), name="snapshots"),
+    path("snapshots/<int:snapshot_id>", snapshots.OneSnapshot.as_view(), name="snapshot"),
+    path("projects/<int:project_id>/exports", snapshots.Exports.as_view(), name="exports"),
+    path("exports/<int:export_id>", snapshots.OneExport.as_view(), name="export"),
+    path("exports/<int:export_id>/file", snapshots.DownloadExport.as_view(), name="download"),
 ]

@@ -1,8 +1,22 @@
 from django.urls import path
 
-from training.api import versions
+from training.api import methods, runs, versions
 
 app_name = "training-api"
 urlpatterns = [
+    path("methods", methods.Methods.as_view(), name="methods"),
+    path("projects/<int:project_id>/base-models", methods.BaseModels.as_view(), name="models"),
+    path("projects/<int:project_id>/runs", runs.Runs.as_view(), name="runs"),
+    path("runs/<int:run_id>", runs.OneRun.as_view(), name="run"),
+    path("runs/<int:run_id>/metrics", runs.RunMetrics.as_view(), name="run-metrics"),
+    path("runs/<int:run_id>/log", runs.RunLog.as_view(), name="run-log"),
+    path("runs/<int:run_id>/cancel", runs.CancelRun.as_view(), name="cancel-run"),
+    path("runs/<int:run_id>/resume", runs.ResumeRun.as_view(), name="resume-run"),
     path("projects/<int:project_id>/versions", versions.Versions.as_view(), name="versions"),
+    path("versions/<int:version_id>", versions.OneVersion.as_view(), name="version"),
+    path("versions/<int:version_id>/promote", versions.PromoteVersion.as_view(), name="promote"),
+    path("versions/<int:version_id>/roll-back", versions.RollBack.as_view(), name="roll-back"),
+    path("versions/<int:version_id>/sample", versions.SampleVersion.as_view(), name="sample"),
+    path("projects/<int:project_id>/promotions", versions.Promotions.as_view(), name="promotions"),
+    path("projects/<int:project_id>/rounds", versions.Rounds.as_view(), name="rounds"),
 ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypeVar, cast
 
 from django.db.models import Model
 from rest_framework import status
 from rest_framework.exceptions import ValidationError
 from rest_framework.generics import ListAPIView
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer, Serializer
@@ -20,6 +22,16 @@ M = TypeVar("M", bound=Model)
 PAGING = {"cursor", "page_size"}
 
 
+class AlwaysJson(DefaultContentNegotiation):
+    """What a call answers is said by the schema, whatever the caller would like better."""
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[Any], format_suffix: str | None = None
+    ) -> tuple[Any, str]:
+        renderer = next(iter(renderers))
+        return renderer, renderer.media_type
+
+
 class Endpoint(APIView):
     """A subclass names the scope that a token needs, for all methods or by method."""
 
@@ -27,6 +39,7 @@ class Endpoint(APIView):
     # What one call may send; endpoints that take much say so.
     max_body_bytes = 1_000_000
 
+    content_negotiation_class = AlwaysJson
     # OPTIONS would only repeat the schema.
     metadata_class = None
 

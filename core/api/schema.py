@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from http import HTTPStatus
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 
 from core.models import ApiToken
 
@@ -18,7 +17,6 @@ ERRORS = {
     401: "No token, or one that is unknown, expired or revoked.",
     403: "You may see this, but your role or the token's scope does not allow it.",
     404: "There is no such thing, or you may not see it.",
-    406: "The answer cannot be given in the media type asked for.",
     409: "The thing has moved on since it was read.",
     413: "The body is too large.",
     415: "The body is not of a media type that this call takes.",
@@ -58,21 +56,18 @@ def operation(
     summary: str,
     *,
     request: Any = None,
-    response: Any = None,
+    response: Any,
     code: int = 200,
     description: str = "",
     parameters: Sequence[Any] | None = None,
     operation_id: str | None = None,
 ) -> Callable[[Any], Any]:
     """What an endpoint's method takes and gives; errors are added for all of them below."""
-    answer = response
-    if response is None:
-        answer = OpenApiResponse(description=HTTPStatus(code).phrase)
     return extend_schema(
         summary=summary,
         description=description,
         request=request,
-        responses={code: answer},
+        responses=response if isinstance(response, dict) else {code: response},
         parameters=list(parameters) if parameters else None,
         operation_id=operation_id,
     )

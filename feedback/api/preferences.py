@@ -1,0 +1,111 @@
+"""What is decided, what is contested, and a reviewer's word on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from annotation.access import Capability
+from annotation.api.base import found, project_of
+from annotation.models import Item
+from annotation.serializers.judging import answer_values
+from core import jobs
+from core.api.endpoint import Endpoint, ListEndpoint
+from core.api.schema import operation
+from core.models import ApiToken
+from core.serializers import JobOut
+from feedback.models import Preference
+from feedback.selectors.agreement import unfinished_job
+from feedback.selectors.preferences import preferences_of
+from feedback.serializers import (
+    AdjudicateIn,
+    ContestedItemOut,
+    PreferenceFilters,
+    PreferenceOut,
+)
+from feedback.services.adjudicate import adjudicate
+
+READ, WRITE = ApiToken.Scope.READ, ApiToken.Scope.WRITE
+FILTERS = {"state": "state", "criterion": "criterion", "kind": "item__kind", "item": "item"}
+
+
+class Preferences(ListEndpoint[Preference]):
+    scope = READ
+    serializer_class = PreferenceOut
+    filters = PreferenceFilters
+
+    @operation(
+        "Preferences",
+        response=PreferenceOut(many=True),
+        parameters=[PreferenceFilters],
+        description="The newest of each item and criterion. What waits for a reviewer: "
+        "`state=contested`.",
+    )
+    def get(self, request: Request, project_id: int) -> Response:
+        return self.list(request)
+
+    def get_queryset(self) -> QuerySet[Preference]:
+        project = project_of(self, Capability.ADJUDICATE)
+        chosen = {FILTERS[name]: value for name, value in self.chosen().items()}
+        return preferences_of(project).filter(**chosen).select_related("item", "policy")
+
+
+class Resolve(Endpoint):
+    scope = WRITE
+
+    @operation(
+        "Decide all items anew",
+        response=JobOut,
+        code=202,
+        description="Nobody needs to call this: new judgments are resolved by themselves.",
+    )
+    def post(self, request: Request, project_id: int) -> Response:
+        project = project_of(self, Capability.RESEARCH)
+        job = unfinished_job(project, "resolve_items") or jobs.enqueue(
+            "resolve_items",
+            args={"everything": True},
+            created_by=self.user,
+            project_id=project.pk,
+        )
+        return self.rendered(JobOut, job, code=202)
+
+
+class Adjudicate(Endpoint):
+    scope = {"GET": READ, "POST": WRITE}
+
+    def item(self) -> Item:
+        items = Item.objects.select_related("project", "prompt")
+        return found(items, self, self.kwargs["item_id"], Capability.ADJUDICATE)[0]
+
+    @operation("A contested item, blind", response=ContestedItemOut)
+    def get(self, request: Request, item_id: int) -> Response:
+        item = self.item()
+        rows = item.item_responses.select_related("response").order_by("position")
+        standing = Preference.objects.newest().filter(item=item).order_by("criterion")
+        body = {
+            "item": item.pk,
+            "kind": item.kind,
+            "prompt": item.prompt.messages,
+            "responses": [row.response for row in rows],
+            "standing": [
+                {"criterion": one.criterion, "state": one.state, "preference": one.pk}
+                for one in standing
+            ],
+        }
+        return self.rendered(ContestedItemOut, body)
+
+    @operation(
+        "Decide an item",
+        request=AdjudicateIn,
+        response=PreferenceOut,
+        description="The judgments stay beside the decision. Needs the role reviewer.",
+    )
+    def post(self, request: Request, item_id: int) -> Response:
+        item = self.item()
+        given: dict[str, Any] = self.given(AdjudicateIn)
+        if given["value"] is not None:
+            given["value"] = answer_values({"value": given["value"]})["value"]
+        return self.rendered(PreferenceOut, adjudicate(item=item, adjudicator=self.user, **given))
