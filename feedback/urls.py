@@ -1,4 +1,38 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import path
+
+from feedback.views import adjudication, agreement, export, funnel, policy, preference, snapshot
 
 app_name = "feedback"
-urlpatterns: list[URLPattern | URLResolver] = []
+_project = "projects/<int:project_id>"
+urlpatterns = [
+    path(f"{_project}/funnel/feedback/", funnel.funnel, name="funnel"),
+    # Agreement
+    path(f"{_project}/agreement/", agreement.agreement, name="agreement"),
+    path(f"{_project}/agreement/measure/", agreement.measure, name="measure"),
+    path(f"{_project}/agreement.csv", agreement.agreement_csv, name="agreement-csv"),
+    path(f"{_project}/agreement.json", agreement.agreement_json, name="agreement-json"),
+    # Decisions
+    path(f"{_project}/preferences/", preference.preferences, name="preferences"),
+    path(f"{_project}/adjudication/", adjudication.adjudication, name="adjudication"),
+    path(
+        f"{_project}/adjudication/<int:preference_id>/reveal/", adjudication.reveal, name="reveal"
+    ),
+    path(
+        f"{_project}/adjudication/<int:preference_id>/decide/", adjudication.decide, name="decide"
+    ),
+    path(f"{_project}/policy/", policy.policy, name="policy"),
+    path(f"{_project}/policy/resolve/", policy.resolve, name="resolve"),
+    # Snapshots
+    path(f"{_project}/snapshots/", snapshot.snapshots, name="snapshots"),
+    path(f"{_project}/snapshots/freeze/", snapshot.freeze, name="freeze"),
+    path(f"{_project}/snapshots/freeze/<int:job_id>/", snapshot.freezing, name="freezing"),
+    path(f"{_project}/snapshots/<int:snapshot_id>/", snapshot.snapshot, name="snapshot"),
+    path(
+        f"{_project}/snapshots/<int:snapshot_id>/verify/",
+        snapshot.verify_snapshot,
+        name="snapshot-verify",
+    ),
+    # Exports
+    path(f"{_project}/exports/", export.exports, name="exports"),
+    path(f"{_project}/exports/<int:export_id>/download/", export.download, name="download"),
+]

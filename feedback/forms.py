@@ -1,0 +1,106 @@
+"""Forms of feedback's pages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+
+from annotation.models import Project
+from feedback.models import Export, Policy, Snapshot
+from feedback.services.policy import PolicyValues
+
+if TYPE_CHECKING:
+    _PolicyForm = forms.ModelForm[Policy]
+else:
+    _PolicyForm = forms.ModelForm
+
+
+class FreezeForm(forms.Form):
+    note = forms.CharField(
+        max_length=200, required=False, help_text="What this version is for, in a few words."
+    )
+
+
+class ExportForm(forms.Form):
+    """What fits a snapshot; raw judgments need none of it but the format."""
+
+    shape = forms.ChoiceField(choices=Export.Shape.choices, initial=Export.Shape.PAIRS)
+    snapshot = forms.ModelChoiceField(
+        Snapshot.objects.none(), required=False, help_text="Raw judgments need none."
+    )
+    format = forms.ChoiceField(choices=Export.Format.choices)
+    side = forms.ChoiceField(
+        choices=[("both", "Both"), ("train", "Training"), ("held_out", "Held out")]
+    )
+    criterion = forms.ChoiceField(required=False)
+    ties = forms.BooleanField(
+        required=False,
+        label="Ties as pairs too",
+        help_text="With probability 0.5, for methods that take soft labels.",
+    )
+    binary_from_pairs = forms.BooleanField(
+        required=False,
+        label="Binary rows from pairs too",
+        help_text="The preferred response as good, the other as bad; the file's name says so.",
+    )
+
+    def __init__(self, *args: Any, project: Project, names: dict[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        snapshots = self.fields["snapshot"]
+        if isinstance(snapshots, forms.ModelChoiceField):
+            snapshots.queryset = Snapshot.objects.filter(project=project, replaced_by=None)
+            snapshots.initial = snapshots.queryset.first()
+        criteria = self.fields["criterion"]
+        if isinstance(criteria, forms.ChoiceField):
+            criteria.choices = [("", "All"), *names.items()]
+
+    def options(self) -> dict[str, Any]:
+        names = ("side", "criterion", "ties", "binary_from_pairs")
+        return {name: self.cleaned_data[name] for name in names}
+
+
+class PolicyForm(_PolicyForm):
+    from_version = forms.IntegerField(widget=forms.HiddenInput)
+
+    class Meta:
+        model = Policy
+        fields = ("aggregation", "min_judgments", "min_agreement", "count_judges")
+        labels = {
+            "min_judgments": "Judgments needed",
+            "min_agreement": "Agreement needed",
+            "count_judges": "Count judges",
+        }
+        help_texts = {
+            "aggregation": "How votes are joined. Majority takes the share of votes. Dawid–Skene "
+            "learns from the votes how reliable each annotator is; it needs about 15 votes from "
+            "most of them, and takes the share of votes until then. Lists are always joined by "
+            "their mean ranks.",
+            "min_judgments": "An item waits until so many have judged it.",
+            "min_agreement": "From 0 to 1: the share of votes that the winning answer needs "
+            "(under Dawid–Skene its probability; for lists the share of pairs ordered alike). "
+            "Below it the item is contested and waits for a reviewer.",
+        }
+        widgets = {
+            "aggregation": forms.RadioSelect,
+            "min_agreement": forms.NumberInput(attrs={"step": "0.01", "min": 0, "max": 1}),
+        }
+
+    def values(self, weights: dict[str, float]) -> PolicyValues:
+        return PolicyValues(
+            weights=weights, **{name: self.cleaned_data[name] for name in self.Meta.fields}
+        )
+
+
+class WeightForm(forms.Form):
+    """How much one annotator counts."""
+
+    annotator = forms.IntegerField(widget=forms.HiddenInput)
+    weight = forms.FloatField(
+        min_value=0,
+        max_value=10,
+        widget=forms.NumberInput(attrs={"step": "0.1", "min": 0, "max": 10}),
+    )
+
+
+WeightFormSet = forms.formset_factory(WeightForm, extra=0)

@@ -1,0 +1,66 @@
+"""What is decided, item by item."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from annotation.access import Capability, project_view
+from annotation.answer_words import in_words
+from annotation.answers import AnswerValue
+from annotation.models import Project
+from core.access import SignedInRequest
+from feedback.models import Preference
+from feedback.selectors.agreement import criterion_names, unfinished_job
+from feedback.selectors.preferences import count_by_state, preferences_of, stale_of
+
+PER_PAGE = 50
+
+
+@project_view(Capability.RESEARCH)
+@require_GET
+def preferences(request: SignedInRequest, project: Project) -> HttpResponse:
+    states, criteria = request.GET.getlist("state"), request.GET.get("criterion", "")
+    rows = preferences_of(project).select_related("item__prompt").order_by("-pk")
+    if states:
+        rows = rows.filter(state__in=states)
+    if criteria:
+        rows = rows.filter(criterion=criteria)
+    names = criterion_names(project)
+    query = [("state", state) for state in states] + [("criterion", criteria)] * bool(criteria)
+    counts = count_by_state(project)
+    page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "project": project,
+        "page": page,
+        "rows": [(row, names.get(row.criterion, row.criterion), words_of(row)) for row in page],
+        "states": [
+            (state, Preference.State(state).label, count, states == [state])
+            for state, count in counts.items()
+        ],
+        "total": sum(counts.values()),
+        "query": urlencode(query) + "&" if query else "",
+        "stale": stale_of(project).count(),
+        "job": unfinished_job(project, "resolve_items"),
+    }
+    return render(request, "feedback/preferences.html", context)
+
+
+def words_of(row: Preference) -> str:
+    """The outcome in words; responses are called A, B, C, … in canonical order."""
+    outcome = row.outcome
+    if not outcome:
+        return "–"
+    if "thumb" in outcome:
+        return "Good" if outcome["thumb"] else "Bad"
+    if "strength" in outcome:
+        strength = outcome["strength"]
+        if strength == 0:
+            return "Both bad" if outcome["both_bad"] else "Tie"
+        return f"{'A' if strength > 0 else 'B'} better, by {abs(strength):.1f} of 3"
+    ranks = tuple(outcome["ranks"])
+    return in_words(AnswerValue(ranks=ranks, acceptable_to=outcome.get("acceptable_to")))

@@ -1,0 +1,124 @@
+"""Snapshots: what could be frozen now, what has been, and what each holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from annotation.access import Capability, project_view
+from annotation.models import Kind, Project
+from core.access import SignedInRequest
+from core.errors import PrefloopError
+from core.models import Job
+from feedback.forms import FreezeForm
+from feedback.models import Snapshot
+from feedback.selectors.agreement import criterion_names, unfinished_job
+from feedback.selectors.snapshot import LEFT_OUT, count_left_out, count_sides
+from feedback.services.freeze_snapshot import request_freeze
+from feedback.snapshot_files import verify
+
+SIDES = (("train", "Training"), ("held_out", "Held out"))
+DATA = {
+    "pairs": "Pairs",
+    "lists": "Ranked lists",
+    "binary": "Binary (from thumbs)",
+    "binary_from_pairs": "Binary, pairs used too",
+}
+
+
+def _left_out(counts: dict[str, int]) -> list[tuple[int, str]]:
+    return [(count, LEFT_OUT[reason]) for reason, count in counts.items()]
+
+
+@project_view(Capability.RESEARCH)
+@require_GET
+def snapshots(request: SignedInRequest, project: Project) -> HttpResponse:
+    sides = count_sides(project)
+    context = {
+        "project": project,
+        "snapshots": project.snapshots.select_related("created_by"),
+        "sides": [(name, sides[side]) for side, name in SIDES],
+        "left_out": _left_out(count_left_out(project)),
+        "form": FreezeForm(),
+        "job": unfinished_job(project, "freeze_snapshot"),
+    }
+    return render(request, "feedback/snapshots.html", context)
+
+
+@project_view(Capability.RESEARCH)
+@require_POST
+def freeze(request: SignedInRequest, project: Project) -> HttpResponse:
+    form = FreezeForm(request.POST)
+    if not form.is_valid():
+        raise PrefloopError("The note may have 200 characters at most.")
+    job = unfinished_job(project, "freeze_snapshot") or request_freeze(
+        project=project, created_by=request.user, note=form.cleaned_data["note"]
+    )
+    return redirect("feedback:freezing", project.pk, job.pk)
+
+
+@project_view(Capability.RESEARCH)
+@require_GET
+def freezing(request: SignedInRequest, project: Project, job_id: int) -> HttpResponse:
+    """Waits for the job, then shows what it froze."""
+    job = get_object_or_404(Job, pk=job_id, kind="freeze_snapshot", project_id=project.pk)
+    if job.state != Job.State.SUCCEEDED:
+        return render(request, "feedback/freezing.html", {"project": project, "job": job})
+    if not job.result["is_new"]:
+        messages.info(
+            request, "Nothing has changed since this snapshot was frozen, so it is the same one."
+        )
+    return redirect("feedback:snapshot", project.pk, job.result["snapshot"])
+
+
+@project_view(Capability.RESEARCH)
+@require_GET
+def snapshot(request: SignedInRequest, project: Project, snapshot_id: int) -> HttpResponse:
+    row = get_object_or_404(
+        Snapshot.objects.select_related("created_by", "replaced_by"),
+        pk=snapshot_id, project=project,
+    )  # fmt: skip
+    manifest, names = row.manifest, criterion_names(project)
+    context = {
+        "project": project,
+        "snapshot": row,
+        "manifest": manifest,
+        "counts": [_count(one, names) for one in manifest["counts"]],
+        "rows": _rows(manifest["rows"], names),
+        "files": [(name, manifest["files"][side]) for side, name in SIDES],
+        "prompts": [(name, manifest["prompts"][side]) for side, name in SIDES],
+        "left_out": _left_out(manifest["left_out"]),
+        "exports": row.exports.select_related("job")[:20],
+    }
+    return render(request, "feedback/snapshot.html", context)
+
+
+def _count(one: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    return {
+        **one,
+        "side": dict(SIDES)[one["side"]],
+        "kind": Kind(one["kind"]).label,
+        "criterion": names.get(one["criterion"], one["criterion"]),
+    }
+
+
+def _rows(rows: dict[str, Any], names: dict[str, str]) -> list[dict[str, Any]]:
+    return [
+        {"data": DATA[data], "criterion": names.get(criterion, criterion), **sides}
+        for data, criteria in rows.items()
+        for criterion, sides in criteria.items()
+        if sum(sides.values())
+    ]
+
+
+@project_view(Capability.RESEARCH)
+@require_POST
+def verify_snapshot(request: SignedInRequest, project: Project, snapshot_id: int) -> HttpResponse:
+    row = get_object_or_404(Snapshot, pk=snapshot_id, project=project)
+    verify(row)
+    messages.success(request, "The files are, to the byte, what was frozen.")
+    return redirect("feedback:snapshot", project.pk, row.pk)

@@ -1,0 +1,154 @@
+"""Every page of feedback: whom it serves, and that it shows what it is for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from annotation.models import Kind, Side
+from core import jobs
+from core.models import Job, User
+from feedback.models import Export, Snapshot
+from feedback.services.freeze_snapshot import freeze
+from feedback.services.measure_agreement import measure_agreement
+from feedback.services.resolve_items import resolve_items
+from tests.cast import Cast
+from tests.feedback.votes import judge_annotator, judged, vote
+
+PAGES = ["agreement", "agreement-csv", "agreement-json", "preferences", "policy", "snapshots",
+         "exports", "funnel"]  # fmt: skip
+
+
+def as_user(client: Client, user: User) -> Client:
+    client.force_login(user)
+    return client
+
+
+def address(cast: Cast, name: str, *more: int) -> str:
+    return reverse(f"feedback:{name}", args=[cast.project.pk, *more])
+
+
+def judge_all(cast: Cast, times: int = 1) -> None:
+    for _ in range(times):
+        for side in (Side.TRAIN, Side.HELD_OUT):
+            item = judged(cast.project, Kind.PAIRWISE, 2, 1, side=side)
+            vote(item, judge_annotator(), 2)
+            judged(cast.project, Kind.LISTWISE, [1, 2, 3], [1, 3, 2], side=side)
+            judged(cast.project, Kind.THUMBS, 1, 0, side=side)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_empty_and_full(cast: Cast, client: Client, name: str) -> None:
+    as_user(client, cast.rosa)
+    assert client.get(address(cast, name)).status_code == 200
+    judge_all(cast, 6)
+    resolve_items(project=cast.project)
+    measure_agreement(project=cast.project)
+    freeze(project=cast.project, created_by=cast.rosa)
+    assert client.get(address(cast, name)).status_code == 200
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_stranger_and_weaker_role(cast: Cast, client: Client, name: str) -> None:
+    assert as_user(client, cast.mallory).get(address(cast, name)).status_code == 404
+    assert as_user(client, cast.bob).get(address(cast, name)).status_code == 403
+    assert as_user(client, cast.rita).get(address(cast, name)).status_code == 403
+    assert as_user(client, cast.ada).get(address(cast, name)).status_code == 200
+
+
+def test_agreement_in_words_and_in_files(cast: Cast, client: Client) -> None:
+    as_user(client, cast.rosa)
+    page = client.get(address(cast, "agreement")).content.decode()
+    assert "Nothing to compare yet" in page
+    judge_all(cast, 2)
+    measure_agreement(project=cast.project)
+    page = client.get(address(cast, "agreement")).content.decode()
+    assert "It cannot be said yet how well people agree. Not enough data" in page
+    judge_all(cast, 4)
+    measure_agreement(project=cast.project)
+    page = client.get(address(cast, "agreement")).content.decode()
+    assert "People agree" in page
+    assert "gpt-4 v1 answers as a person does in 100 % of cases" in page
+    table = client.get(address(cast, "agreement-csv")).content.decode().splitlines()
+    assert any(line.startswith("pairwise,overall,People,percent,1.0") for line in table)
+    kinds = [one["kind"] for one in client.get(address(cast, "agreement-json")).json()["reports"]]
+    assert kinds == ["pairwise", "listwise", "thumbs"]
+
+
+def test_measuring_again_is_one_job(cast: Cast, client: Client) -> None:
+    as_user(client, cast.rosa)
+    for _ in range(2):
+        assert client.post(address(cast, "measure")).status_code == 302
+    assert Job.objects.filter(kind="measure_agreement").count() == 1
+
+
+def test_freezing(cast: Cast, client: Client) -> None:
+    as_user(client, cast.rosa)
+    refused = client.post(address(cast, "freeze"), {"note": "too early"})
+    assert (refused.status_code, b"would be empty" in refused.content) == (400, True)
+    judge_all(cast)
+    asked = client.post(address(cast, "freeze"), {"note": "first"}, follow=True)
+    assert b"Freezing a snapshot" in asked.content
+    job = Job.objects.get(kind="freeze_snapshot")
+    jobs.run(job.pk)
+    done = client.get(address(cast, "freezing", job.pk), follow=True)
+    assert done.redirect_chain[-1][0] == address(cast, "snapshot", Snapshot.objects.get().pk)
+    assert Snapshot.objects.get().content_hash in done.content.decode()
+    assert b"are contested" in done.content
+
+
+def test_a_snapshot_is_seen_in_its_project_only(cast: Cast, client: Client) -> None:
+    from tests.cast import make_project
+
+    judge_all(cast)
+    snapshot = freeze(project=cast.project, created_by=None).snapshot
+    other = make_project(name="Other")
+    as_user(client, cast.ada)
+    assert client.get(address(cast, "snapshot", snapshot.pk)).status_code == 200
+    route = reverse("feedback:snapshot", args=[other.pk, snapshot.pk])
+    assert client.get(route).status_code == 404
+    assert client.post(address(cast, "snapshot-verify", snapshot.pk)).status_code == 302
+
+
+def test_exporting_and_downloading(cast: Cast, client: Client) -> None:
+    judge_all(cast)
+    snapshot = freeze(project=cast.project, created_by=None).snapshot
+    as_user(client, cast.rosa)
+    sent = {"shape": "pairs", "snapshot": snapshot.pk, "format": "jsonl", "side": "both"}
+    assert client.post(address(cast, "exports"), sent).status_code == 302
+    export = Export.objects.get()
+    assert client.get(address(cast, "download", export.pk)).status_code == 409
+    assert export.job is not None
+    jobs.run(export.job.pk)
+    reply = client.get(address(cast, "download", export.pk))
+    assert reply["Content-Disposition"].startswith("attachment; filename=")
+    assert reply["X-Content-Type-Options"] == "nosniff"
+    body = b"".join(reply.streaming_content)  # type: ignore[attr-defined]
+    export.refresh_from_db()
+    assert len(body.splitlines()) == export.rows
+    assert as_user(client, cast.bob).get(address(cast, "download", export.pk)).status_code == 403
+    assert (
+        as_user(client, cast.mallory).get(address(cast, "download", export.pk)).status_code == 404
+    )
+
+
+def test_a_bad_export_form_is_shown_again(cast: Cast, client: Client) -> None:
+    as_user(client, cast.rosa)
+    reply = client.post(address(cast, "exports"), {"shape": "nonsense"})
+    assert reply.status_code == 422
+    assert not Export.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["preferences", "snapshots", "exports", "agreement"])
+def test_reads_do_not_grow_with_rows(
+    cast: Cast, client: Client, name: str, django_assert_max_num_queries: Any
+) -> None:
+    judge_all(cast, 10)
+    freeze(project=cast.project, created_by=cast.rosa)
+    measure_agreement(project=cast.project)
+    as_user(client, cast.rosa)
+    with django_assert_max_num_queries(16):
+        client.get(address(cast, name))
