@@ -12,6 +12,7 @@ from django.db import connection
 from hypothesis import settings as hypothesis_settings
 
 from tests import programs
+from tests.cast import Cast, make_cast
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -76,10 +77,6 @@ def page(context: BrowserContext) -> Iterator[Page]:
     )
     yield page
     assert not problems
-
-import pytest
-
-from tests.cast import Cast, make_cast
 
 
 @pytest.fixture

@@ -100,6 +100,18 @@ class Workers:
         process.kill()
         process.wait()
 
+    def wait_for(self, job: Job, state: str, seconds: float = 40) -> Job:
+        deadline = time.monotonic() + seconds
+        while job.state != state:
+            assert time.monotonic() < deadline, f"{job} did not become {state}"
+            assert self.processes[-1].poll() is None, self.last_log()
+            time.sleep(0.05)
+            job.refresh_from_db()
+        return job
+
+    def last_log(self) -> str:
+        return (self.folder / f"worker-{len(self.processes) - 1}.log").read_text()[-3000:]
+
     def stop(self) -> None:
         for process in self.processes:
             if process.poll() is None:
@@ -121,21 +133,12 @@ def make_job(kind: str, queue: str, **args: int) -> Job:
     return Job.objects.create(kind=kind, queue=queue, args=args)
 
 
-def wait_for(job: Job, state: str, seconds: float = 40) -> Job:
-    deadline = time.monotonic() + seconds
-    while job.state != state:
-        assert time.monotonic() < deadline, f"{job} did not become {state}"
-        time.sleep(0.05)
-        job.refresh_from_db()
-    return job
-
-
 def test_a_hint_wakes_a_worker_and_doubles_do_no_harm(workers: Workers) -> None:
     job = make_job("tests.add", "default", a=2, b=3)
     for _ in range(2):
         workers.send(job)  # before any worker is there: messages wait
     workers.start()
-    done = wait_for(job, Job.State.SUCCEEDED)
+    done = workers.wait_for(job, Job.State.SUCCEEDED)
     assert done.result == {"sum": 5}
     assert done.attempts == 1
 
@@ -143,16 +146,16 @@ def test_a_hint_wakes_a_worker_and_doubles_do_no_harm(workers: Workers) -> None:
 def test_the_sweep_finds_a_job_whose_hint_was_lost(workers: Workers) -> None:
     job = make_job("tests.add", "judge", a=1, b=1)
     workers.start()
-    assert wait_for(job, Job.State.SUCCEEDED).result == {"sum": 2}
+    assert workers.wait_for(job, Job.State.SUCCEEDED).result == {"sum": 2}
 
 
 def test_kill_9_of_a_worker_costs_one_lease(workers: Workers) -> None:
     job = make_job("tests.sleep_once", "gpu")
     first = workers.start()
-    wait_for(job, Job.State.RUNNING)
+    workers.wait_for(job, Job.State.RUNNING)
     workers.kill(first)
     workers.start()
-    assert wait_for(job, Job.State.SUCCEEDED).result == {"attempts": 2}
+    assert workers.wait_for(job, Job.State.SUCCEEDED).result == {"attempts": 2}
 
 
 class TestFiles:
