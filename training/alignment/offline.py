@@ -68,7 +68,6 @@ def train(  # noqa: C901  # one loop, read from top to bottom
 
     stop.waits_for_step = True
     for step in range(start, total):
-        began = time.perf_counter()
         rate = learning_rate(config, step, total)
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -80,6 +79,7 @@ def train(  # noqa: C901  # one loop, read from top to bottom
         if step > start and step % config.checkpoint_every == 0:
             _checkpoint(config, plan, step, module, optimizer, accelerator)
 
+        began = time.perf_counter()
         indices = plan.step_indices(step)
         weight = sum(data.train[index].weight for index in indices)
         micro_batches = plan.micro_batches(indices, lengths, rank)

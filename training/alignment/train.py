@@ -19,6 +19,12 @@ from training.alignment.config import TrainingConfig
 from training.alignment.failures import reason
 from training.alignment.files import write_json
 from training.alignment.options import describe_options
+from training.alignment.supervision import (
+    STOPPED_EXIT_CODE,
+    StopRequest,
+    die_with_parent,
+    lock_folder,
+)
 
 EPILOG = """\
 what the output folder holds:
@@ -40,30 +46,27 @@ def main() -> int:
     arguments = _parser().parse_args()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     if arguments.supervised:
-        from training.alignment.supervision import die_with_parent
-
         die_with_parent()
+    stop = StopRequest()
+    stop.listen()
     output: Path | None = None
     try:
         config = TrainingConfig.load(arguments.config)
         output = Path(config.output_dir)
         output.mkdir(parents=True, exist_ok=True)
-        return run(config)
+        return run(config, stop)
     except Exception as error:  # noqa: BLE001  # the process boundary: every failure leaves a reason behind
         return _fail(output or arguments.config.parent, error)
 
 
-def run(config: TrainingConfig) -> int:
+def run(config: TrainingConfig, stop: StopRequest | None = None) -> int:
     """Train, save and evaluate one run in this process; returns the exit code."""
     from training.alignment.evaluation import evaluate_model
     from training.alignment.journal import Journal
     from training.alignment.models import resolve_device
     from training.alignment.offline import TrainingError, make_accelerator, train
-    from training.alignment.supervision import STOPPED_EXIT_CODE, StopRequest, lock_folder
 
     output = Path(config.output_dir)
-    stop = StopRequest()
-    stop.listen()
     accelerator = make_accelerator(resolve_device(config.device))
     lock = lock_folder(output) if accelerator.is_main_process else None
     if accelerator.is_main_process:
@@ -74,7 +77,7 @@ def run(config: TrainingConfig) -> int:
             return 0
         (output / "error.json").unlink(missing_ok=True)
         (output / "run.json").write_text(config.to_json(), encoding="utf-8")
-    if not train(config, accelerator, stop):
+    if not train(config, accelerator, stop or StopRequest()):
         return STOPPED_EXIT_CODE
     if accelerator.is_main_process:
         journal = Journal(output, active=True)

@@ -49,8 +49,8 @@ def make_config(tmp_path: Path, model_folder: Path) -> Callable[..., TrainingCon
             "max_prompt_length": 48,
             "checkpoint_every": 2,
             "evaluate_every": 3,
-            "sample_prompts": 10,
-            "sample_max_new_tokens": 5,
+            "sample_prompts": 0,
+            "epochs": 100.0,
         }
         config = TrainingConfig.from_dict({**values, **changes})
         Path(config.output_dir).mkdir(exist_ok=True)

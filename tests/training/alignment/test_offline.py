@@ -1,0 +1,241 @@
+import json
+import math
+from inspect import signature
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.training.alignment import tiny
+from tests.training.alignment.conftest import losses, read_metrics
+from training.alignment import policies
+from training.alignment.losses import dpo_loss
+from training.alignment.models import ModelError, load_model, load_tokenizer
+from training.alignment.offline import TrainingError, learning_rate
+from training.alignment.options import OptionError
+from training.alignment.train import run
+
+PAIR_METRICS = {
+    "loss",
+    "reward_margin",
+    "accuracy",
+    "chosen_reward",
+    "rejected_reward",
+    "chosen_log_probability",
+    "rejected_log_probability",
+    "log_ratio_chosen",
+    "log_ratio_rejected",
+    "learning_rate",
+    "grad_norm",
+    "seconds_per_step",
+}
+
+
+def held_out(config):
+    lines = [line["metrics"] for line in read_metrics(config)]
+    return [metrics for metrics in lines if "held_out_loss" in metrics]
+
+
+def test_dpo_learns_the_preference_and_tells_it(make_config):
+    config = make_config(max_steps=12)
+    assert run(config) == 0
+    lines = read_metrics(config)
+    steps = [line for line in lines if "loss" in line["metrics"]]
+    assert [line["step"] for line in steps] == list(range(1, 13))
+    assert {line["total_steps"] for line in lines} == {12}
+    assert set(steps[0]["metrics"]) == PAIR_METRICS
+    assert steps[0]["metrics"]["loss"] == pytest.approx(math.log(2), abs=1e-4)
+    first, last = held_out(config)[0], held_out(config)[-1]
+    assert last["held_out_loss"] < first["held_out_loss"] - 0.1
+    assert last["held_out_reward_margin"] > 0.5
+    assert last["held_out_accuracy"] == 1.0
+
+
+def test_a_finished_run_leaves_what_the_platform_reads(make_config):
+    config = make_config(max_steps=2)
+    run(config)
+    output = Path(config.output_dir)
+    assert not (output / "checkpoints").exists()
+    assert json.loads((output / "progress.json").read_text())["phase"] == "done"
+    assert json.loads((output / "run.json").read_text())["max_steps"] == 2
+    assert json.loads((output / "data_report.json").read_text())["train"]["examples"] == 24
+    assert (output / "result.json").exists()
+    tokenizer = load_tokenizer(output / "model")
+    model = load_model(output / "model", dtype=torch.float32, device=torch.device("cpu"))
+    assert tokenizer.chat_template
+    assert model.config.vocab_size == 259
+
+
+def test_a_finished_run_is_not_run_again(make_config, capsys):
+    config = make_config(max_steps=1)
+    run(config)
+    before = (Path(config.output_dir) / "metrics.jsonl").read_text()
+    assert run(config) == 0
+    assert (Path(config.output_dir) / "metrics.jsonl").read_text() == before
+    assert "done already" in capsys.readouterr().out
+
+
+def test_kto_learns_from_thumbs(make_config):
+    config = make_config(method="kto", max_steps=12, hyperparameters={"desirable_weight": 1.2})
+    run(config)
+    steps = [line["metrics"] for line in read_metrics(config) if "loss" in line["metrics"]]
+    # Four examples a step: the first loss is the mean of half their weights.
+    assert steps[0]["loss"] in [pytest.approx(0.5 + 0.1 * good / 4, abs=1e-4) for good in range(5)]
+    assert steps[0]["reference_point"] == pytest.approx(0.0, abs=1e-4)
+    assert held_out(config)[-1]["held_out_accuracy"] == 1.0
+    assert held_out(config)[-1]["held_out_loss"] < 0.45
+
+
+def test_lists_train_dpo_through_their_pairs(make_config, tmp_path):
+    rows = [
+        {
+            "prompt": tiny.user(f"{number}?"),
+            "completions": [tiny.assistant(text) for text in ("no", "yes", "eh")],
+            "ranks": [2, 1, 2],
+        }
+        for number in range(8)
+    ]
+    file = tiny.write_lines(tmp_path / "lists.jsonl", rows)
+    config = make_config(train_file=str(file), max_steps=8)
+    run(config)
+    report = json.loads((Path(config.output_dir) / "data_report.json").read_text())
+    assert (report["train"]["examples"], report["train"]["ties_dropped"]) == (16, 8)
+    assert held_out(config)[-1]["held_out_reward_margin"] > 0.1
+
+
+def test_a_soft_tie_pulls_the_margin_back(make_config, tmp_path):
+    rows = [
+        {
+            "prompt": tiny.user(f"{number}?"),
+            "chosen": tiny.assistant("yes"),
+            "rejected": tiny.assistant("no"),
+            "probability": 0.5,
+        }
+        for number in range(8)
+    ]
+    file = tiny.write_lines(tmp_path / "ties.jsonl", rows)
+    config = make_config(train_file=str(file), soft_labels=True, max_steps=6)
+    run(config)
+    assert abs(held_out(config)[-1]["held_out_reward_margin"]) < 0.05
+
+
+def test_soft_labels_need_a_loss_that_takes_them(make_config):
+    with pytest.raises(OptionError, match="takes no soft labels"):
+        run(make_config(method="kto", soft_labels=True))
+
+
+def test_micro_batches_do_not_change_the_numbers(make_config, tmp_path):
+    whole = make_config(batch_size=4, gradient_accumulation=1)
+    parts = make_config(batch_size=1, gradient_accumulation=4, output_dir=str(tmp_path / "parts"))
+    run(whole)
+    run(parts)
+    assert losses(parts) == pytest.approx(losses(whole), rel=1e-4)
+
+
+@pytest.mark.parametrize("method", ["dpo", "kto"])
+def test_lora_trains_the_adapter_alone_and_is_merged(make_config, model_folder, method):
+    config = make_config(
+        method=method, adapter="lora", lora_rank=4, learning_rate=2e-2, max_steps=10
+    )
+    run(config)
+    output = Path(config.output_dir)
+    assert held_out(config)[-1]["held_out_accuracy"] == 1.0
+    base = load_file(model_folder / "model.safetensors")
+    merged = load_file(output / "model" / "model.safetensors")
+    assert base.keys() == merged.keys()
+    changed = {name for name in base if not torch.equal(base[name], merged[name])}
+    assert changed == {name for name in base if "_proj." in name}
+    assert (output / "adapter" / "adapter_model.safetensors").exists()
+
+
+def test_bfloat16_compute_keeps_float32_weights(make_config):
+    config = make_config(dtype="bfloat16", max_steps=2)
+    run(config)
+    weights = load_file(Path(config.output_dir) / "model" / "model.safetensors")
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
+
+
+def test_gradient_checkpointing_gives_the_same_numbers(make_config, tmp_path):
+    plain = make_config(max_steps=3)
+    frugal = make_config(
+        max_steps=3, gradient_checkpointing=True, output_dir=str(tmp_path / "frugal")
+    )
+    run(plain)
+    run(frugal)
+    assert losses(frugal) == pytest.approx(losses(plain), rel=1e-5)
+
+
+def test_another_reference_than_the_base_is_used(make_config, tmp_path):
+    other = tiny.write_model(tmp_path / "other", seed=7)
+    config = make_config(reference_model=str(other), max_steps=1)
+    run(config)
+    assert losses(config)[1] != pytest.approx(math.log(2), abs=1e-2)
+
+
+def test_a_policy_that_is_not_the_reference_is_caught_at_the_first_step(make_config, monkeypatch):
+    """A wrong adapter, mask or cache shows in the very first loss."""
+    honest = policies.load_model
+
+    def wrong(folder, **options):
+        model = honest(folder, **options)
+        with torch.no_grad():
+            model.model.layers[0].mlp.up_proj.weight.mul_(1.5)
+        return model
+
+    config = make_config(max_steps=1)
+    load_scorer = policies.load_scorer
+
+    def scorer(*arguments):
+        monkeypatch.setattr(policies, "load_model", wrong)
+        result = load_scorer(*arguments)
+        monkeypatch.setattr(policies, "load_model", honest)
+        return result
+
+    monkeypatch.setattr("training.alignment.run_data.load_scorer", scorer)
+    with pytest.raises(TrainingError, match="The first loss is"):
+        run(config)
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run(make_config, monkeypatch):
+    def broken(*arguments, **options):
+        output = dpo_loss(*arguments, **options)
+        return output._replace(losses=output.losses + (0.0 * output.losses).sqrt())
+
+    monkeypatch.setattr("training.alignment.losses.dpo_loss", broken)
+    monkeypatch.setattr(broken, "__signature__", signature(dpo_loss), raising=False)
+    with pytest.raises(TrainingError, match="not finite at step 1"):
+        run(make_config())
+
+
+def test_a_folder_of_pickles_is_refused(make_config, tmp_path, model_folder):
+    folder = tmp_path / "pickled"
+    folder.mkdir()
+    for file in model_folder.iterdir():
+        if file.suffix != ".safetensors":
+            (folder / file.name).write_bytes(file.read_bytes())
+    (folder / "pytorch_model.bin").write_bytes(b"\x80\x04.")
+    with pytest.raises(ModelError, match="has no safetensors file"):
+        run(make_config(base_model=str(folder)))
+
+
+def test_a_model_with_code_of_its_own_is_refused(make_config, tmp_path):
+    folder = tiny.write_model(tmp_path / "auto")
+    settings = json.loads((folder / "config.json").read_text())
+    settings["auto_map"] = {"AutoModelForCausalLM": "evil.Model"}
+    (folder / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(ModelError, match="auto_map"):
+        run(make_config(base_model=str(folder)))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        ("constant", [0.5, 1.0, 1.0, 1.0, 1.0, 1.0]),
+        ("linear", [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]),
+        ("cosine", [0.5, 1.0, 1.0, 0.8536, 0.5, 0.1464]),
+    ],
+)
+def test_schedules(make_config, schedule, rates):
+    config = make_config(schedule=schedule, learning_rate=1.0, warmup_steps=2)
+    assert [learning_rate(config, step, 6) for step in range(6)] == pytest.approx(rates, abs=1e-4)
