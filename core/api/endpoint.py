@@ -41,11 +41,11 @@ class Endpoint(APIView):
 
     content_negotiation_class = AlwaysJson
     # OPTIONS would only repeat the schema.
-    metadata_class = None
+    http_method_names = ["get", "head", "post", "put", "patch", "delete"]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """A method that is not there is told before anything is asked about the caller."""
-        if not hasattr(self, str(request.method).lower()):
+        if request.method not in self.allowed_methods:
             self.http_method_not_allowed(request)
         super().initial(request, *args, **kwargs)
 

@@ -1,0 +1,158 @@
+"""A program that calls the API with a token, and a project with something of everything in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.test import Client
+
+from annotation.models import Assignment, Generator, Item, Kind, Membership, Response, Side
+from annotation.services.claim_item import claim_item
+from core.models import ApiToken, Job, User
+from core.services.api_token import create_api_token
+from feedback.models import Export, Snapshot
+from feedback.services import freeze_snapshot
+from tests.cast import Cast, make_item, make_prompt
+from tests.feedback.votes import judged
+from training.models import ModelVersion, Promotion, TrainingRun
+
+
+class Api:
+    """`Api(user)` has every scope that the user may have."""
+
+    def __init__(self, user: User | None, *scopes: str) -> None:
+        self.client = Client(raise_request_exception=True)
+        self.headers: dict[str, str] = {}
+        if user is not None:
+            allowed = [one for one in ApiToken.Scope.values if user.is_admin or one != "admin"]
+            _, token = create_api_token(user=user, name="test", scopes=list(scopes or allowed))
+            self.headers = {"Authorization": f"Bearer {token}"}
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        kwargs: dict[str, Any] = {"headers": self.headers}
+        if method != "GET":
+            kwargs |= {"data": body if body is not None else {}, "content_type": "application/json"}
+        return getattr(self.client, method.lower())(f"/api/{path}", **kwargs)
+
+    def get(self, path: str, query: Mapping[str, Any] | None = None) -> Any:
+        return self.client.get(f"/api/{path}", query or {}, headers=self.headers)
+
+    def post(self, path: str, body: Any = None) -> Any:
+        return self.call("POST", path, body)
+
+    def put(self, path: str, body: Any = None) -> Any:
+        return self.call("PUT", path, body)
+
+    def patch(self, path: str, body: Any = None) -> Any:
+        return self.call("PATCH", path, body)
+
+
+@dataclass
+class World:
+    """Bob has the assignment open and owns the token; version 1 is promoted, version 2 is newer."""
+
+    cast: Cast
+    item: Item
+    contested: Item
+    assignment: Assignment
+    membership: Membership
+    snapshot: Snapshot
+    export: Export
+    run: TrainingRun
+    versions: list[ModelVersion]
+    job: Job
+    token: ApiToken
+
+    @property
+    def names(self) -> dict[str, int]:
+        """For paths: `projects/{project}`."""
+        rows = {
+            "project": self.cast.project,
+            "membership": self.membership,
+            "prompt": self.item.prompt,
+            "item": self.contested,
+            "assignment": self.assignment,
+            "snapshot": self.snapshot,
+            "export": self.export,
+            "run": self.run,
+            "version": self.versions[1],
+            "job": self.job,
+            "token": self.token,
+        }
+        return {name: row.pk for name, row in rows.items()}
+
+    def path(self, pattern: str) -> str:
+        return pattern.format(**self.names)
+
+
+def make_world(cast: Cast) -> World:
+    """The snapshot is really frozen; run and versions are rows without files."""
+    project = cast.project
+    judged(project, Kind.PAIRWISE, 2, 3, 1, overlap=3)
+    judged(project, Kind.PAIRWISE, -2, -1, side=Side.HELD_OUT)
+    contested = judged(project, Kind.PAIRWISE, 2, -2)
+    item = make_item(project, prompt=make_prompt(project, "What shall I cook tonight?"))
+    Item.objects.exclude(pk=item.pk).update(priority=-1)
+    assignment = claim_item(project=project, user=cast.bob)
+    assert assignment is not None
+    snapshot = freeze_snapshot(project=project, created_by=cast.rosa)
+    export = Export.objects.create(
+        project=project, snapshot=snapshot, shape="pairs", format="jsonl", created_by=cast.rosa
+    )
+    run = make_run(snapshot, cast.ada)
+    versions = [make_version(run), make_version(run, run=None)]
+    Promotion.objects.create(project=project, version=versions[0], action="promote", by=cast.ada)
+    return World(
+        cast=cast,
+        item=item,
+        contested=contested,
+        assignment=assignment,
+        membership=Membership.objects.get(project=project, user=cast.lena),
+        snapshot=snapshot,
+        export=export,
+        run=run,
+        versions=versions,
+        job=run.job,
+        token=create_api_token(user=cast.bob, name="mine", scopes=["read"])[0],
+    )
+
+
+def make_run(snapshot: Snapshot, by: User) -> TrainingRun:
+    project = snapshot.project_id
+    job = Job.objects.create(kind="train", queue="gpu", project_id=project, created_by=by)
+    return TrainingRun.objects.create(
+        project_id=project,
+        snapshot=snapshot,
+        method="dpo",
+        base_model="SmolLM2-135M-Instruct",
+        criterion="overall",
+        config={"seed": 0},
+        job=job,
+        created_by=by,
+    )
+
+
+def make_version(made_by: TrainingRun, **fields: Any) -> ModelVersion:
+    project = made_by.project
+    number = project.model_versions.count() + 1
+    generator = Generator.objects.create(
+        name=f"version {number} (project {project.pk})", kind=Generator.Kind.MODEL_VERSION
+    )
+    return ModelVersion.objects.create(
+        **{
+            "project": project,
+            "number": number,
+            "run": made_by,
+            "generator": generator,
+            "folder": f"versions/{project.pk}-{number}",
+            "lineage": {"method": "dpo"},
+            **fields,
+        }
+    )
+
+
+def responses_of(item: Item) -> list[Response]:
+    """In canonical order."""
+    return [row.response for row in item.item_responses.order_by("position")]
