@@ -1,7 +1,8 @@
 """Run one training run from its run.json.
 
     python -m training.alignment.train --config run.json
-    accelerate launch --num_processes 2 -m training.alignment.train --config run.json
+    accelerate launch --num_processes 2 -m training.alignment.train --config run.json    (GPUs)
+    torchrun --standalone --nproc_per_node 2 -m training.alignment.train --config run.json    (CPU)
 
 Goes on from the last checkpoint when the output folder holds one. Exit codes: 0 done, 1 failed (the
 reason is in error.json), 143 stopped by SIGTERM after writing a checkpoint.

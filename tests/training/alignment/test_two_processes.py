@@ -8,24 +8,11 @@ import pytest
 from tests.training.alignment.conftest import read_metrics
 from training.alignment.train import run
 
-# `accelerate launch`, with a port that the system chooses.
+# `accelerate launch --cpu` starts one process only, without mpirun; torchrun starts both.
 LAUNCH = (
     sys.executable,
-    "-m",
-    "accelerate.commands.launch",
-    "--cpu",
-    "--num_processes",
-    "2",
-    "--num_machines",
-    "1",
-    "--mixed_precision",
-    "no",
-    "--dynamo_backend",
-    "no",
-    "--main_process_port",
-    "0",
-    "-m",
-    "training.alignment.train",
+    *("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"),
+    *("-m", "training.alignment.train"),
 )
 
 
