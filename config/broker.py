@@ -91,6 +91,6 @@ worker_send_task_events = False
 worker_max_tasks_per_child = 100
 worker_hijack_root_logger = False
 # On SIGQUIT a worker gives its task this long, then goes; the job's lease brings the work back.
-worker_soft_shutdown_timeout = 8.0
+worker_soft_shutdown_timeout = 3.0
 enable_utc = True
 timezone = "UTC"
