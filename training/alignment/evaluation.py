@@ -14,12 +14,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.alignment import metrics
 from training.alignment.batches import collate
 from training.alignment.config import TrainingConfig
+from training.alignment.estimates import (
+    Floats,
+    bootstrap,
+    bootstrap_margin,
+    divergence_estimates,
+)
 from training.alignment.files import replace_whole, write_json
 from training.alignment.generation import Response, generate, response_seed
 from training.alignment.journal import Journal
@@ -28,10 +33,6 @@ from training.alignment.objective import Objective, by_role, score_all, split_ro
 from training.alignment.policies import load_scorer
 from training.alignment.run_data import load_examples
 from training.alignment.tokenization import Example, Tokens, TokenSequence
-
-RESAMPLES = 1000
-FEWEST_PROMPTS = 10
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -96,41 +97,6 @@ def evaluate_model(
     return result
 
 
-def bootstrap(
-    values: Floats, weights: Floats, clusters: Sequence[str], seed: int
-) -> dict[str, float | None]:
-    """Weighted mean with a 95 % percentile interval that resamples whole clusters.
-
-    The interval is null under ten clusters, where it would pretend to know.
-    """
-    known = ~np.isnan(values)
-    values, weights = values[known], weights[known]
-    kept = [cluster for cluster, is_known in zip(clusters, known, strict=True) if is_known]
-    if not kept:
-        return {"value": None, "low": None, "high": None}
-    names, index = np.unique(kept, return_inverse=True)
-    sums = np.bincount(index, weights * values)
-    totals = np.bincount(index, weights)
-    mean = float(sums.sum() / totals.sum())
-    if len(names) < FEWEST_PROMPTS:
-        return {"value": mean, "low": None, "high": None}
-    generator = np.random.default_rng(seed)
-    counts = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), RESAMPLES)
-    means = (counts @ sums) / (counts @ totals)
-    low, high = np.quantile(means, (0.025, 0.975))
-    return {"value": mean, "low": float(low), "high": float(high)}
-
-
-def divergence_estimates(policy: Floats, reference: Floats) -> tuple[float, float]:
-    """k1 and k3 estimates of KL(policy ‖ reference) in nats from one sampled response.
-
-    With x = log policy - log reference of each token [t]: k1 = sum x, unbiased but possibly
-    negative; k3 = sum (exp(-x) - 1 + x), never negative and of lower variance.
-    """
-    ratios = policy - reference
-    return float(ratios.sum()), float((np.expm1(-ratios) + ratios).sum())
-
-
 def _scores(
     scorer: nn.Module,
     examples: Sequence[Example],
@@ -156,13 +122,13 @@ def _held_out(rows: Tensor, examples: Sequence[Example], seed: int) -> dict[str,
         "log_ratio_chosen": columns["log_ratio_chosen"],
         "log_ratio_rejected": columns["log_ratio_rejected"],
     }
-    is_paired = not bool((chosen + rejected).isnan().any())
-    if is_paired:
-        measured["reward_margin"] = chosen - rejected
     figures: dict[str, Any] = {
         name: bootstrap(values.numpy(), weights, clusters, seed)
         for name, values in measured.items()
     }
+    figures["reward_margin"] = bootstrap_margin(
+        chosen.numpy(), rejected.numpy(), weights, clusters, seed
+    )
     return {"examples": len(examples), "prompts": len(set(clusters)), **figures}
 
 

@@ -175,7 +175,7 @@ def test_another_reference_than_the_base_is_used(make_config, tmp_path):
 
 def test_a_policy_that_is_not_the_reference_is_caught_at_the_first_step(make_config, monkeypatch):
     """A wrong adapter, mask or cache shows in the very first loss."""
-    honest = policies.load_model
+    honest = load_model
 
     def wrong(folder, **options):
         model = honest(folder, **options)

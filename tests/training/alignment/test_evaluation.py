@@ -1,0 +1,102 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from training.alignment import evaluate
+from training.alignment.estimates import bootstrap, divergence_estimates
+from training.alignment.train import run
+
+
+def evaluation(config):
+    return json.loads((Path(config.output_dir) / "evaluation.json").read_text())
+
+
+def samples(config):
+    lines = (Path(config.output_dir) / "samples.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_a_trained_policy_is_compared_with_its_reference(make_config):
+    config = make_config(max_steps=10, sample_prompts=11, sample_max_new_tokens=5)
+    run(config)
+    result = evaluation(config)
+    held_out, kl, length = result["held_out"], result["kl"], result["length"]
+    assert (held_out["examples"], held_out["prompts"], held_out["dropped"]) == (12, 12, 0)
+    assert held_out["accuracy"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    margin = held_out["reward_margin"]
+    assert 0 < margin["low"] < margin["value"] < margin["high"]
+    assert (kl["prompts"], kl["temperature"], kl["max_new_tokens"]) == (11, 1.0, 5)
+    assert kl["k3"]["value"] > 0
+    assert kl["tokens"] == sum(line["after_tokens"] for line in samples(config))
+    mean = np.mean([line["log_ratio"] for line in samples(config)])
+    assert kl["k1"]["value"] == pytest.approx(mean)
+    assert length["difference"]["value"] == pytest.approx(
+        length["after"]["value"] - length["before"]["value"]
+    )
+    assert len(samples(config)) == 11
+    assert set(samples(config)[0]) >= {"prompt", "before", "after"}
+
+
+def test_kto_is_judged_by_the_sign_of_its_rewards(make_config):
+    config = make_config(method="kto", max_steps=10)
+    run(config)
+    held_out = evaluation(config)["held_out"]
+    assert held_out["accuracy"]["value"] == 1.0
+    difference = held_out["chosen_reward"]["value"] - held_out["rejected_reward"]["value"]
+    assert held_out["reward_margin"]["value"] == pytest.approx(difference)
+    assert held_out["reward_margin"]["low"] < difference < held_out["reward_margin"]["high"]
+    assert held_out["chosen_reward"]["value"] > 0 > held_out["rejected_reward"]["value"]
+    assert evaluation(config)["kl"]["k1"]["value"] is None
+
+
+def test_the_reference_itself_has_moved_nowhere(make_config, tmp_path, monkeypatch, model_folder):
+    config = make_config(sample_prompts=10, sample_max_new_tokens=5)
+    path = tmp_path / "run.json"
+    path.write_text(config.to_json())
+    arguments = ["evaluate", "--config", str(path), "--policy", str(model_folder)]
+    monkeypatch.setattr("sys.argv", arguments)
+    evaluate.main()
+    result = evaluation(config)
+    assert result["held_out"]["accuracy"]["value"] == 0.5
+    assert result["kl"]["k1"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert result["length"]["difference"]["value"] == 0.0
+    assert all(line["before"] == line["after"] for line in samples(config))
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says():
+    generator, hits = np.random.default_rng(0), 0
+    clusters = [str(number // 3) for number in range(120)]
+    for trial in range(200):
+        effects = np.repeat(generator.normal(size=40), 3) + generator.normal(size=120)
+        interval = bootstrap(effects, np.ones(120), clusters, trial)
+        low, high = interval["low"], interval["high"]
+        assert low is not None
+        assert high is not None
+        hits += low <= 0.0 <= high
+    assert 0.89 <= hits / 200 <= 0.99
+
+
+def test_few_prompts_give_a_value_without_an_interval():
+    values = np.arange(30.0)
+    result = bootstrap(values, np.ones(30), [str(n % 9) for n in range(30)], 0)
+    assert result == {"value": 14.5, "low": None, "high": None}
+
+
+def test_weights_and_missing_values_count():
+    values, weights = np.array([1.0, 5.0, np.nan]), np.array([3.0, 1.0, 9.0])
+    assert bootstrap(values, weights, ["a", "b", "c"], 0)["value"] == 2.0
+    assert bootstrap(values[2:], weights[2:], ["c"], 0)["value"] is None
+
+
+def test_both_estimates_meet_the_exact_divergence():
+    generator = torch.Generator().manual_seed(0)
+    policy, reference = torch.randn(2, 12, generator=generator, dtype=torch.float64).log_softmax(1)
+    exact = float((policy.exp() * (policy - reference)).sum())
+    drawn = torch.multinomial(policy.exp(), 100_000, replacement=True, generator=generator)
+    pairs = zip(policy[drawn].numpy(), reference[drawn].numpy(), strict=True)
+    estimates = np.array([divergence_estimates(p[None], r[None]) for p, r in pairs])
+    np.testing.assert_allclose(estimates.mean(0), exact, rtol=0.02)
+    assert (estimates[:, 1] >= 0).all()

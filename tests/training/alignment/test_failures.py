@@ -1,0 +1,43 @@
+import json
+
+import pytest
+import torch
+
+from training.alignment.data import DataError
+from training.alignment.failures import reason
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"
+        ),
+    ],
+)
+def test_running_out_of_memory_says_what_to_change(error):
+    assert reason(error).startswith("The device ran out of memory: lower batch_size")
+
+
+def test_our_own_errors_speak_for_themselves():
+    assert reason(DataError("rows.jsonl, row 3: no prompt")) == "rows.jsonl, row 3: no prompt"
+
+
+def test_a_missing_file_is_named():
+    assert reason(FileNotFoundError(2, "No such file", "data.jsonl")) == (
+        "A file is missing: data.jsonl."
+    )
+
+
+def test_a_configuration_that_is_not_json():
+    with pytest.raises(json.JSONDecodeError) as caught:
+        json.loads("{")
+    assert reason(caught.value).startswith("The configuration is not valid JSON")
+
+
+def test_what_nobody_foresaw_is_named_on_one_line():
+    text = reason(KeyError("a\nb"))
+    assert text.startswith("Failed unexpectedly (KeyError")
+    assert "\n" not in text
