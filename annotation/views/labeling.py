@@ -40,7 +40,7 @@ def _context(request: SignedInRequest, project: Project, protocol: Protocol) -> 
     last = last_answered(project=project, user=request.user)
     return {
         "project": project,
-        "project_url": reverse("core:home"),
+        "project_url": _route("project", project),
         "home_url": reverse("core:home"),
         "next_url": _route("label", project),
         "submit_url": _route("label-submit", project),

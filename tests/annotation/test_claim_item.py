@@ -1,17 +1,18 @@
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from annotation.models import Assignment, Item
 from annotation.services.claim_item import claim_item, extend_lease
 from annotation.services.expire_leases import expire_leases
 from annotation.services.skip_item import skip_item
-from tests.cast import Cast, make_item, make_project, make_user
+from tests.cast import Cast, annotator_of, make_item, make_project, make_user
 from tests.races import in_threads
 
 
@@ -149,6 +150,27 @@ def test_race_of_one_person_in_two_windows(cast: Cast) -> None:
     results = in_threads(4, lambda _: claim_item(project=cast.project, user=cast.bob))
     assert len({result.pk for result in results}) == 1
     assert Assignment.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_second_window_waits_for_the_first_and_shows_the_same_item(cast: Cast) -> None:
+    for _ in range(10):
+        make_item(cast.project)
+    second: list[Assignment | None] = []
+
+    def claim_again() -> None:
+        second.append(claim_item(project=cast.project, user=cast.bob))
+        connection.close()
+
+    annotator_of(cast.bob)
+    thread = threading.Thread(target=claim_again)
+    with transaction.atomic():
+        first = claim_item(project=cast.project, user=cast.bob)
+        thread.start()
+        thread.join(timeout=0.5)
+        assert thread.is_alive()
+    thread.join(timeout=10)
+    assert second == [first]
 
 
 @pytest.mark.django_db(transaction=True)
