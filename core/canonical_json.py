@@ -15,4 +15,9 @@ def canonical(value: Any) -> str:
 
 
 def digest(value: Any) -> str:
-    return hashlib.sha256(canonical(value).encode()).hexdigest()
+    return digest_of_text(canonical(value))
+
+
+def digest_of_text(text: str) -> str:
+    """Of what `canonical` gave."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -47,7 +47,15 @@ class PromptBand(models.Model):
     """One MinHash band: two prompts that share a band are in one cluster."""
 
     band = models.BigIntegerField(primary_key=True)
-    cluster = models.ForeignKey(PromptCluster, on_delete=models.CASCADE, related_name="bands")
+    # A dozen rows a prompt, written with their clusters under one lock: checking each again costs
+    # a third of an import. Nobody looks bands up by cluster.
+    cluster = models.ForeignKey(
+        PromptCluster,
+        on_delete=models.CASCADE,
+        related_name="bands",
+        db_constraint=False,
+        db_index=False,
+    )
 
 
 class Prompt(models.Model):

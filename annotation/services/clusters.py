@@ -52,7 +52,7 @@ def assign_clusters(project: Project, prompts: Sequence[Prompt]) -> None:
 
 
 def _known_owners(bands: Iterable[int]) -> dict[int, Draft]:
-    found = PromptBand.objects.filter(band__in=set(bands)).values_list(
+    found = PromptBand.objects.filter(band__any=set(bands)).values_list(
         "band", "cluster_id", "cluster__side"
     )
     drafts: dict[int, Draft] = {}

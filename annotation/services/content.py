@@ -9,13 +9,12 @@ from uuid import uuid4
 
 from django.db import transaction
 from django.utils import timezone
-from psycopg.types.json import Jsonb
 
-from annotation.messages import checked_prompt, checked_response
+from annotation.messages import Messages, checked_prompt, checked_response
 from annotation.models import Generator, Project, Prompt, Response
 from annotation.services.clusters import assign_clusters
 from core.bulk import copy_rows, lock, new_ids
-from core.canonical_json import digest
+from core.canonical_json import canonical, digest_of_text
 
 # One writer of a project's content at a time: what is new is decided under this lock.
 CONTENT_LOCK = 7_214_101
@@ -85,29 +84,36 @@ def add_responses(*, responses: Sequence[NewResponse]) -> list[Response]:
 def store_prompts(*, project: Project, prompts: Sequence[NewPrompt]) -> tuple[list[Prompt], int]:
     """As add_prompts; tells also how many were new."""
     messages = [checked_prompt(prompt.messages) for prompt in prompts]
-    hashes = [digest(one) for one in messages]
+    hashes, texts = _identified(messages)
     lock_content(project.pk)
     known = {
         row.content_hash: row
-        for row in Prompt.objects.filter(project=project, content_hash__in=set(hashes))
+        for row in Prompt.objects.filter(project=project, content_hash__any=set(hashes))
     }
     fresh: dict[str, Prompt] = {}
     for prompt, content, content_hash in zip(prompts, messages, hashes, strict=True):
         if content_hash not in known and content_hash not in fresh:
             fresh[content_hash] = Prompt(
-                project=project,
+                project_id=project.pk,
                 messages=content,
                 content_hash=content_hash,
                 external_id=prompt.external_id,
                 tags=dict(prompt.tags),
             )
     if fresh:
-        _write_prompts(project, list(fresh.values()))
+        _write_prompts(project, list(fresh.values()), texts)
     known.update(fresh)
     return [known[content_hash] for content_hash in hashes], len(fresh)
 
 
-def _write_prompts(project: Project, prompts: list[Prompt]) -> None:
+def _identified(messages: Sequence[Messages]) -> tuple[list[str], dict[str, str]]:
+    """Each one's hash, and by hash the canonical JSON, which is also what the database gets."""
+    spelled = [canonical(one) for one in messages]
+    hashes = [digest_of_text(text) for text in spelled]
+    return hashes, dict(zip(hashes, spelled, strict=True))
+
+
+def _write_prompts(project: Project, prompts: list[Prompt], texts: Mapping[str, str]) -> None:
     assign_clusters(project, prompts)
     now = timezone.now()
     for prompt, key in zip(prompts, new_ids(Prompt, len(prompts)), strict=True):
@@ -120,12 +126,12 @@ def _write_prompts(project: Project, prompts: list[Prompt]) -> None:
             (
                 row.pk,
                 row.project_id,
-                Jsonb(row.messages),
+                texts[row.content_hash],
                 row.content_hash,
                 row.external_id,
                 row.cluster_id,
                 row.side,
-                Jsonb(row.tags),
+                canonical(row.tags) if row.tags else "{}",
                 now,
             )
             for row in prompts
@@ -137,9 +143,10 @@ def _write_prompts(project: Project, prompts: list[Prompt]) -> None:
 def store_responses(*, responses: Sequence[NewResponse]) -> tuple[list[Response], int]:
     """As add_responses; tells also how many were new."""
     messages = [checked_response(response.messages) for response in responses]
+    hashes, texts = _identified(messages)
     keys = [
-        (response.prompt.pk, response.generator.pk, digest(content))
-        for response, content in zip(responses, messages, strict=True)
+        (response.prompt.pk, response.generator.pk, content_hash)
+        for response, content_hash in zip(responses, hashes, strict=True)
     ]
     lock_content(*(response.prompt.project_id for response in responses))
     known = _known_responses(keys)
@@ -148,28 +155,35 @@ def store_responses(*, responses: Sequence[NewResponse]) -> tuple[list[Response]
         if key not in known and key not in fresh:
             fresh[key] = Response(
                 uuid=uuid4(),
-                prompt=response.prompt,
-                generator=response.generator,
+                prompt_id=key[0],
+                generator_id=key[1],
                 messages=content,
                 content_hash=key[2],
                 sampling=dict(response.sampling),
             )
-    _write_responses(list(fresh.values()))
+    _write_responses(list(fresh.values()), texts)
     known.update(fresh)
     return [known[key] for key in keys], len(fresh)
+
+
+# One probe of the unique index for each key; two arrays in a WHERE would try every combination.
+_RESPONSES_BY_KEY = """
+SELECT response.*
+FROM unnest(%s::bigint[], %s::bigint[], %s::text[]) AS key (prompt, generator, hash)
+JOIN annotation_response response ON response.prompt_id = key.prompt
+  AND response.generator_id = key.generator AND response.content_hash = key.hash
+"""
 
 
 def _known_responses(
     keys: Sequence[tuple[int, int, str]],
 ) -> dict[tuple[int, int, str], Response]:
-    found = Response.objects.filter(
-        prompt_id__in={prompt for prompt, _, _ in keys},
-        content_hash__in={content_hash for _, _, content_hash in keys},
-    )
+    columns = [list(column) for column in zip(*set(keys), strict=True)] or [[], [], []]
+    found = Response.objects.raw(_RESPONSES_BY_KEY, columns)
     return {(row.prompt_id, row.generator_id, row.content_hash): row for row in found}
 
 
-def _write_responses(responses: list[Response]) -> None:
+def _write_responses(responses: list[Response], texts: Mapping[str, str]) -> None:
     now = timezone.now()
     for response, key in zip(responses, new_ids(Response, len(responses)), strict=True):
         response.pk, response.created_at = key, now
@@ -183,9 +197,9 @@ def _write_responses(responses: list[Response]) -> None:
                 row.uuid,
                 row.prompt_id,
                 row.generator_id,
-                Jsonb(row.messages),
+                texts[row.content_hash],
                 row.content_hash,
-                Jsonb(row.sampling),
+                canonical(row.sampling) if row.sampling else "{}",
                 now,
             )
             for row in responses

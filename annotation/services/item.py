@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from annotation.models import Item, ItemResponse, Kind, Project, Response
+from annotation.models import Item, ItemResponse, Kind, Project, Prompt, Response
 from annotation.models.item import random_key
 from annotation.services.content import lock_content
 from core.bulk import copy_rows, new_ids
@@ -86,9 +86,7 @@ def create_items(
     overlap = project.overlap if overlap is None else overlap
     if not 1 <= overlap <= MOST_OVERLAP:
         raise PrefloopError(f"The overlap is between 1 and {MOST_OVERLAP}.")
-    _check_groups(
-        kind, groups, {response.prompt for group in groups for response in group}, project
-    )
+    _check_groups(project, kind, groups)
     lock_content(project.pk)
     drafts = [_draft(kind, group) for group in groups]
     names = external_ids or [""] * len(groups)
@@ -114,20 +112,20 @@ def create_items(
     return result
 
 
-def _check_groups(
-    kind: str, groups: Sequence[Sequence[Response]], prompts: Iterable[object], project: Project
-) -> None:
+def _check_groups(project: Project, kind: str, groups: Sequence[Sequence[Response]]) -> None:
     if kind not in Kind.values:
         raise PrefloopError(f"The kind of an item is one of {', '.join(Kind.values)}.")
-    if any(getattr(prompt, "project_id", None) != project.pk for prompt in prompts):
-        raise PrefloopError("Items are made of this project's own responses.")
     least, most = SMALLEST[Kind(kind)], LARGEST[Kind(kind)]
+    prompts = set()
     for group in groups:
+        prompts.update(response.prompt_id for response in group)
         if len({response.prompt_id for response in group}) > 1:
             raise PrefloopError("The responses of an item answer one prompt.")
         if not least <= len(group) <= most or len({r.pk for r in group}) < len(group):
             wanted = str(least) if least == most else f"{least} to {most}"
             raise PrefloopError(f"A {kind} item needs {wanted} different responses.")
+    if Prompt.objects.filter(pk__any=prompts).exclude(project=project).exists():
+        raise PrefloopError("Items are made of this project's own responses.")
 
 
 def _draft(kind: str, group: Sequence[Response]) -> _Draft | None:
@@ -154,7 +152,7 @@ def content_key(kind: str, responses: Iterable[Response]) -> str:
 
 def _known_items(project: Project, drafts: Sequence[_Draft | None]) -> dict[str, Item]:
     keys = {draft.content_key for draft in drafts if draft is not None}
-    found = Item.objects.filter(project=project, content_key__in=keys)
+    found = Item.objects.filter(project=project, content_key__any=keys)
     return {item.content_key: item for item in found}
 
 
@@ -171,7 +169,7 @@ def _new_item(
     slots = 0 if draft.identical else overlap
     origin = Item.Origin.IDENTICAL if draft.identical else Item.Origin.CREATED
     return Item(
-        project=project,
+        project_id=project.pk,
         prompt_id=draft.responses[0].prompt_id,
         kind=str(kind),
         origin=origin.value,
