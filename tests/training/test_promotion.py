@@ -1,0 +1,103 @@
+"""Which version is in use: decided once, taken back in order, by one person at a time."""
+
+from __future__ import annotations
+
+import pytest
+
+from annotation.models import Generator
+from core.errors import Conflict
+from core.models import AuditEvent
+from tests.cast import Cast, make_cast
+from tests.races import in_threads
+from training.models import ModelVersion, Promotion
+from training.selectors.promotion import promoted_version, promoted_versions, version_before
+from training.services import promote_version, roll_back
+
+
+def make_version(cast: Cast, number: int) -> ModelVersion:
+    name = f"version {number} (project {cast.project.pk})"
+    return ModelVersion.objects.create(
+        project=cast.project,
+        number=number,
+        generator=Generator.objects.create(name=name, kind=Generator.Kind.MODEL_VERSION),
+        folder=f"versions/{cast.project.pk}-{number}",
+        lineage={},
+    )
+
+
+def promote(cast: Cast, version: ModelVersion, replacing: ModelVersion | None) -> Promotion:
+    return promote_version(version=version, replacing=replacing, by=cast.ada, note="better")
+
+
+def test_a_version_is_promoted(cast: Cast) -> None:
+    version = make_version(cast, 1)
+    assert promoted_version(cast.project) is None
+    promotion = promote(cast, version, None)
+    assert promoted_version(cast.project) == version
+    assert (promotion.previous, promotion.by, promotion.note) == (None, cast.ada, "better")
+    assert AuditEvent.objects.get(action="promote").detail["note"] == "better"
+
+
+def test_a_promoted_version_is_not_promoted_again(cast: Cast) -> None:
+    version = make_version(cast, 1)
+    promote(cast, version, None)
+    with pytest.raises(Conflict, match="promoted already"):
+        promote(cast, version, version)
+
+
+def test_a_decision_on_an_old_state_is_refused(cast: Cast) -> None:
+    first, second, third = (make_version(cast, number) for number in (1, 2, 3))
+    promote(cast, first, None)
+    promote(cast, second, first)
+    with pytest.raises(Conflict, match="version 2 is promoted now"):
+        promote(cast, third, first)
+    with pytest.raises(Conflict, match="version 2 is promoted now"):
+        promote(cast, third, None)
+    with pytest.raises(Conflict, match="version 2 is promoted now"):
+        roll_back(version=first, by=cast.ada)
+
+
+def test_roll_backs_go_back_one_by_one(cast: Cast) -> None:
+    first, second, third = (make_version(cast, number) for number in (1, 2, 3))
+    promote(cast, first, None)
+    promote(cast, second, first)
+    promote(cast, third, second)
+    assert version_before(cast.project) == second
+    assert roll_back(version=third, by=cast.ada).version == second
+    assert roll_back(version=second, by=cast.ada).version == first
+    with pytest.raises(Conflict, match="nothing to go back to"):
+        roll_back(version=first, by=cast.ada)
+    promote(cast, third, first)
+    assert promoted_versions(cast.project) == [first, third]
+    assert AuditEvent.objects.filter(action="roll_back").count() == 2
+
+
+def test_nothing_is_rolled_back_before_a_promotion(cast: Cast) -> None:
+    with pytest.raises(Conflict, match="no version is promoted now"):
+        roll_back(version=make_version(cast, 1), by=cast.ada)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_promotions_at_once_one_wins() -> None:
+    cast = make_cast()
+    versions = [make_version(cast, number) for number in range(1, 7)]
+    results = in_threads(6, lambda number: promote(cast, versions[number], None))
+    assert sum(isinstance(result, Promotion) for result in results) == 1
+    assert sum(isinstance(result, Conflict) for result in results) == 5
+    assert Promotion.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_promotion_and_a_roll_back_at_once() -> None:
+    cast = make_cast()
+    first, second, third = (make_version(cast, number) for number in (1, 2, 3))
+    promote(cast, first, None)
+    promote(cast, second, first)
+    acts = [
+        lambda: promote(cast, third, second),
+        lambda: roll_back(version=second, by=cast.ada),
+        lambda: roll_back(version=second, by=cast.ada),
+    ]
+    results = in_threads(3, lambda number: acts[number]())
+    assert sum(isinstance(result, Promotion) for result in results) == 1
+    assert promoted_version(cast.project) in {first, third}

@@ -1,0 +1,105 @@
+"""Launching a run: what is checked before anything costs time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from annotation.models import Kind
+from core.errors import Conflict, PrefloopError
+from core.models import AuditEvent, Job
+from feedback.models import Snapshot
+from tests.cast import Cast, make_project
+from tests.feedback.votes import judged
+from tests.training.conftest import Launch
+from training.models import TrainingRun
+from training.services import cancel_run, resume_run
+
+
+def test_a_run_is_queued_with_every_setting(launch: Launch, cast: Cast) -> None:
+    run = launch(name=" first ")
+    assert (run.name, run.method, run.criterion) == ("first", "dpo", "overall")
+    assert run.config["max_steps"] == 6
+    assert run.config["weight_decay"] == 0.0
+    assert run.config["hyperparameters"] == {"beta": 0.1}
+    assert not {"base_model", "output_dir", "train_file"} & set(run.config)
+    assert (run.job.queue, run.job.state, run.job.project_id) == ("gpu", "queued", cast.project.pk)
+    assert AuditEvent.objects.filter(action="queue_run", actor=cast.ada).count() == 1
+
+
+def test_a_double_click_launches_once(launch: Launch) -> None:
+    assert launch(client_key="same").pk == launch(client_key="same").pk
+    assert launch(client_key="other").pk != launch(client_key="same").pk
+    assert TrainingRun.objects.count() == 2
+
+
+def test_thumbs_feed_kto(launch: Launch) -> None:
+    assert launch("kto").data_options == {"binary_from_pairs": False}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"config": {"learning_rte": 1.0}}, "learning_rte: unknown option"),
+        ({"config": {"learning_rate": "fast"}}, "learning_rate: 'fast' is not a number"),
+        ({"config": {"batch_size": 0}}, "batch_size: 0 is below"),
+        ({"config": {"hyperparameters": {"gamma": 1}}}, "gamma: unknown option"),
+        ({"config": {"output_dir": "/etc"}}, "output_dir cannot be set"),
+        ({"config": {"base_model": "/etc"}}, "base_model cannot be set"),
+        ({"config": {"device": "tpu"}}, "device: 'tpu' is not one of"),
+        ({"method": "ppp"}, "'ppp' is not a training method"),
+        ({"criterion": "honesty"}, "has none for the criterion “honesty”"),
+        ({"base_model": "../secrets"}, "is not offered here"),
+        ({"base_model": "version:7"}, "is not offered here"),
+    ],
+)
+def test_what_cannot_run_is_refused(launch: Launch, changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(PrefloopError, match=said):
+        launch(**changes)
+    assert not Job.objects.filter(kind="train").exists()
+
+
+def test_a_snapshot_of_another_project_is_refused(launch: Launch) -> None:
+    with pytest.raises(PrefloopError, match="another project"):
+        launch(project=make_project(name="Other"))
+
+
+def test_a_snapshot_without_the_data_is_refused(launch: Launch, cast: Cast) -> None:
+    from feedback.services import freeze_snapshot
+
+    other = make_project(name="Only thumbs")
+    for side in ("train", "held_out"):
+        judged(other, Kind.THUMBS, 1, 1, side=side)
+    snapshot = freeze_snapshot(project=other, created_by=cast.rosa)
+    with pytest.raises(PrefloopError, match="needs pairs data"):
+        launch(project=other, snapshot=snapshot)
+
+
+def test_a_snapshot_with_an_empty_side_is_refused(launch: Launch, cast: Cast) -> None:
+    from feedback.services import freeze_snapshot
+
+    other = make_project(name="Lopsided")
+    judged(other, Kind.PAIRWISE, 1, 1, side="train")
+    judged(other, Kind.THUMBS, 1, 1, side="held_out")
+    snapshot = freeze_snapshot(project=other, created_by=cast.rosa)
+    with pytest.raises(PrefloopError, match="held-out side"):
+        launch(project=other, snapshot=snapshot)
+
+
+def test_a_withdrawn_snapshot_is_refused(launch: Launch, snapshot: Snapshot) -> None:
+    newer = Snapshot.objects.create(
+        project=snapshot.project, version=9, content_hash="b" * 64, manifest=snapshot.manifest
+    )
+    Snapshot.objects.filter(pk=snapshot.pk).update(replaced_by=newer)
+    snapshot.refresh_from_db()
+    with pytest.raises(PrefloopError, match="withdrawn"):
+        launch()
+
+
+def test_a_queued_run_is_cancelled_and_resumed(launch: Launch, cast: Cast) -> None:
+    run = launch()
+    assert cancel_run(run=run, actor=cast.ada).state == Job.State.CANCELLED
+    assert resume_run(run=run, actor=cast.ada).state == Job.State.QUEUED
+    with pytest.raises(Conflict):
+        resume_run(run=run, actor=cast.ada)
