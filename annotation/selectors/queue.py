@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from annotation.models import Annotator, Assignment, Item, Membership, Project
@@ -122,24 +122,33 @@ def live_assignment(*, project: Project, annotator: Annotator) -> Assignment | N
     return live.filter(item__project=project).first()
 
 
-def last_answered(*, project: Project, user: User) -> Assignment | None:
-    answered = Assignment.objects.visible_to(user).filter(
+def answered_lately(*, project: Project, user: User) -> QuerySet[Assignment]:
+    return Assignment.objects.visible_to(user).filter(
         item__project=project,
         state__in=[Assignment.State.DONE, Assignment.State.SURPLUS],
         finished_at__gte=timezone.now() - timedelta(days=1),
     )
-    with_texts = answered.select_related("item__prompt", "current")
-    return with_texts.order_by("-finished_at").first()
 
 
-def done_today(*, project: Project, user: User) -> int:
+def last_answered(*, project: Project, user: User) -> Assignment | None:
+    answered = answered_lately(project=project, user=user).order_by("-finished_at")
+    return answered.select_related("item__prompt", "current").first()
+
+
+@dataclass(frozen=True)
+class Done:
+    """How much the user has answered in a project."""
+
+    today: int
+    lately: int
+
+
+def done_by(*, project: Project, user: User) -> Done:
     midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
-    answered = Assignment.objects.visible_to(user).filter(
-        item__project=project,
-        state__in=[Assignment.State.DONE, Assignment.State.SURPLUS],
-        finished_at__gte=midnight,
+    answered = answered_lately(project=project, user=user).aggregate(
+        lately=Count("pk"), today=Count("pk", filter=Q(finished_at__gte=midnight))
     )
-    return answered.count()
+    return Done(**answered)
 
 
 @dataclass(frozen=True)
@@ -165,7 +174,7 @@ def work_of(user: User) -> list[Work]:
         Work(
             project=membership.project,
             has_work=unseen_open_items(membership.project, annotator).exists(),
-            done_today=done_today(project=membership.project, user=user),
+            done_today=done_by(project=membership.project, user=user).today,
             is_paused=membership.state == Membership.State.PAUSED,
             pause_reason=membership.state_reason,
         )

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from annotation.access import Capability, project_view
 from annotation.answer_form import read_form, show_item
 from annotation.models import Assignment, Membership, Project, Protocol
-from annotation.selectors.queue import done_today, is_held_by_others, last_answered, work_of
+from annotation.selectors.queue import done_by, is_held_by_others, last_answered, work_of
 from annotation.services.annotator import annotator_for_user
 from annotation.services.claim_item import claim_item, extend_lease
 from annotation.services.skip_item import skip_item
@@ -37,7 +37,7 @@ def _own_assignment(request: SignedInRequest, project: Project) -> Assignment:
 
 
 def _context(request: SignedInRequest, project: Project, protocol: Protocol) -> dict[str, Any]:
-    last = last_answered(project=project, user=request.user)
+    done = done_by(project=project, user=request.user)
     return {
         "project": project,
         "project_url": _route("project", project),
@@ -46,8 +46,8 @@ def _context(request: SignedInRequest, project: Project, protocol: Protocol) -> 
         "submit_url": _route("label-submit", project),
         "skip_url": _route("label-skip", project),
         "heartbeat_url": _route("label-heartbeat", project),
-        "undo_url": _route("label-last", project) if last else None,
-        "done_today": done_today(project=project, user=request.user),
+        "undo_url": _route("label-last", project) if done.lately else None,
+        "done_today": done.today,
         "criteria": protocol.criteria,
         "guidelines": protocol.guidelines,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.urls import reverse
-from playwright.sync_api import BrowserContext, Page, Route, ViewportSize, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, expect
 
 from annotation.models import Assignment, Judgment, Protocol
 from tests.browser.signing import sign_in
@@ -165,6 +165,32 @@ def test_a_list_is_dragged(cast: Cast, label) -> None:
     page.keyboard.press("Enter")
     expect(page.get_by_text("All done here")).to_be_visible()
     assert shown_ranks(newest()) == [3, 1, 2]
+
+
+def test_a_list_is_dragged_by_finger(cast: Cast, browser: Browser, live_server) -> None:
+    make_item(cast.project, kind="listwise")
+    context = browser.new_context(viewport=NARROW, has_touch=True)
+    sign_in(context, cast.lena, live_server.url)
+    page = context.new_page()
+    page.goto(live_server.url + reverse("annotation:label", args=[cast.project.pk]))
+    finger = context.new_cdp_session(page)
+    grip = page.locator(".ranked[data-index='0'] .grip").bounding_box()
+    last = page.locator(".ranked[data-index='1']").bounding_box()
+    assert grip is not None
+    assert last is not None
+    x, top, end = grip["x"] + 10, grip["y"] + 10, last["y"] + last["height"]
+
+    def touch(kind: str, y: float | None = None) -> None:
+        points = [] if y is None else [{"x": x, "y": y}]
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", top)
+    for step in range(1, 21):
+        touch("touchMove", top + (end - top) * step / 20)
+    touch("touchEnd")
+    expect(page.locator(".ranked").nth(1)).to_have_attribute("data-index", "0")
+    expect(page.locator(".is-dragged")).to_have_count(0)
+    context.close()
 
 
 def test_an_untouched_list_is_not_an_answer(cast: Cast, label) -> None:

@@ -71,6 +71,9 @@
     say("Copied.");
   });
 
+  // On a phone the row of tabs scrolls: show the one that is open.
+  document.querySelector(".tabs [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+
   document.querySelectorAll(".toast").forEach(dismissLater);
   document.addEventListener("htmx:load", (event) => {
     event.detail.elt.querySelectorAll(".toast").forEach(dismissLater);
