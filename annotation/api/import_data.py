@@ -60,7 +60,7 @@ class ImportData(Endpoint):
     def _given(self) -> dict[str, Any]:
         if LinesParser.media_type in (self.request.content_type or ""):
             body: Any = self.request.data
-            options = ImportOptions(data=self.request.query_params)
+            options = ImportOptions(data=self.request.query_params.dict())
             options.is_valid(raise_exception=True)
             return {**options.validated_data, "lines": body["lines"]}
         given = self.given(ImportIn)

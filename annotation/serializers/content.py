@@ -29,12 +29,12 @@ MESSAGES = {
         "type": "object",
         "properties": {
             "role": {"type": "string", "enum": list(ROLES)},
-            "content": {"type": "string", "maxLength": MAX_CHARACTERS},
+            "content": {"type": "string", "description": f"At most {MAX_CHARACTERS:,} characters."},
         },
         "required": ["role", "content"],
     },
 }
-TEXT_OR_MESSAGES = {"oneOf": [{"type": "string", "maxLength": MAX_CHARACTERS}, MESSAGES]}
+TEXT_OR_MESSAGES = {"oneOf": [{"type": "string"}, MESSAGES]}
 LARGEST_ID = 2**63 - 1
 
 

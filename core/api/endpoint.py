@@ -79,7 +79,7 @@ class ListEndpoint(Endpoint, ListAPIView[M]):
 
     def chosen(self) -> dict[str, Any]:
         """The filters of the query. A misspelt one would silently show too much, so it is a 400."""
-        filters = (self.filters or Serializer)(data=self.request.query_params)
+        filters = (self.filters or Serializer)(data=self.request.query_params.dict())
         unknown = set(self.request.query_params) - set(filters.fields) - PAGING
         if unknown:
             raise ValidationError({key: ["There is no such filter."] for key in sorted(unknown)})

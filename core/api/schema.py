@@ -88,17 +88,15 @@ def document_errors(result: Any, **_: Any) -> Any:
         },
         "required": ["code", "detail"],
     }
-    for path, methods in result["paths"].items():
-        for method, operation in methods.items():
-            for code in _errors_of(path, method, operation):
+    for methods in result["paths"].values():
+        for operation in methods.values():
+            for code in _errors_of(operation):
                 operation["responses"].setdefault(str(code), _error(code))
     return result
 
 
-def _errors_of(path: str, method: str, operation: dict[str, Any]) -> list[int]:
-    left_out = set() if "requestBody" in operation else set(WITH_BODY)
-    if method == "get":
-        left_out |= {409}
+def _errors_of(operation: dict[str, Any]) -> list[int]:
+    left_out = set() if "requestBody" in operation else WITH_BODY
     return [code for code in ERRORS if code not in left_out]
 
 

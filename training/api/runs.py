@@ -84,7 +84,7 @@ class RunLog(_OneRun):
     @operation("The end of a run's log", response=LogOut, parameters=[LogOptions])
     def get(self, request: Request, run_id: int) -> Response:
         run = self.run()
-        options = LogOptions(data=request.query_params)
+        options = LogOptions(data=request.query_params.dict())
         options.is_valid(raise_exception=True)
         return self.rendered(LogOut, {"log": log_tail(run_folder(run), **options.validated_data)})
 

@@ -1,0 +1,40 @@
+"""The API keeps what its schema promises, to everybody, whatever is sent."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from schemathesis.core.failures import FailureGroup
+
+from tests.api import Api, World, make_world
+from tests.cast import Cast
+
+
+@pytest.fixture
+def world(cast: Cast) -> World:
+    return make_world(cast)
+
+
+def test_the_schema_is_valid_and_complete() -> None:
+    call_command("spectacular", validate=True, fail_on_warn=True, stdout=StringIO())
+
+
+@pytest.mark.parametrize(
+    ("person", "examples"),
+    [("", 1), ("mallory", 1), ("bob", 1), ("rita", 1), ("rosa", 2), ("mary", 1), ("ada", 2)],
+)
+def test_it_keeps_its_promises(world: World, person: str, examples: int) -> None:
+    from tests.fuzz import attack, load_schema, one_connection, operations
+
+    api = Api(getattr(world.cast, person) if person else None)
+    broken = []
+    with one_connection():
+        for operation in operations(load_schema(Api(world.cast.ada))):
+            try:
+                attack(operation, api, world, examples=examples, start=0)
+            except FailureGroup as failure:
+                broken.append(failure)
+    if broken:
+        raise FailureGroup(broken)
