@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.db import connection
-from django.db.models import F, Max
+from django.db.models import F, Max, Q
+from django.db.models.functions import Least
 from django.utils import timezone
 
 from feedback.models import Resolution
@@ -29,6 +30,7 @@ def projects_to_measure() -> list[tuple[int, datetime]]:
     measured = Resolution.objects.filter(resolved_at__isnull=False).annotate(
         measured_at=Max("project__agreement_reports__created_at")
     )
-    old = measured.exclude(measured_at__gte=timezone.now() - MEASURE_EVERY)
-    rows = old.exclude(measured_at__gte=F("judged_at"))
+    recently = timezone.now() - MEASURE_EVERY
+    is_behind = Q(measured_at__lt=Least(F("judged_at"), recently))
+    rows = measured.filter(Q(measured_at__isnull=True) | is_behind)
     return list(rows.values_list("project_id", "judged_at"))

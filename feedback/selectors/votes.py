@@ -27,8 +27,9 @@ class Votes:
     """Votes on one criterion of one kind, one row a vote, ordered by item.
 
     `value` is [votes] for pairwise (strength -3..3) and thumbs (0, 1), and [votes, longest list]
-    for lists (ranks in canonical order, NaN beyond a list's end). `acceptable_to` is NaN where no
-    line was drawn. `weight` comes from the policy.
+    for lists (ranks in canonical order, NaN beyond a list's end). `shown_first` is the canonical
+    place of the response shown first. `acceptable_to` is NaN where no line was drawn. `weight`
+    comes from the policy.
     """
 
     item: Integers
@@ -37,6 +38,7 @@ class Votes:
     judgment: Integers
     is_judge: Booleans
     both_bad: Booleans
+    shown_first: Integers
     acceptable_to: Floats
     value: Floats
     weight: Floats
@@ -48,16 +50,27 @@ class Votes:
         return Votes(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def table(self) -> tuple[VoteTable, Integers]:
-        """For the statistics: indices from 0, and the annotator's id of each rater index."""
+        """For the statistics: indices from 0, and the annotator's id of each rater index.
+
+        Which of two responses is the first is arbitrary, and alpha depends on it a little through
+        the marginals. Here it is the one that the item's first annotator saw first, so that an
+        imported set gives the figures of its source whatever ids its responses were given.
+        """
         annotators, rater = np.unique(self.annotator, return_inverse=True)
         votes = VoteTable(
             unit=np.unique(self.item, return_inverse=True)[1].astype(np.int64),
             rater=rater.astype(np.int64),
-            value=self.value,
+            value=self.value if self.value.ndim > 1 else self.value * self._directions(),
             cluster=np.unique(self.prompt, return_inverse=True)[1].astype(np.int64),
             is_judge=self.is_judge,
         )
         return votes, annotators.astype(np.int64)
+
+    def _directions(self) -> Floats:
+        """-1 for the votes on items whose first annotator saw the canonically second first."""
+        _, first, unit = np.unique(self.item, return_index=True, return_inverse=True)
+        directions: Floats = 1.0 - 2.0 * self.shown_first[first][unit]
+        return directions
 
 
 _FROM = """
@@ -69,11 +82,11 @@ WHERE i.project_id = %s AND i.origin = 'created' AND asg.occasion = 'main' AND a
 """
 _COMMON = """
 SELECT i.id, i.prompt_id, asg.annotator_id, asg.current_id,
-  (ann.judge_id IS NOT NULL)::int::bigint, ans.both_bad::int::bigint,
+  (ann.judge_id IS NOT NULL)::int::bigint, ans.both_bad::int::bigint, asg.shown_order[1]::bigint,
   coalesce(ans.acceptable_to, {absent})::bigint, {values}
 {source} AND i.kind = %s AND ans.criterion = %s {restriction} ORDER BY i.id, asg.id
 """
-_BEFORE_VALUES = 7
+_BEFORE_VALUES = 8
 
 
 def voted_kinds(project: Project, item_ids: Sequence[int] | None = None) -> list[tuple[str, str]]:
@@ -124,7 +137,7 @@ def _value_columns(project: Project, kind: str) -> list[str]:
 
 
 def _votes(columns: list[Integers], kind: str) -> Votes:
-    item, prompt, annotator, judgment, is_judge, both_bad, line = columns[:_BEFORE_VALUES]
+    item, prompt, annotator, judgment, is_judge, both_bad, shown, line = columns[:_BEFORE_VALUES]
     values = np.stack(columns[_BEFORE_VALUES:], axis=1)
     return Votes(
         item=item,
@@ -133,6 +146,7 @@ def _votes(columns: list[Integers], kind: str) -> Votes:
         judgment=judgment,
         is_judge=is_judge.astype(np.bool_),
         both_bad=both_bad.astype(np.bool_),
+        shown_first=shown,
         acceptable_to=_nan_where_absent(line),
         value=_nan_where_absent(values if kind == Kind.LISTWISE else values[:, 0]),
         weight=np.ones(len(item)),

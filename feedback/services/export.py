@@ -14,11 +14,11 @@ from django.utils.text import slugify
 from annotation.models import Project
 from core import jobs
 from core.errors import PrefloopError
-from core.jobs import JobContext
 from core.models import User
 from core.services.audit import record_event
 from feedback.export_files import write_rows
 from feedback.models import Export, Snapshot
+from feedback.progress import ShowsProgress
 from feedback.selectors.judgments import answers_of, judgment_rows
 from feedback.shapes import SHAPES, ShapeOptions, plain_text
 from feedback.snapshot_files import SIDES, read_records
@@ -45,6 +45,28 @@ def request_export(
     created_by: User | None,
 ) -> Export:
     """`options`: side (train, held_out, both), criterion (empty: all), ties, binary_from_pairs."""
+    export = create_export(
+        project=project, snapshot=snapshot, shape=shape, format=format, options=options,
+        created_by=created_by,
+    )  # fmt: skip
+    export.job = jobs.enqueue(
+        "export", args={"export": export.pk}, created_by=created_by, project_id=project.pk
+    )
+    export.save(update_fields=["job"])
+    return export
+
+
+@transaction.atomic
+def create_export(
+    *,
+    project: Project,
+    snapshot: Snapshot | None,
+    shape: str,
+    format: str,  # noqa: A002
+    options: dict[str, Any] | None = None,
+    created_by: User | None,
+) -> Export:
+    """The row alone; whoever makes it builds the file."""
     if shape == Shape.JUDGMENTS:
         snapshot, chosen = None, {}
     else:
@@ -54,12 +76,8 @@ def request_export(
         project=project, snapshot=snapshot, shape=shape, format=format, options=chosen,
         created_by=created_by,
     )  # fmt: skip
-    export.job = jobs.enqueue(
-        "export", args={"export": export.pk}, created_by=created_by, project_id=project.pk
-    )
-    export.save(update_fields=["job"])
     record_event(
-        actor=created_by, action="request_export", target=export, project_id=project.pk,
+        actor=created_by, action="export", target=export, project_id=project.pk,
         detail={"shape": shape, "format": format},
     )  # fmt: skip
     return export
@@ -95,7 +113,7 @@ def _checked_options(options: dict[str, Any]) -> dict[str, Any]:
     return chosen
 
 
-def build_export(*, export: Export, context: JobContext | None = None) -> Export:
+def build_export(*, export: Export, context: ShowsProgress | None = None) -> Export:
     """Writes the file; doing it again replaces it by the same."""
     total = _expected(export)
     rows = _with_progress(_rows(export), total, context)
@@ -181,7 +199,7 @@ def _plain(row: Row) -> Row:
 
 
 def _with_progress(
-    rows: Iterator[list[Row]], total: int, context: JobContext | None
+    rows: Iterator[list[Row]], total: int, context: ShowsProgress | None
 ) -> Iterator[Row]:
     for done, some in enumerate(rows):
         if context is not None and done % 500 == 0:

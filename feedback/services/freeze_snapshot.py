@@ -13,10 +13,10 @@ from django.db.models import Max
 from annotation.models import Project
 from core import jobs
 from core.errors import PrefloopError
-from core.jobs import JobContext
 from core.models import Job, User
 from core.services.audit import record_event
 from feedback.models import Policy, Snapshot
+from feedback.progress import ShowsProgress
 from feedback.selectors.preferences import count_by_state
 from feedback.selectors.snapshot import (
     LEFT_OUT,
@@ -49,7 +49,11 @@ class Frozen:
 
 
 def freeze_snapshot(
-    *, project: Project, created_by: User | None, note: str = "", context: JobContext | None = None
+    *,
+    project: Project,
+    created_by: User | None,
+    note: str = "",
+    context: ShowsProgress | None = None,
 ) -> Snapshot:
     """The snapshot of what is decided now; the one before when nothing has changed since."""
     return freeze(project=project, created_by=created_by, note=note, context=context).snapshot
@@ -65,7 +69,11 @@ def request_freeze(*, project: Project, created_by: User, note: str = "") -> Job
 
 
 def freeze(
-    *, project: Project, created_by: User | None, note: str = "", context: JobContext | None = None
+    *,
+    project: Project,
+    created_by: User | None,
+    note: str = "",
+    context: ShowsProgress | None = None,
 ) -> Frozen:
     """Not one transaction: preferences never change, so a list of their ids is a fixed view."""
     resolve_stale(project=project)
@@ -113,7 +121,7 @@ def _reasons(project: Project) -> str:
 
 
 def _with_progress(
-    rows: Iterator[Record], total: int, context: JobContext | None
+    rows: Iterator[Record], total: int, context: ShowsProgress | None
 ) -> Iterator[Record]:
     for done, row in enumerate(rows):
         if context is not None and done % 200 == 0:

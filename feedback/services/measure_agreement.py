@@ -9,8 +9,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from annotation.models import Project
-from core.jobs import JobContext
 from feedback.models import AgreementReport
+from feedback.progress import ShowsProgress
 from feedback.selectors.votes import Votes, load_votes, names_of, voted_kinds
 from feedback.services.policy import current_policy
 from feedback.statistics.agreement import Kind, agreement_report
@@ -20,7 +20,7 @@ SEED = 0
 
 
 def measure_agreement(
-    *, project: Project, context: JobContext | None = None
+    *, project: Project, context: ShowsProgress | None = None
 ) -> list[AgreementReport]:
     """One new report for each kind and criterion that has judgments."""
     # What is judged while this measures must make it out of date.

@@ -25,6 +25,7 @@ def votes(kind: str, *rows: tuple[int, int, Any]) -> Votes:
         judgment=np.arange(size),
         is_judge=np.zeros(size, dtype=np.bool_),
         both_bad=np.zeros(size, dtype=np.bool_),
+        shown_first=np.zeros(size, dtype=np.int64),
         acceptable_to=np.full(size, np.nan),
         value=np.array(padded, dtype=np.float64),
         weight=np.ones(size),
