@@ -20,6 +20,7 @@ from core import embedded_postgres
 from core.launcher import checks
 from core.launcher.checks import CannotStart
 from core.launcher.processes import Program, Supervisor
+from core.postgres_cluster import Cluster
 
 WEB_SECONDS = 60.0
 WATCH_SECONDS = 0.5
@@ -171,7 +172,7 @@ def _tail(log: Path, lines: int = 12) -> str:
 
 
 def _is_embedded(data_dir: Path) -> bool:
-    cluster = embedded_postgres.Cluster(data_dir)
+    cluster = Cluster(data_dir)
     return cluster.exists and cluster.url() == settings.DATABASE_URL
 
 

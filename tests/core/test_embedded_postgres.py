@@ -16,9 +16,10 @@ import psutil
 import psycopg
 import pytest
 
-from core import embedded_postgres
-from core.embedded_postgres import Cluster, PostgresError, Server
+from core import embedded_postgres, postgres_cluster
+from core.embedded_postgres import PostgresError, Server
 from core.postgres_binaries import installed
+from core.postgres_cluster import Cluster
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,8 +37,9 @@ def data_dir() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def start(data_dir: Path) -> Server:
-    return embedded_postgres.start(data_dir)
+def start(data_dir: Path, *, durable: bool = False) -> Server:
+    """Not durable where the machine itself does not crash: that spares thousands of fsyncs."""
+    return embedded_postgres.start(data_dir, durable=durable)
 
 
 def postmaster(data_dir: Path) -> psutil.Process:
@@ -76,7 +78,7 @@ def test_a_second_start_attaches(data_dir: Path) -> None:
 
 
 def test_it_is_durable_private_and_speaks_unicode(data_dir: Path) -> None:
-    url = start(data_dir).url
+    url = start(data_dir, durable=True).url
     cluster = Cluster(data_dir)
     assert cluster.password_file.stat().st_mode & 0o777 == 0o600
     assert cluster.folder.stat().st_mode & 0o777 == 0o700
@@ -106,7 +108,7 @@ def test_a_wrong_password_is_refused(data_dir: Path) -> None:
 def test_it_recovers_every_committed_row_after_kill_9(data_dir: Path) -> None:
     expected = 0
     for _ in range(3):
-        url = start(data_dir).url
+        url = start(data_dir, durable=True).url
         write_rows(url, 500)
         expected += 500
         # The killed child stays a zombie until somebody reaps it, as under an init that never does.
@@ -154,7 +156,7 @@ HOLDER = """
 import sys
 from pathlib import Path
 from core.embedded_postgres import ensure
-print(ensure(Path(sys.argv[1])), flush=True)
+print(ensure(Path(sys.argv[1]), durable=False), flush=True)
 sys.stdin.readline()
 """
 
@@ -219,6 +221,19 @@ def test_a_failed_start_says_why(data_dir: Path) -> None:
         start(data_dir)
 
 
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("PANIC: could not write: No space left on device\ninitdb: removing", "the disk is full"),
+        ("LOG: starting\nFATAL: data directory has wrong ownership\nLOG: bye", "wrong ownership"),
+        ("something else", "something else"),
+        ("", ""),
+    ],
+)
+def test_the_reason_is_found_in_what_postgresql_says(said: str, reason: str) -> None:
+    assert reason in postgres_cluster.reason_in(said)
+
+
 def test_a_squatted_socket_folder_is_refused(data_dir: Path) -> None:
     start(data_dir)
     embedded_postgres.stop(data_dir)
@@ -247,16 +262,16 @@ class TestAsRoot:
         server = start(data_dir)
         assert count_rows(server.url) == 2
         elsewhere = Cluster(data_dir).folder
-        assert elsewhere.parent == embedded_postgres.ROOT_HOME
+        assert elsewhere.parent == postgres_cluster.ROOT_HOME
         embedded_postgres.stop(data_dir)
         shutil.rmtree(elsewhere)
 
     def test_programs_that_nobody_else_may_run_are_copied(
         self, data_dir: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(embedded_postgres, "ROOT_HOME", data_dir.parent / "home")
+        monkeypatch.setattr(postgres_cluster, "ROOT_HOME", data_dir.parent / "home")
         monkeypatch.setattr(
-            embedded_postgres.Account,
+            postgres_cluster.Account,
             "can_enter",
             lambda _, folder: "pginstall" not in str(folder),
         )
