@@ -145,3 +145,14 @@ def test_a_stale_form_says_so(cast: Cast) -> None:
     reply = client.post(reverse("core:sign-in"), {"username": "lena", "password": PASSWORD})
     assert reply.status_code == 403
     assert "Reload the page" in reply.content.decode()
+
+
+def test_an_ended_session_sends_the_page_to_sign_in_not_the_swap(db) -> None:
+    headers = {"HX-Request": "true", "HX-Current-URL": "http://testserver/projects/1/label/"}
+    reply = Client().get(reverse("core:account"), headers=headers)
+    assert reply.headers["HX-Redirect"] == "/sign-in/?next=%2Fprojects%2F1%2Flabel%2F"
+    assert reply.content == b""
+
+
+def test_a_plain_visit_to_a_guarded_page_is_redirected_as_ever(db) -> None:
+    assert Client().get(reverse("core:account")).status_code == 302

@@ -23,6 +23,8 @@
   function say(words, isError = false) {
     const said = byId("said");
     said.textContent = words;
+    // The item is swapped away with what it says, so what is read aloud has a place of its own.
+    byId("spoken").textContent = words;
     said.classList.toggle("is-error", isError);
     if (!isError) setTimeout(() => said.textContent === words && (said.textContent = ""), 4000);
   }
