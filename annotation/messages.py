@@ -80,6 +80,14 @@ def checked_text(value: Any, field: str, *, longest: int = MAX_CHARACTERS) -> st
     return value
 
 
+def storable(value: str, field: str) -> str:
+    """For texts of forms and calls, where the message stands alone."""
+    try:
+        return checked_text(value, field)
+    except PrefloopError as error:
+        raise PrefloopError(f"The {field} {error.message}.", field=field) from None
+
+
 def text_for_comparison(messages: Sequence[dict[str, str]]) -> str:
     """What makes two prompts alike. A system message that all of them share would hide the rest."""
     spoken = [message["content"] for message in messages if message["role"] != "system"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import transaction
 
+from annotation.messages import storable
 from annotation.models import Membership, Project
 from core.errors import Conflict, PrefloopError
 from core.models import User
@@ -66,6 +67,7 @@ def _move(
     reason: str,
 ) -> Membership:
     """To `after`, when it is in one of `before`; being there already changes nothing."""
+    reason = storable(reason, "reason")
     _lock(membership.project)
     membership.refresh_from_db()
     if membership.state == after:

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from annotation.messages import storable
 from annotation.models import Kind, Membership, Project, Protocol
 from core.errors import Conflict, NotAllowed, PrefloopError
 from core.models import User
@@ -89,6 +90,8 @@ def update_project(*, project: Project, actor: User, **changes: Any) -> Project:
 
 
 def _check_settings(project: Project) -> None:
+    for name in ("name", "description"):
+        storable(getattr(project, name), name)
     try:
         project.clean_fields(exclude=["created_by"])
     except ValidationError as error:
@@ -135,13 +138,14 @@ def checked_protocol(
     unknown = set(kinds) - set(Kind.values)
     if not kinds or unknown:
         raise PrefloopError(f"Choose at least one kind of {', '.join(Kind.values)}.", field="kinds")
-    reasons = list(dict.fromkeys(reason.strip() for reason in reasons if reason.strip()))
+    given = [storable(reason, "reasons").strip() for reason in reasons]
+    reasons = list(dict.fromkeys(filter(None, given)))
     if len(reasons) > MOST_REASONS or any(len(reason) > 60 for reason in reasons):
         raise PrefloopError(
             f"At most {MOST_REASONS} reasons, each of at most 60 characters.", field="reasons"
         )
     return {
-        "guidelines": guidelines.replace("\r\n", "\n").strip(),
+        "guidelines": storable(guidelines, "guidelines").replace("\r\n", "\n").strip(),
         "kinds": [kind for kind in Kind.values if kind in kinds],
         "criteria": _checked_criteria(criteria),
         "reasons": reasons,
@@ -159,7 +163,7 @@ def _checked_criteria(criteria: Criteria) -> list[dict[str, str]]:
 
 
 def _checked_criterion(criterion: Mapping[str, str]) -> dict[str, str]:
-    name = criterion.get("name", "").strip()
+    name = storable(criterion.get("name", ""), "criteria").strip()
     key = criterion.get("key", "").strip() or key_of(name)
     if not name or len(name) > 60:
         raise PrefloopError("Give each criterion a name of 1 to 60 characters.", field="criteria")
@@ -169,7 +173,7 @@ def _checked_criterion(criterion: Mapping[str, str]) -> dict[str, str]:
             "a–z, 0–9 and _.",
             field="criteria",
         )
-    definition = criterion.get("definition", "").strip()
+    definition = storable(criterion.get("definition", ""), "criteria").strip()
     return {"key": key, "name": name, "definition": definition[:500]}
 
 

@@ -78,7 +78,7 @@ def change_role(request: SignedInRequest, project: Project, user_id: int) -> Htt
 @project_view(Capability.MANAGE)
 @require_POST
 def pause_person(request: SignedInRequest, project: Project, user_id: int) -> HttpResponse:
-    reason = request.POST.get("reason", "").replace("\0", "").strip()
+    reason = request.POST.get("reason", "").strip()
     member = pause_member(membership=_load(project, user_id), actor=request.user, reason=reason)
     messages.success(request, f"{member.user} is paused, and sees the reason.")
     return redirect("annotation:people", project.pk)
