@@ -14,7 +14,7 @@ from django.db import connection
 
 from annotation.models import Annotator, Assignment, Item, Kind, Project
 from feedback.models import Policy
-from feedback.selectors.columns import fetch_columns
+from feedback.selectors.columns import fetch_columns, whole_project
 from feedback.statistics.agreement import VoteTable
 from feedback.statistics.arrays import Booleans, Floats, Integers
 
@@ -93,7 +93,7 @@ def voted_kinds(project: Project, item_ids: Sequence[int] | None = None) -> list
     """The pairs of kind and criterion that have counted judgments."""
     restriction, items = _restricted(item_ids)
     query = f"SELECT DISTINCT i.kind, ans.criterion {_FROM} {restriction} ORDER BY 1, 2"
-    with connection.cursor() as cursor:
+    with whole_project(item_ids is None), connection.cursor() as cursor:
         cursor.execute(query, [project.pk, *items])
         return [(kind, criterion) for kind, criterion in cursor.fetchall()]
 
@@ -117,7 +117,8 @@ def load_votes(
         absent=_ABSENT, values=", ".join(values), source=_FROM, restriction=restriction
     )
     params = [project.pk, kind, criterion, *items]
-    columns = fetch_columns(query, params, _BEFORE_VALUES + len(values))
+    with whole_project(item_ids is None):
+        columns = fetch_columns(query, params, _BEFORE_VALUES + len(values))
     return _weighed(_votes(columns, kind), policy)
 
 

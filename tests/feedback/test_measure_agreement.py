@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from feedback.services.resolve_items import resolve_items
 from feedback.tasks import look_for_news
 from tests.cast import Cast, make_user
 from tests.feedback.votes import judge_annotator, judged, vote
+from tests.real_data import real_data_folder
 
 VECTORS = {
     one["id"]: one["expected"]
@@ -97,8 +97,8 @@ def test_measured_in_the_background_when_judgments_changed(cast: Cast) -> None:
 
 
 def test_the_command(cast: Cast, capsys: Any) -> None:
-    for _ in range(10):
-        judged(cast.project, Kind.PAIRWISE, 2, 2)
+    for number in range(10):
+        judged(cast.project, Kind.PAIRWISE, 2 - number % 3, 2 - number % 3)
     call_command("agreement", str(cast.project.pk))
     assert "two who judge the same item answer alike in 100 %" in capsys.readouterr().out
 
@@ -120,23 +120,20 @@ def test_the_command(cast: Cast, capsys: Any) -> None:
     ],
 )  # fmt: skip
 def test_real_data(db: None, data: str, vector: str, names: dict[str, str]) -> None:
-    folder = Path(os.environ.get("PREFLOOP_TEST_DATA", "nowhere")) / data
-    if not folder.is_dir():
-        pytest.skip("PREFLOOP_TEST_DATA names no folder with the real data")
+    folder = real_data_folder() / data
     make_user("rosa", can_create_projects=True)
     call_command(
         "import_data", str(folder), format=data, create_project=data, username="rosa", verbosity=0
     )
     project = Project.objects.get(name=data)
-    reports = measure_agreement(project=project)
-    expected = VECTORS[vector]
-    lists = [report.figures["people"] for report in reports]
+    by_criterion = {one.criterion: one.figures for one in measure_agreement(project=project)}
+    people = by_criterion["overall"]["people"]
     for name, ours in names.items():
-        values = [people["estimates"][ours]["value"] for people in lists]
-        assert sum(values) / len(values) == pytest.approx(expected[name], abs=1e-4)
+        figure = people["estimates"][ours]["value"]
+        assert figure == pytest.approx(VECTORS[vector][name], abs=5e-5)
     if data == "llmfao":
-        assert (lists[0]["votes"], lists[0]["raters"]) == (8931, 124)
-        assert [judge["name"] for judge in reports[0].figures["judges"]] == [
+        assert (people["votes"], people["raters"]) == (8931, 124)
+        assert [judge["name"] for judge in by_criterion["overall"]["judges"]] == [
             "GPT-4 (llmfao) v1", "GPT-3.5 (llmfao) v1",
         ]  # fmt: skip
     assert resolve_items(project=project).states["accepted"] > 100
