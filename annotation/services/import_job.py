@@ -109,13 +109,13 @@ def _names(chosen: Format, uploads: Sequence[Upload]) -> list[str]:
     if len(uploads) == 1 and len(chosen.needed) <= 1:
         return [chosen.files[0] if chosen.files else "data.jsonl"]
     names = [Path(upload.name or "").name for upload in uploads]
-    unknown = sorted(set(names) - set(chosen.files))
     missing = sorted(set(chosen.needed) - set(names))
-    if unknown or len(set(names)) < len(names):
-        known = ", ".join(chosen.files) or "one file"
-        raise PrefloopError(f"{chosen.title} takes {known}; {unknown} is none.", field="files")
     if missing:
         raise PrefloopError(f"{chosen.title} also needs {', '.join(missing)}.", field="files")
+    unknown = sorted(set(names) - set(chosen.files))
+    if unknown or len(set(names)) < len(names):
+        known = ", ".join(chosen.files) or "one file at a time"
+        raise PrefloopError(f"{chosen.title} takes {known}; choose these only.", field="files")
     return names
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
 from annotation.answers import AnswerValue
 from annotation.importers import FORMATS, get_format
@@ -226,3 +227,20 @@ def test_votes_for_another_pair_are_not_credited(tmp_path: Path) -> None:
         (tmp_path / name).write_text(head)
     found = problem(list(FORMATS["llmfao"].read(tmp_path, "llmfao", Meter())))
     assert (found.row, found.field) == (1, "id")
+
+
+def test_the_examples_of_the_documentation_are_rows(tmp_path: Path) -> None:
+    page = (Path(settings.BASE_DIR) / "docs" / "import.md").read_text()
+    own, pairs = (block.split("```")[0] for block in page.split("```json\n")[1:])
+    one = row(read(tmp_path, "jsonl", json.loads(own)))
+    assert (len(one.responses), len(one.judgments), len(one.gold)) == (2, 3, 1)
+    found = read(tmp_path, "pairs", *(json.loads(line) for line in pairs.splitlines()))
+    prompts = {str(pair.prompt) for pair in found if isinstance(pair, Row)}
+    assert (len(found), len(prompts)) == (4, 1)
+
+
+def test_the_documentation_names_every_format() -> None:
+    page = (Path(settings.BASE_DIR) / "docs" / "import.md").read_text()
+    for name, chosen in FORMATS.items():
+        assert f"`{name}`" in page or f"--format {name}`" in page
+        assert all(f"`{file}`" in page for file in chosen.files)
