@@ -107,6 +107,8 @@ def send_hint(job: Job) -> None:
         run_job.apply_async((job.pk,), queue=job.queue, retry=False)
     except (OSError, run_job.OperationalError) as error:
         logger.warning("No hint sent for job %s (%s); the sweep will.", job.pk, error)
+    else:
+        Job.objects.filter(pk=job.pk).update(hinted_at=timezone.now())
 
 
 def request_cancel(*, job: Job) -> Job:
@@ -335,8 +337,8 @@ def sweep() -> bool:
             if not cursor.fetchone()[0]:
                 return False
         _requeue_abandoned()
-        due = list(Job.objects.due().order_by("run_after")[:100])
-    for job in due:
+        unhinted = list(Job.objects.unhinted().order_by("run_after")[:100])
+    for job in unhinted:
         send_hint(job)
     for function in SWEEPERS:
         try:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import ExpressionWrapper, F, Q, Value
+from django.db.models.lookups import GreaterThanOrEqual
 from django.utils import timezone
 
 
 class JobQuerySet(models.QuerySet["Job"]):
     def due(self) -> JobQuerySet:
         return self.filter(state=Job.State.QUEUED, run_after__lte=timezone.now())
+
+    def unhinted(self) -> JobQuerySet:
+        """Due, and no message sent lately: as long ago as the job had waited by then."""
+        now = timezone.now()
+        lately = now - timedelta(seconds=settings.SWEEP_SECONDS)
+        waited = ExpressionWrapper(F("hinted_at") - F("run_after"), models.DurationField())
+        since = ExpressionWrapper(Value(now) - F("hinted_at"), models.DurationField())
+        return self.due().filter(
+            Q(hinted_at=None) | Q(hinted_at__lte=lately) & Q(GreaterThanOrEqual(since, waited))
+        )
 
     def abandoned(self) -> JobQuerySet:
         return self.filter(state=Job.State.RUNNING, lease_until__lt=timezone.now())
@@ -34,6 +47,8 @@ class Job(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     max_attempts = models.PositiveSmallIntegerField(default=3)
     run_after = models.DateTimeField(default=timezone.now)
+    # When a message about it was last sent; the sweep sends another, ever more seldom.
+    hinted_at = models.DateTimeField(null=True, blank=True)
     lease_owner = models.CharField(max_length=100, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     fence = models.PositiveIntegerField(default=0)
@@ -92,4 +107,5 @@ class Job(models.Model):
         if begun_at is None or share <= begun_share:
             return None
         elapsed = timezone.now().timestamp() - begun_at
-        return elapsed / (share - begun_share) * (1.0 - share)
+        left: float = elapsed / (share - begun_share) * (1.0 - share)
+        return left

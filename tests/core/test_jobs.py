@@ -137,6 +137,20 @@ def test_the_sweep_fails_a_job_whose_worker_dies_each_time(recorder: Recorder) -
     assert "died" in job.error
 
 
+def test_hints_come_ever_more_seldom(recorder: Recorder) -> None:
+    """A queue behind hours of training must not fill with messages."""
+    Job.objects.create(kind="test", queue=jobs.Queue.DEFAULT)
+    sent: list[int] = []
+    for second in range(0, 3600, 10):
+        Job.objects.update(
+            run_after=timezone.now() - timedelta(seconds=second),
+            hinted_at=timezone.now() - timedelta(seconds=second - sent[-1]) if sent else None,
+        )
+        if Job.objects.unhinted().exists():
+            sent.append(second)
+    assert sent == [0, 10, 20, 40, 80, 160, 320, 640, 1280, 2560]
+
+
 def test_cancel_ends_a_queued_job_at_once(recorder: Recorder) -> None:
     job = jobs.request_cancel(job=jobs.enqueue("test"))
     assert job.state == Job.State.CANCELLED
