@@ -26,17 +26,19 @@ def embedded_database(*, tell: bool) -> str:
     from core.embedded_postgres import PostgresError, ensure
 
     started = time.monotonic()
+    if tell:
+        print("Starting the database … ", end="", flush=True)
     try:
         url = ensure(data_dir())
     except PostgresError as error:
-        sys.exit(str(error))
+        sys.exit(f"\n{error}" if tell else str(error))
     except OSError as error:
         sys.exit(
             f"The data directory {data_dir()} cannot be used ({error.strerror}). Give yourself the "
             "right to write it, or choose another with PREFLOOP_DATA_DIR=/some/folder."
         )
     if tell:
-        print(f"Starting the database … {time.monotonic() - started:.1f} s", flush=True)
+        print(f"{time.monotonic() - started:.1f} s", flush=True)
     return url
 
 

@@ -22,6 +22,7 @@ from core import embedded_postgres
 from core.launcher import checks
 from core.launcher.checks import CannotStart
 from core.launcher.processes import Program, Supervisor
+from core.postgres_cluster import Cluster
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -228,9 +229,9 @@ class Run:
         family = psutil.Process(self.process.pid).children(recursive=True)
         return [process for process in family if _lives(process) and word in _line(process)]
 
-    def is_healthy(self) -> bool:
+    def answers(self, path: str) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/healthz", timeout=5) as response:  # noqa: S310
+            with urllib.request.urlopen(f"{self.url}{path}", timeout=5) as response:  # noqa: S310
                 return bool(response.status == 200)
         except OSError:
             return False
@@ -259,7 +260,7 @@ class TestRun:
         run = Run(data_dir)
         run.wait_until_ready()
         assert "labeler  ada  secret-word" in run.said()
-        assert run.is_healthy()
+        assert run.answers("/healthz")
         web = run.descendants("gunicorn")
         assert len(web) == 3
         assert not any("libtorch" in mapped.path for mapped in web[-1].memory_maps())
@@ -268,7 +269,13 @@ class TestRun:
         run.descendants("-Q gpu")[0].kill()
         wait_until(lambda: "The gpu worker ended (by signal SIGKILL)" in run.said())
         wait_until(lambda: run.descendants("-Q gpu"))
-        wait_until(run.is_healthy)
+        wait_until(lambda: run.answers("/healthz"))
+
+        postmaster = embedded_postgres._server_process(Cluster(data_dir))
+        assert postmaster is not None
+        postmaster.kill()
+        wait_until(lambda: "The database ended; starting it again." in run.said())
+        wait_until(lambda: run.answers("/readyz"))
 
         family = psutil.Process(run.process.pid).children(recursive=True)
         assert run.interrupt() == 0
