@@ -53,7 +53,7 @@ def preferences(request: SignedInRequest, project: Project) -> HttpResponse:
 def words_of(row: Preference) -> str:
     """The outcome in words; responses are called A, B, C, … in canonical order."""
     outcome = row.outcome
-    if not outcome:
+    if not outcome or row.state == Preference.State.CONTESTED:
         return "–"
     if "thumb" in outcome:
         return "Good" if outcome["thumb"] else "Bad"

@@ -142,7 +142,7 @@ def form(kind: str) -> dict[str, Any]:
 def test_the_page_blind_then_named_then_decided(cast: Cast, client: Client, kind: str) -> None:
     item = contest(cast, kind)
     blind = page(client, cast.rita, cast).content.decode()
-    assert "See the judgments" in blind
+    assert "See what others answered" in blind
     for secret in ("annotator", "model a", str(item.responses.all()[0].uuid)):
         assert secret not in blind
     preference = contested(cast.project).get()
