@@ -18,6 +18,7 @@ from training.selectors.model import ModelChoice, Source, find_model
 from training.services import child
 from training.services.base_model import prepare_model
 from training.services.tail import JsonLinesTail
+from training.services.texts import storable
 
 # As the labelers' protocol prefers them: a comparison says most about a new version.
 KINDS = (Kind.PAIRWISE, Kind.LISTWISE, Kind.THUMBS)
@@ -123,9 +124,8 @@ class Sampling:
             NewResponse(
                 prompt=prompts[line["prompt_id"]],
                 generator=author.generator,
-                # No database can keep a NUL.
                 messages=[
-                    {**message, "content": message["content"].replace("\0", "")}
+                    {**message, "content": storable(message["content"])}
                     for message in line["messages"]
                 ],
                 sampling={

@@ -20,6 +20,7 @@ from core.jobs import JobContext
 from core.services.audit import record_event
 from training.models import Evaluation, ModelVersion, Sample, TrainingRun
 from training.services.code import library_versions
+from training.services.texts import storable
 
 
 def register_version(*, context: JobContext, run: TrainingRun, output: Path) -> ModelVersion:
@@ -126,8 +127,8 @@ def _keep_samples(run: TrainingRun, output: Path) -> None:
             position=position,
             prompt=prompts.get(digest(sample["prompt"])),
             prompt_messages=sample["prompt"],
-            policy_text=sample["after"],
-            reference_text=sample["before"],
+            policy_text=storable(sample["after"]),
+            reference_text=storable(sample["before"]),
             figures={name: sample[name] for name in ("before_tokens", "after_tokens", "log_ratio")},
         )
         for position, sample in enumerate(samples)

@@ -1,0 +1,312 @@
+"""The pages of training: what they show, to whom, and what a form may do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from core.models import Job
+from tests.cast import Cast
+from tests.training.conftest import TINY, Launch
+from tests.training.test_promotion import make_version
+from training.models import Evaluation, MetricPoint, ModelVersion, Sample, TrainingRun
+from training.selectors.promotion import promoted_version
+from training.services import promote_version
+
+FIGURES = {
+    "held_out": {
+        "examples": 12,
+        "prompts": 11,
+        "accuracy": {"value": 0.75, "low": 0.58, "high": 0.91},
+        "reward_margin": {"value": 0.12, "low": None, "high": None},
+    },
+    "length": {"difference": {"value": -12.4, "low": None, "high": None}},
+    "kl": {"k1": {"value": 0.8, "low": 0.5, "high": 1.1}, "tokens": 90, "prompts": 4,
+           "temperature": 1.0, "unit": "nats per response"},
+}  # fmt: skip
+
+
+@pytest.fixture
+def run(launch: Launch) -> TrainingRun:
+    """A run that has trained two steps."""
+    run = launch(name="First try")
+    Job.objects.filter(pk=run.job_id).update(
+        state=Job.State.RUNNING, lease_until=timezone.now(), started_at=timezone.now(),
+        progress={"done": 2, "total": 6, "message": "Training"},
+    )  # fmt: skip
+    for step, loss in ((1, 0.6931), (2, 0.5)):
+        MetricPoint.objects.create(run=run, step=step, name="loss", value=loss)
+    run.refresh_from_db()
+    return run
+
+
+@pytest.fixture
+def version(run: TrainingRun, cast: Cast) -> ModelVersion:
+    version = make_version(cast, 1)
+    ModelVersion.objects.filter(pk=version.pk).update(run=run, lineage={"weights_hash": "abc123"})
+    Evaluation.objects.create(version=version, snapshot=run.snapshot, figures=FIGURES)
+    Job.objects.filter(pk=run.job_id).update(
+        state=Job.State.SUCCEEDED, lease_until=None, finished_at=timezone.now()
+    )
+    Sample.objects.create(
+        run=run, position=0, prompt_messages=[{"role": "user", "content": "Why?"}],
+        policy_text="Because **so**.", reference_text="No <b>idea</b>.",
+    )  # fmt: skip
+    version.refresh_from_db()
+    return version
+
+
+@pytest.fixture
+def admin(cast: Cast, client: Client) -> Client:
+    client.force_login(cast.ada)
+    return client
+
+
+def page(client: Client, name: str, *args: Any, status: int = 200, **data: Any) -> str:
+    response = client.get(reverse(f"training:{name}", args=args), data)
+    assert response.status_code == status
+    return response.content.decode()
+
+
+def test_a_run_in_progress(admin: Client, run: TrainingRun) -> None:
+    shown = page(admin, "run", run.project_id, run.pk)
+    for words in ("First try", "step 2 of 6", "Stop", "<svg", "Log-probabilities", "every 1s"):
+        assert words in shown
+    assert "What changed" not in shown
+    state = page(admin, "run-state", run.project_id, run.pk)
+    assert "step 2 of 6" in state
+    assert "First try" in page(admin, "runs")
+    assert "First try" in page(admin, "project-runs", run.project_id)
+
+
+def test_the_end_of_a_run_loads_the_page_anew(admin: Client, version: ModelVersion) -> None:
+    assert version.run is not None
+    url = reverse("training:run-state", args=[version.project_id, version.run.pk])
+    response = admin.get(url)
+    assert (response.status_code, response["HX-Refresh"]) == (286, "true")
+
+
+def test_a_finished_run_tells_what_changed(admin: Client, version: ModelVersion) -> None:
+    assert version.run is not None
+    shown = page(admin, "run", version.project_id, version.run.pk)
+    assert "On 12 held-out examples the new model sides with the judges in 75 %" in shown
+    assert "its answers are 12 tokens shorter" in shown
+    assert "too few prompts for an interval" in shown
+    assert "Because <strong>so</strong>." in shown
+    assert "<b>idea</b>" not in shown
+    assert "every 1s" not in shown
+
+
+def test_the_numbers_of_the_plots(admin: Client, run: TrainingRun) -> None:
+    rows = page(admin, "run-metrics", run.project_id, run.pk).splitlines()
+    assert rows == ["step,metric,value", "1,loss,0.6931", "2,loss,0.5"]
+
+
+def test_a_failed_run_says_why(admin: Client, run: TrainingRun) -> None:
+    Job.objects.filter(pk=run.job_id).update(
+        state=Job.State.FAILED, error="The device ran out of memory.", lease_until=None,
+        finished_at=timezone.now(),
+    )  # fmt: skip
+    shown = page(admin, "run", run.project_id, run.pk)
+    assert "The device ran out of memory." in shown
+    assert "Resume" in shown
+
+
+def form_data(html: str) -> dict[str, str]:
+    """What a browser would send of a form that nobody has touched."""
+    from html.parser import HTMLParser
+
+    class Reader(HTMLParser):
+        def __init__(self) -> None:
+            super().__init__()
+            self.data: dict[str, str] = {}
+            self.select = ""
+
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            values = {name: value or "" for name, value in attrs}
+            name = values.get("name", "")
+            if tag == "input" and name and values.get("type") != "checkbox":
+                self.data[name] = values.get("value", "")
+            elif tag == "input" and name and "checked" in values:
+                self.data[name] = "on"
+            elif tag == "select":
+                self.select = name
+            elif tag == "option" and ("selected" in values or self.select not in self.data):
+                self.data[self.select] = values.get("value", "")
+
+    reader = Reader()
+    reader.feed(html)
+    return reader.data
+
+
+@pytest.mark.usefixtures("snapshot", "tiny_model_folder")
+def test_a_run_is_launched_from_the_form(admin: Client, cast: Cast) -> None:
+    shown = page(admin, "launch", cast.project.pk)
+    for words in ("How strongly the policy is held", "Learning rate", "Advanced", TINY):
+        assert words in shown
+    given = form_data(shown) | {"base_model": TINY, "max_steps": "3", "learning_rate": "1e-5"}
+    url = reverse("training:launch", args=[cast.project.pk])
+    for _ in range(2):  # a double click
+        response = admin.post(url, given)
+    run = TrainingRun.objects.get()
+    assert response["Location"] == reverse("training:run", args=[cast.project.pk, run.pk])
+    assert run.config["max_steps"] == 3
+    assert run.config["hyperparameters"] == {"beta": 0.1}
+    assert run.created_by == cast.ada
+
+
+@pytest.mark.usefixtures("snapshot", "tiny_model_folder")
+def test_the_form_follows_the_choice(admin: Client, cast: Cast) -> None:
+    shown = page(admin, "launch", cast.project.pk, method="kto", adapter="lora", max_steps="7")
+    assert "LoRA rank" in shown
+    assert "Desirable weight" in shown
+    assert "Also make binary data from pairs" in shown
+    data = form_data(shown)
+    assert (data["max_steps"], data["learning_rate"]) == ("7", "0.0001")
+    assert "LoRA rank" not in page(admin, "launch", cast.project.pk)
+    data |= {"base_model": TINY}
+    admin.post(reverse("training:launch", args=[cast.project.pk]), data)
+    run = TrainingRun.objects.get()
+    assert (run.method, run.config["adapter"], run.config["lora_rank"]) == ("kto", "lora", 16)
+
+
+@pytest.mark.usefixtures("snapshot", "tiny_model_folder")
+def test_a_wrong_number_is_told_at_its_field(admin: Client, cast: Cast) -> None:
+    given = form_data(page(admin, "launch", cast.project.pk)) | {"batch_size": "0"}
+    response = admin.post(reverse("training:launch", args=[cast.project.pk]), given)
+    assert response.status_code == 422
+    assert "greater than or equal to 1" in response.content.decode()
+    given |= {"batch_size": "2", "base_model": "../../etc"}
+    assert admin.post(reverse("training:launch", args=[cast.project.pk]), given).status_code == 422
+    assert not TrainingRun.objects.exists()
+
+
+def test_without_a_snapshot_the_page_says_what_to_do(admin: Client, cast: Cast) -> None:
+    assert "Freeze a snapshot first" in page(admin, "launch", cast.project.pk)
+
+
+def test_stop_and_resume(admin: Client, run: TrainingRun) -> None:
+    admin.post(reverse("training:run-cancel", args=[run.project_id, run.pk]))
+    run.job.refresh_from_db()
+    assert run.job.cancel_requested_at is not None
+    assert "saving its state" in page(admin, "run-state", run.project_id, run.pk)
+    Job.objects.filter(pk=run.job_id).update(state="cancelled", finished_at=timezone.now())
+    admin.post(reverse("training:run-resume", args=[run.project_id, run.pk]))
+    run.job.refresh_from_db()
+    assert run.job.state == Job.State.QUEUED
+
+
+def test_a_version_and_its_way_back(admin: Client, version: ModelVersion) -> None:
+    shown = page(admin, "version", version.project_id, 1)
+    for words in ("Where it comes from", "abc123", "First try", "Snapshot 1", "Promote"):
+        assert words in shown
+    assert "Version 1" in page(admin, "versions", version.project_id)
+    assert "Version 1" in page(admin, "models")
+
+
+def test_a_promotion_is_confirmed_by_words(admin: Client, version: ModelVersion) -> None:
+    project = version.project
+    url = reverse("training:promote", args=[project.pk, 1])
+    refused = admin.post(url, {"confirm": "yes", "replacing": ""})
+    assert refused.status_code == 422
+    assert promoted_version(project) is None
+    admin.post(url, {"confirm": "Promote version 1", "replacing": "", "note": "fine"})
+    assert promoted_version(project) == version
+    assert admin.post(url, {"confirm": "promote version 1", "replacing": ""}).status_code == 409
+
+
+def test_a_roll_back_is_confirmed_by_words(admin: Client, cast: Cast) -> None:
+    first, second = (make_version(cast, number) for number in (1, 2))
+    promote_version(version=first, replacing=None, by=cast.ada)
+    promote_version(version=second, replacing=first, by=cast.ada)
+    url = reverse("training:roll-back", args=[cast.project.pk, 2])
+    assert "Roll back to version 1" in page(admin, "version", cast.project.pk, 2)
+    assert admin.post(url, {"confirm": "no"}).status_code == 422
+    assert admin.post(url, {"confirm": "roll back"}).status_code == 302
+    assert promoted_version(cast.project) == first
+
+
+@pytest.mark.usefixtures("tiny_model_folder")
+def test_sampling_is_asked_for_and_shown(admin: Client, version: ModelVersion, cast: Cast) -> None:
+    promote_version(version=version, replacing=None, by=cast.ada)
+    (settings.DATA_DIR / version.folder).mkdir(parents=True, exist_ok=True)
+    given = form_data(page(admin, "version", cast.project.pk, 1))
+    url = reverse("training:sample", args=[cast.project.pk, 1])
+    assert admin.post(url, given | {"limit": "0"}).status_code == 422
+    response = admin.post(url, given | {"limit": "3", "sides": "all", "max_new_tokens": "20"})
+    assert response["Location"] == reverse("training:loop", args=[cast.project.pk])
+    assert Job.objects.filter(kind="sample_responses").count() == 1
+    shown = page(admin, "loop", cast.project.pk)
+    for words in ("Round 1", "Waiting for a worker", "Version 1", "Snapshot 1"):
+        assert words in shown
+    assert "promoted" in page(admin, "funnel", cast.project.pk)
+    assert "Version 1 is promoted" in page(admin, "home-loop")
+
+
+def pages_of(version: ModelVersion) -> Iterator[tuple[str, str, list[Any]]]:
+    assert version.run is not None
+    run = [version.run.pk]
+    for name, more in (
+        ("project-runs", []), ("run", run), ("run-state", run), ("run-live", run),
+        ("run-log", run), ("run-metrics", run), ("versions", []), ("version", [1]), ("loop", []),
+        ("funnel", []),
+    ):  # fmt: skip
+        yield "get", name, [version.project_id, *more]
+    for name, more in (
+        ("run-cancel", run), ("run-resume", run), ("promote", [1]), ("roll-back", [1]),
+        ("sample", [1]), ("launch", []),
+    ):  # fmt: skip
+        yield "post", name, [version.project_id, *more]
+
+
+@pytest.mark.parametrize(
+    ("who", "may_get", "may_post"),
+    [("mallory", 404, 404), ("bob", 403, 403), ("rita", 403, 403), ("rosa", 200, 403),
+     ("mary", 200, 403)],
+)  # fmt: skip
+def test_who_may_what(
+    client: Client, version: ModelVersion, cast: Cast, who: str, may_get: int, may_post: int
+) -> None:
+    client.force_login(getattr(cast, who))
+    found = {}
+    for method, name, args in pages_of(version):
+        status = getattr(client, method)(reverse(f"training:{name}", args=args)).status_code
+        found[name] = 200 if status == 286 else status
+        expected = may_get if method == "get" else may_post
+        assert found[name] == expected, name
+    for name in ("runs", "models", "home-loop"):
+        assert client.get(reverse(f"training:{name}")).status_code == 403
+
+
+def test_another_projects_rows_are_not_found(admin: Client, version: ModelVersion) -> None:
+    from tests.cast import make_project
+
+    other = make_project(name="Other")
+    assert version.run is not None
+    page(admin, "run", other.pk, version.run.pk, status=404)
+    page(admin, "version", other.pk, 1, status=404)
+
+
+def test_a_web_process_never_loads_torch(process_environment: dict[str, str]) -> None:
+    """Nor its kin: memory and seconds that the pages do not need."""
+    program = (
+        "import sys, config.wsgi\n"
+        "from django.urls import get_resolver\n"
+        "get_resolver().reverse_dict\n"
+        "for app in ('core', 'annotation', 'feedback', 'training'):\n"
+        "    __import__(f'{app}.urls'); __import__(f'{app}.api_urls'); __import__(f'{app}.tasks')\n"
+        "kin = {'torch', 'transformers', 'accelerate', 'peft', 'safetensors'}\n"
+        "heavy = kin & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", program], env=process_environment, cwd=settings.BASE_DIR, check=True
+    )
