@@ -34,7 +34,7 @@ def normal(name: str) -> str:
 
 def test_an_old_python_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     install.refuse_old_python()
-    monkeypatch.setattr(install.sys, "version_info", (3, 9, 2))
+    monkeypatch.setattr(sys, "version_info", (3, 9, 2))
     with pytest.raises(SystemExit, match=r"Python 3\.11 or newer, and .* is 3\.9\.2"):
         install.refuse_old_python()
 
