@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import Any
 
 from django.db.models import QuerySet
@@ -11,32 +10,39 @@ from django.db.models import QuerySet
 from annotation.answers import AnswerValue, to_shown
 from annotation.models import Annotator, Answer, Assignment, ItemResponse, Project
 
-CHUNK = 2_000
+# Items read at a time.
+CHUNK = 500
 Row = dict[str, Any]
 
 
-def answers_of(project: Project) -> QuerySet[Answer]:
+def count_answers(project: Project) -> int:
+    return Answer.objects.filter(judgment__assignment__item__project=project).count()
+
+
+def judgment_rows(project: Project) -> Iterator[Row]:
+    """One row an answer, item by item. Whoever answered has a random name; what they wrote
+    freely stays here."""
+    items = list(project.items.order_by("pk").values_list("pk", flat=True))
+    for start in range(0, len(items), CHUNK):
+        some = items[start : start + CHUNK]
+        responses = _responses(some)
+        for answer in _answers(some):
+            yield _row(answer, responses[answer.judgment.assignment.item_id])
+
+
+def _answers(item_ids: Sequence[int]) -> QuerySet[Answer]:
     return (
-        Answer.objects.filter(judgment__assignment__item__project=project)
+        Answer.objects.filter(judgment__assignment__item__in=item_ids)
         .select_related(
             "judgment__protocol",
             "judgment__assignment__item__prompt",
             "judgment__assignment__annotator__judge",
         )
-        .order_by("pk")
+        .order_by("judgment__assignment__item_id", "pk")
     )
 
 
-def judgment_rows(project: Project) -> Iterator[Row]:
-    """One row an answer. Whoever answered has a random name; what they wrote freely stays here."""
-    answers = answers_of(project).iterator(chunk_size=CHUNK)
-    while chunk := list(islice(answers, CHUNK)):
-        responses = _responses({answer.judgment.assignment.item_id for answer in chunk})
-        for answer in chunk:
-            yield _row(answer, responses[answer.judgment.assignment.item_id])
-
-
-def _responses(item_ids: set[int]) -> dict[int, list[dict[str, str]]]:
+def _responses(item_ids: Sequence[int]) -> dict[int, list[dict[str, str]]]:
     rows = (
         ItemResponse.objects.filter(item__in=item_ids)
         .order_by("item_id", "position")

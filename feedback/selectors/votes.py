@@ -69,8 +69,8 @@ class Votes:
     def _directions(self) -> Floats:
         """-1 for the votes on items whose first annotator saw the canonically second first."""
         _, first, unit = np.unique(self.item, return_index=True, return_inverse=True)
-        directions: Floats = 1.0 - 2.0 * self.shown_first[first][unit]
-        return directions
+        directions: Floats = np.where(self.shown_first[first] == 0, 1.0, -1.0)
+        return directions[unit]
 
 
 _FROM = """

@@ -19,7 +19,7 @@ from core.services.audit import record_event
 from feedback.export_files import write_rows
 from feedback.models import Export, Snapshot
 from feedback.progress import ShowsProgress
-from feedback.selectors.judgments import answers_of, judgment_rows
+from feedback.selectors.judgments import count_answers, judgment_rows
 from feedback.shapes import SHAPES, ShapeOptions, plain_text
 from feedback.snapshot_files import SIDES, read_records
 
@@ -158,7 +158,7 @@ def _file_name(export: Export) -> str:
 def _expected(export: Export) -> int:
     """How many records or answers are read, for the progress bar."""
     if export.snapshot is None:
-        return answers_of(export.project).count()
+        return count_answers(export.project)
     files = export.snapshot.manifest["files"]
     return sum(files[side]["records"] for side in _sides(export))
 
