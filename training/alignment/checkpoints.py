@@ -42,8 +42,9 @@ def save_checkpoint(
 ) -> Path:
     """Write the checkpoint after `step` updates and drop all but the last two."""
     root.mkdir(parents=True, exist_ok=True)
+    for unfinished in root.glob(".building-*"):
+        shutil.rmtree(unfinished)
     building = root / f".building-{step}"
-    shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
     parameters = trainable(module)
     save_file({n: p.detach().cpu() for n, p in parameters.items()}, building / _FILES[0])

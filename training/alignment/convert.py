@@ -5,7 +5,10 @@ python -m training.alignment.convert --output DIR
 
 import argparse
 import os
+import sys
 from pathlib import Path
+
+from training.alignment.failures import reason
 
 
 def main() -> None:
@@ -21,7 +24,10 @@ def main() -> None:
 
     from training.alignment.models import convert_smollm2
 
-    convert_smollm2(target)
+    try:
+        convert_smollm2(target)
+    except Exception as error:  # noqa: BLE001  # the process boundary: one sentence for the log
+        sys.exit(reason(error))
     print(f"The model is in {target}")
 
 

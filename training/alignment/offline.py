@@ -7,6 +7,7 @@ so the numbers do not depend on how the batch is split.
 """
 
 import math
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -66,7 +67,7 @@ def train(  # noqa: C901  # one loop, read from top to bottom
     lengths = [len(example) for example in data.train]
     journal.say(f"Training {len(data.train)} examples in {total} steps of {plan.global_batch}.")
 
-    stop.waits_for_step = True
+    stop.waits_for_loop = True
     for step in range(start, total):
         rate = learning_rate(config, step, total)
         for group in optimizer.param_groups:
@@ -87,6 +88,9 @@ def train(  # noqa: C901  # one loop, read from top to bottom
         model.train()
         rows = []
         for number, micro in enumerate(micro_batches):
+            if _stop_everywhere(stop, accelerator):
+                # A step on a slow machine may outlast the patience of who asks: give it up.
+                return _stopped(config, plan, step, module, optimizer, accelerator, journal)
             last = number == len(micro_batches) - 1
             with nullcontext() if last else accelerator.no_sync(model):
                 loss, record = _micro_step(
@@ -116,10 +120,8 @@ def train(  # noqa: C901  # one loop, read from top to bottom
         journal.metrics(step + 1, total, values)
         journal.progress("training", step + 1, total, _log_line(step + 1, total, values))
         if _stop_everywhere(stop, accelerator) and step + 1 < total:
-            _checkpoint(config, plan, step + 1, module, optimizer, accelerator)
-            journal.say(f"Stopped after step {step + 1}; the next start goes on from there.")
-            return False
-    stop.waits_for_step = False
+            return _stopped(config, plan, step + 1, module, optimizer, accelerator, journal)
+    stop.waits_for_loop = False
 
     if start < total:
         _checkpoint(config, plan, total, module, optimizer, accelerator)
@@ -307,8 +309,25 @@ def _checkpoint(
     accelerator.wait_for_everyone()
 
 
+def _stopped(
+    config: TrainingConfig,
+    plan: BatchPlan,
+    step: int,
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    accelerator: Accelerator,
+    journal: Journal,
+) -> bool:
+    """Leave a checkpoint after `step` updates; always false, for the run is not done."""
+    _checkpoint(config, plan, step, module, optimizer, accelerator)
+    journal.say(f"Stopped after step {step}; the next start goes on from there.")
+    return False
+
+
 def _save(config: TrainingConfig, policy: Any, tokenizer: Any, output: Path) -> None:
     """The whole model for any loader; a LoRA adapter also on its own beside it."""
+    for unfinished in output.glob(".model-*"):
+        shutil.rmtree(unfinished)
     if config.adapter == "lora":
         policy.save_pretrained(output / "adapter")
         policy = merge_lora(policy)

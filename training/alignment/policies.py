@@ -25,9 +25,10 @@ def load_policy(config: TrainingConfig, device: torch.device) -> Any:
 
 
 def load_scorer(config: TrainingConfig, folder: str, device: torch.device) -> CompletionScorer:
-    """A frozen model that scores in the same precision as the policy does."""
+    """A model that scores, without gradient, in the same precision as the policy does."""
+    # Its parameters stay marked for gradients: autocast keeps the low-precision copies of no other.
     model = load_model(folder, dtype=weight_dtype(config), device=device)
-    return CompletionScorer(model, compute_dtype(config)).requires_grad_(False)
+    return CompletionScorer(model, compute_dtype(config))
 
 
 def weight_dtype(config: TrainingConfig) -> torch.dtype:

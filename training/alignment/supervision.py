@@ -7,6 +7,7 @@ import signal
 import stat
 import sys
 import threading
+import time
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -16,15 +17,15 @@ _PR_SET_PDEATHSIG = 1
 
 
 class StopRequest:
-    """SIGTERM or SIGINT, heard at once or, while steps are taken, at the end of the step.
+    """SIGTERM or SIGINT, heard at once or, while steps are taken, when the loop looks.
 
-    Between steps there is something to keep, so the loop looks at `is_set` and leaves a checkpoint;
-    before and after there is not.
+    The loop has something to keep: it looks at `is_set` and leaves a checkpoint. Before and after
+    it there is nothing to keep.
     """
 
     def __init__(self) -> None:
         self.is_set = False
-        self.waits_for_step = False
+        self.waits_for_loop = False
 
     def listen(self) -> None:
         """Take over SIGTERM and SIGINT. A second signal of the kind ends the process at once."""
@@ -34,7 +35,7 @@ class StopRequest:
     def _received(self, number: int, _frame: FrameType | None) -> None:
         self.is_set = True
         signal.signal(number, signal.SIG_DFL)
-        if not self.waits_for_step:
+        if not self.waits_for_loop:
             raise SystemExit(STOPPED_EXIT_CODE)
 
 
@@ -53,15 +54,22 @@ def die_with_parent() -> None:
         threading.Thread(target=_die_at_end_of_input, daemon=True).start()
 
 
-def lock_folder(folder: Path) -> IO[str] | None:
-    """Hold the folder for this process while the file that comes back is open; None when taken."""
+def lock_folder(folder: Path, *, patience: float = 10.0) -> IO[str] | None:
+    """Hold the folder for this process while the file that comes back is open; None when taken.
+
+    A process that is being killed may hold it a moment longer, so this waits `patience` seconds.
+    """
     file = (folder / ".lock").open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return file
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                file.close()
+                return None
+        time.sleep(0.1)
 
 
 def _die_at_end_of_input() -> None:

@@ -27,6 +27,8 @@ from training.alignment.supervision import (
     lock_folder,
 )
 
+LOCK_PATIENCE = 10.0  # seconds
+
 EPILOG = """\
 what the output folder holds:
   run.json            the configuration with all defaults
@@ -69,7 +71,7 @@ def run(config: TrainingConfig, stop: StopRequest | None = None) -> int:
 
     output = Path(config.output_dir)
     accelerator = make_accelerator(resolve_device(config.device))
-    lock = lock_folder(output) if accelerator.is_main_process else None
+    lock = lock_folder(output, patience=LOCK_PATIENCE) if accelerator.is_main_process else None
     if accelerator.is_main_process:
         if lock is None:
             raise TrainingError("Another process is training in this output folder.")

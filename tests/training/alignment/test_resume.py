@@ -14,10 +14,11 @@ from tests.training.alignment import tiny
 from tests.training.alignment.conftest import losses, read_metrics
 from training.alignment.checkpoints import latest_checkpoint
 from training.alignment.offline import TrainingError
-from training.alignment.supervision import lock_folder
-from training.alignment.train import run
+from training.alignment.supervision import StopRequest, lock_folder
+from training.alignment.train import main, run
 
 PATIENCE = 120.0
+TRAIN = (sys.executable, "-m", "training.alignment.train")
 
 
 def wait_for(condition, process):
@@ -48,10 +49,10 @@ def test_a_killed_run_goes_on_with_the_same_numbers(make_config, start, tmp_path
     unbroken = make_config(**settings, output_dir=str(tmp_path / "unbroken"))
     run(unbroken)
     broken = make_config(**settings)
-    process = start(broken)
+    process = start(broken, *TRAIN, "--supervised", stdin=subprocess.PIPE)
     wait_for_step(broken, process, 17)
     process.kill()
-    process.wait()
+    process.communicate()
     found = latest_checkpoint(Path(broken.output_dir) / "checkpoints")
     assert found is not None
     assert found.step >= 14
@@ -101,36 +102,44 @@ def test_a_stopped_run_leaves_a_checkpoint_and_exits_with_143(make_config, start
     assert not (Path(config.output_dir) / "error.json").exists()
 
 
-def test_a_run_dies_with_the_worker_that_started_it(make_config, environment, tmp_path):
-    config = make_config(max_steps=100_000)
-    path = tmp_path / "given.json"
-    path.write_text(config.to_json())
-    command = [sys.executable, "-m", "training.alignment.train", "--supervised"]
-    worker = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "import subprocess, sys, time; child = subprocess.Popen(sys.argv[1:], "
-            "start_new_session=True, stdin=subprocess.PIPE); print(child.pid, flush=True); "
-            "time.sleep(1000)",
-            *command,
-            "--config",
-            str(path),
-        ],
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert worker.stdout is not None
-    child = int(worker.stdout.readline())
-    wait_for_step(config, worker, 1)
-    worker.kill()
-    worker.wait()
+SUPERVISED = (
+    "import time; from training.alignment.supervision import die_with_parent; die_with_parent(); "
+    "print('ready', flush=True); time.sleep(1000)"
+)
+WORKER = (
+    "import subprocess, sys, time; "
+    "child = subprocess.Popen([sys.executable, '-c', sys.argv[1]], start_new_session=True, "
+    "stdin=subprocess.DEVNULL, stdout=subprocess.PIPE); child.stdout.readline(); "
+    "print(child.pid, flush=True); time.sleep(1000)"
+)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere standard input is watched alone")
+def test_a_run_dies_with_the_worker_that_started_it(environment):
+    command = [sys.executable, "-c", WORKER, SUPERVISED]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as worker:
+        assert worker.stdout is not None
+        child = int(worker.stdout.readline())
+        assert _is_running(child)
+        worker.kill()
     began = time.monotonic()
     while _is_running(child):
         assert time.monotonic() - began < 20
         time.sleep(0.05)
-    worker.stdout.close()
+
+
+def test_a_run_dies_when_its_standard_input_closes(environment):
+    with subprocess.Popen(
+        [sys.executable, "-c", SUPERVISED],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.stdin.close()
+        assert process.wait(20) == -signal.SIGKILL
 
 
 def _is_running(pid: int) -> bool:
@@ -142,24 +151,79 @@ def _is_running(pid: int) -> bool:
     return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
+def test_a_stop_in_the_middle_of_a_step_gives_the_step_up(make_config, tmp_path):
+    unbroken = make_config(max_steps=6, output_dir=str(tmp_path / "unbroken"))
+    run(unbroken)
+    config, stop = make_config(max_steps=6), StopAtLook(8)
+    assert run(config, stop) == 143
+    found = latest_checkpoint(Path(config.output_dir) / "checkpoints")
+    assert found is not None
+    assert found.step == 2
+    assert run(config) == 0
+    assert everything(config) == pytest.approx(everything(unbroken), rel=1e-6, abs=1e-7)
+
+
+class StopAtLook(StopRequest):
+    """Asks to stop when the loop looks for the n-th time: twice in a step and once after it."""
+
+    def __init__(self, look: int) -> None:
+        self.looks = look
+        self.waits_for_loop = False
+
+    @property
+    def is_set(self) -> bool:  # type: ignore[override]
+        self.looks -= 1
+        return self.looks <= 0
+
+
+def test_before_the_loop_a_stop_ends_the_process_at_once():
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    stop = StopRequest()
+    stop.listen()
+    try:
+        with pytest.raises(SystemExit) as caught:
+            signal.raise_signal(signal.SIGTERM)
+        assert caught.value.code == 143
+        stop.listen()
+        stop.waits_for_loop = True
+        signal.raise_signal(signal.SIGINT)
+        assert stop.is_set
+    finally:
+        signal.signal(signal.SIGTERM, before[0])
+        signal.signal(signal.SIGINT, before[1])
+
+
 def test_two_processes_never_write_one_folder(make_config):
     config = make_config()
     lock = lock_folder(Path(config.output_dir))
     assert lock is not None
-    with pytest.raises(TrainingError, match="Another process is training"):
-        run(config)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.alignment.train.LOCK_PATIENCE", 0.2)
+        with pytest.raises(TrainingError, match="Another process is training"):
+            run(config)
     lock.close()
 
 
-def test_a_failure_leaves_one_sentence(make_config, start, tmp_path):
+def test_a_failure_leaves_one_sentence(make_config, tmp_path, monkeypatch):
     rows = [{"prompt": "p", "chosen": "c"}]
     config = make_config(train_file=str(tiny.write_lines(tmp_path / "bad.jsonl", rows)))
-    process = start(config)
-    output, _ = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 1, output
+    (tmp_path / "given.json").write_text(config.to_json())
+    monkeypatch.setattr(StopRequest, "listen", lambda self: None)
+    monkeypatch.setattr("sys.argv", ["train", "--config", str(tmp_path / "given.json")])
+    assert main() == 1
     error = json.loads((Path(config.output_dir) / "error.json").read_text())
     assert error["reason"].startswith("bad.jsonl, row 1: field 'rejected' must be")
     assert "Traceback" in error["detail"]
+
+
+def test_a_wrong_configuration_is_told_by_the_command(tmp_path, environment):
+    path = tmp_path / "given.json"
+    path.write_text('{"metod": "dpo"}')
+    command = [sys.executable, "-m", "training.alignment.train", "--config", str(path)]
+    result = subprocess.run(command, env=environment, capture_output=True, check=False)
+    assert result.returncode == 1
+    error = json.loads((tmp_path / "error.json").read_text())
+    assert error["reason"].startswith("metod: unknown option")
 
 
 def test_another_run_may_not_go_on_from_this_folder(make_config):

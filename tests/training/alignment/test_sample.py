@@ -89,7 +89,7 @@ def test_a_prompt_without_an_id_is_named(make_sample, tmp_path):
 
 
 def test_the_command_tells_an_error_in_one_sentence(make_sample, environment):
-    path = make_sample(model="nowhere")
+    path = make_sample(top_k=5)
     result = subprocess.run(
         [sys.executable, "-m", "training.alignment.sample", "--config", str(path)],
         env=environment,
@@ -98,4 +98,4 @@ def test_the_command_tells_an_error_in_one_sentence(make_sample, environment):
         check=False,
     )
     assert result.returncode == 1
-    assert "is not a model folder" in json.loads(result.stdout.splitlines()[-1])["error"]
+    assert json.loads(result.stdout)["error"].startswith("top_k: unknown option")
