@@ -1,7 +1,13 @@
-"""The API keeps what its schema promises, to everybody, whatever is sent."""
+"""The API keeps what its schema promises, to everybody, whatever is sent.
+
+PREFLOOP_FUZZ_FACTOR makes it longer and takes new random cases each time; `make prove` does so.
+"""
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Callable
 from io import StringIO
 
 import pytest
@@ -10,6 +16,8 @@ from schemathesis.core.failures import Failure, FailureGroup
 
 from tests.api import Api, World, make_world
 from tests.cast import Cast
+
+FACTOR = int(os.environ.get("PREFLOOP_FUZZ_FACTOR", "0"))
 
 
 @pytest.fixture
@@ -21,20 +29,28 @@ def test_the_schema_is_valid_and_complete() -> None:
     call_command("spectacular", validate=True, fail_on_warn=True, stdout=StringIO())
 
 
+@pytest.mark.timeout(300 * max(FACTOR, 1))
 @pytest.mark.parametrize(
     ("person", "examples"),
     [("", 1), ("mallory", 1), ("bob", 1), ("rita", 1), ("rosa", 2), ("mary", 1), ("ada", 2)],
 )
-def test_it_keeps_its_promises(world: World, person: str, examples: int) -> None:
+def test_it_keeps_its_promises(
+    world: World, person: str, examples: int, record_property: Callable[[str, object], None]
+) -> None:
     from tests.fuzz import attack, load_schema, one_connection, operations
 
     api = Api(getattr(world.cast, person) if person else None)
+    start = int(time.time()) if FACTOR else 0
+    calls = 0
     broken: list[Failure] = []
     with one_connection():
         for operation in operations(load_schema(Api(world.cast.ada))):
             try:
-                attack(operation, api, world, examples=examples, start=0)
+                calls += attack(
+                    operation, api, world, examples=examples * max(FACTOR, 1), start=start
+                )
             except FailureGroup as failure:
                 broken.extend(failure.exceptions)
+    record_property("calls", calls)
     if broken:
         raise FailureGroup(broken)
