@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.core.files.uploadedfile import UploadedFile
 from django.forms import BaseFormSet, formset_factory
 
 from annotation.importers import FORMATS
@@ -24,7 +23,7 @@ def show_error(form: forms.BaseForm, error: PrefloopError) -> None:
 class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Project
-        fields = ("name", "description", "overlap", "lease_seconds", "skip_limit")
+        fields: tuple[str, ...] = ("name", "description", "overlap", "lease_seconds", "skip_limit")
         widgets = {"description": forms.Textarea(attrs={"rows": 2})}
         labels = {"lease_seconds": "Seconds an item waits", "overlap": "People for each item"}
         help_texts = {
@@ -104,7 +103,7 @@ class FilesField(forms.FileField):
 
     widget = FilesInput
 
-    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile]:  # type: ignore[override]
+    def clean(self, data: Any, initial: Any = None) -> list[Any]:
         given = list(data) if isinstance(data, list | tuple) else [data]
         return [super(FilesField, self).clean(one, initial) for one in given or [None]]
 
@@ -114,7 +113,8 @@ class ImportForm(forms.Form):
         choices=[(one.name, one.title) for one in FORMATS.values()],
         help_text="A data set keeps its own names; a pair or line file is described below.",
     )
-    files = FilesField(
+    # The stubs take `files` for the form's own; Django keeps declared fields elsewhere.
+    files = FilesField(  # type: ignore[assignment]
         label="File",
         help_text="Several at once when the data set comes in several (LLMFAO, PandaLM's judges).",
     )

@@ -29,6 +29,8 @@ def import_data(context: jobs.JobContext) -> dict[str, Any]:
 
 def may_research_there(user: User, job: Job) -> bool:
     """Those who research in a project see its jobs."""
+    if job.project_id is None:
+        return False
     project = Project.objects.filter(pk=job.project_id).first()
     return project is not None and Capability.RESEARCH in capabilities(user, project)
 

@@ -34,9 +34,10 @@ def copy_rows(
     model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> None:
     """Streams `rows` (values in the order of `fields`) into the model's table."""
-    columns = [model._meta.get_field(name).column for name in fields]
+    known = {field.name: field.column for field in model._meta.concrete_fields}
+    columns = [sql.Identifier(str(known[name])) for name in fields]
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
-        sql.Identifier(model._meta.db_table), sql.SQL(", ").join(map(sql.Identifier, columns))
+        sql.Identifier(model._meta.db_table), sql.SQL(", ").join(columns)
     )
     with connection.cursor() as cursor, cursor.cursor.copy(statement) as copy:
         for row in rows:
@@ -45,7 +46,7 @@ def copy_rows(
 
 @models.ForeignKey.register_lookup
 @models.Field.register_lookup
-class AnyOf(models.Lookup):  # type: ignore[type-arg]
+class AnyOf(models.Lookup):
     """`field__any=values`: one array, where `__in` would send thousands of parameters."""
 
     lookup_name = "any"
@@ -55,9 +56,9 @@ class AnyOf(models.Lookup):  # type: ignore[type-arg]
 
     def as_sql(
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper
-    ) -> tuple[str, list[Any]]:
+    ) -> tuple[str, tuple[Any, ...]]:
         column, params = self.process_lhs(compiler, connection)
-        return f"{column} = ANY(%s)", [*params, self.rhs]
+        return f"{column} = ANY(%s)", (*params, self.rhs)
 
 
 def lock(space: int, key: int = 0) -> None:

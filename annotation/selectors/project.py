@@ -15,17 +15,20 @@ from core.models import User
 
 @dataclass(frozen=True)
 class Progress:
-    """Of the slots of items that are or were in the queue, how many people have taken."""
+    """`slots` are those of items that were not closed early, `filled` what people have taken."""
 
     items: int = 0
     open_items: int = 0
     held_items: int = 0
     slots: int = 0
     filled: int = 0
+    closed_slots: int = 0
 
     @property
     def percent(self) -> int | None:
-        return 100 * self.filled // self.slots if self.slots else None
+        """How much is judged; an item that was closed needs nobody any more."""
+        slots = self.slots + self.closed_slots
+        return 100 * (self.filled + self.closed_slots) // slots if slots else None
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,8 @@ class Funnel:
 
 
 def progress_of(projects: Sequence[Project]) -> dict[int, Progress]:
-    """One query for all of them. Items that were closed early are full as they are."""
-    asked = Q(origin=Item.Origin.CREATED, closed_at=None)
+    """One query for all of them."""
+    asked = Q(closed_at=None)
     taken = F("overlap") - F("open_slots")
     rows = (
         Item.objects.filter(project__in=[project.pk for project in projects])
@@ -50,12 +53,13 @@ def progress_of(projects: Sequence[Project]) -> dict[int, Progress]:
             n_held=Count("pk", filter=Q(held_at__isnull=False)),
             n_slots=Coalesce(Sum("overlap", filter=asked), 0),
             n_filled=Coalesce(Sum(taken, filter=asked), 0),
+            n_closed=Coalesce(Sum("overlap", filter=~asked), 0),
         )
     )
     return {
         row["project_id"]: Progress(
             items=row["n"], open_items=row["n_open"], held_items=row["n_held"],
-            slots=row["n_slots"], filled=row["n_filled"],
+            slots=row["n_slots"], filled=row["n_filled"], closed_slots=row["n_closed"],
         )
         for row in rows
     }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 
 from annotation.answers import AnswerValue, dense, to_canonical
@@ -204,13 +204,13 @@ class BatchWriter:
         counts.gold = len(set(fresh) - before)
 
     def _answers(
-        self, one: _Placed, given: Sequence[tuple[str, AnswerValue]] | object
+        self, one: _Placed, given: Iterable[tuple[str, AnswerValue]]
     ) -> dict[str, AnswerValue]:
         return {
             (self.main_criterion if criterion == MAIN_CRITERION else criterion): one.canonical(
                 value
             )
-            for criterion, value in given  # type: ignore[attr-defined]
+            for criterion, value in given
         }
 
     def _generator(self, given: GivenResponse) -> Generator:

@@ -155,11 +155,12 @@ def _problem(row: Row, kinds: list[str], criteria: list[str]) -> Problem | None:
 def _check_row(row: Row, kinds: list[str], criteria: list[str]) -> None:
     if row.kind is None:
         return
+    kind = Kind(row.kind)
     if row.kind not in kinds:
         raise PrefloopError(
             f"this project does not collect {row.kind}; its settings can add it", field="kind"
         )
-    _check_responses(row)
+    _check_responses(row, kind)
     given = [(f"judgments[{i}]", one.answers) for i, one in enumerate(row.judgments)]
     for where, answers in [*given, ("gold", row.gold)]:
         for criterion, value in answers.items():
@@ -174,13 +175,13 @@ def _check_row(row: Row, kinds: list[str], criteria: list[str]) -> None:
                 raise PrefloopError(error.message, field=where) from error
 
 
-def _check_responses(row: Row) -> None:
+def _check_responses(row: Row, kind: Kind) -> None:
     size = len(row.responses)
     fits = {Kind.THUMBS: size == 1, Kind.PAIRWISE: size == 2, Kind.LISTWISE: 2 <= size <= 20}
-    if not fits[Kind(row.kind)]:
+    if not fits[kind]:
         wanted = {Kind.THUMBS: "1 response", Kind.PAIRWISE: "2 responses"}
-        words = wanted.get(Kind(row.kind), "2 to 20 responses")
-        raise PrefloopError(f"a {row.kind} row has {words}, this one {size}", field="responses")
+        words = wanted.get(kind, "2 to 20 responses")
+        raise PrefloopError(f"a {kind.value} row has {words}, this one {size}", field="responses")
     texts = {(one.generator, str(one.messages)) for one in row.responses}
     if len(texts) < size:
         raise PrefloopError("the same text by the same generator twice", field="responses")

@@ -116,7 +116,7 @@ def _check_groups(project: Project, kind: str, groups: Sequence[Sequence[Respons
     if kind not in Kind.values:
         raise PrefloopError(f"The kind of an item is one of {', '.join(Kind.values)}.")
     least, most = SMALLEST[Kind(kind)], LARGEST[Kind(kind)]
-    prompts = set()
+    prompts: set[int] = set()
     for group in groups:
         prompts.update(response.prompt_id for response in group)
         if len({response.prompt_id for response in group}) > 1:

@@ -174,7 +174,7 @@ def _array(numbers: Sequence[int]) -> str:
 def _answer_rows(
     rows: list[tuple[NewJudgment, int, int]],
 ) -> list[tuple[object, ...]]:
-    answers = []
+    answers: list[tuple[object, ...]] = []
     for one, _, key in rows:
         for criterion, value in one.answers.items():
             value = checked(one.item.kind, len(one.shown_order), value)  # noqa: PLW2901

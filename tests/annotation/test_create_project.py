@@ -119,7 +119,7 @@ def test_two_revisions_at_once_make_two_versions() -> None:
     def act(number: int) -> int:
         return revise_protocol(
             project=project,
-            actor=project.created_by,  # type: ignore[arg-type]
+            actor=project.created_by,
             guidelines=f"Version {number}",
             kinds=["pairwise"],
             criteria=CRITERIA,

@@ -12,6 +12,7 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
+from annotation.importers.rows import Problem
 from annotation.models import (
     Annotator,
     Answer,
@@ -55,7 +56,7 @@ def bring(project: Project, path: Path, name: str = "pairs", **fields):
 
 def test_good_rows_are_kept_and_bad_ones_told(cast: Cast, tmp_path: Path) -> None:
     path = write(tmp_path / "set.jsonl", pair(1), {"prompt": "x"}, pair(2), pair(3, chosen="No."))
-    problems = []
+    problems: list[Problem] = []
     report = bring(cast.project, path, actor=cast.rosa, on_problem=problems.append)
     assert (report.rows, report.imported, report.problems) == (4, 2, 2)
     assert [(one.row, one.field) for one in problems] == [(2, "chosen"), (4, "responses")]
@@ -307,12 +308,12 @@ def test_llmfao_comes_in_faithfully(db: None) -> None:
         judgment__assignment__annotator__in=people,
         judgment__assignment__item__external_id="llmfao:2",
     )
-    by_order = [
-        answer.strength if answer.judgment.assignment.shown_order[0] == 0 else -answer.strength  # type: ignore[operator]
+    as_listed = [
+        (answer.strength or 0) * (1 if answer.judgment.assignment.shown_order[0] == 0 else -1)
         for answer in votes.select_related("judgment__assignment")
     ]
     # The file has three votes for the left one and two ties on pair 2.
-    assert sorted(by_order) == [0, 0, 2, 2, 2]
+    assert sorted(as_listed) == [0, 0, 2, 2, 2]
 
 
 def test_one_text_of_several_models_is_several_responses(db: None) -> None:

@@ -52,7 +52,7 @@ def test_an_upload_becomes_a_job_that_a_worker_runs(cast: Cast) -> None:
     assert "1 of 2 rows were imported" in " ".join(report.split())
     assert "is missing" in report
     problems = client.get(url(cast, "import-problems", job.pk))
-    assert b"".join(problems) == b"row 2, field chosen: is missing\n"  # type: ignore[arg-type]
+    assert b"".join(problems) == b"row 2, field chosen: is missing\n"
     assert problems["Content-Disposition"].startswith("attachment")
 
 

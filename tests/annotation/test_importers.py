@@ -134,7 +134,7 @@ def test_an_infinite_tag_is_refused(tmp_path: Path) -> None:
 
 def test_a_byte_order_mark_and_blank_lines_are_passed_over(tmp_path: Path) -> None:
     first = b"\xef\xbb\xbf" + json.dumps(OWN).encode() + b"\r"
-    assert [one.number for one in read(tmp_path, "jsonl", first, b"", b"  ", OWN)] == [1, 4]  # type: ignore[union-attr]
+    assert [one.number for one in read(tmp_path, "jsonl", first, b"", b"  ", OWN)] == [1, 4]
 
 
 def conversation(*turns: str) -> list[dict[str, str]]:
