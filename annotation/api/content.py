@@ -107,18 +107,26 @@ class Responses(ListEndpoint[models.Response]):
         project = project_of(self, Capability.RESEARCH)
         given = self.given(ResponsesIn)["responses"]
         prompts = Prompt.objects.filter(project=project).in_bulk({one["prompt"] for one in given})
-        new = [_new_response(one, prompts, place) for place, one in enumerate(given)]
+        named = {one["generator"]["name"]: one["generator"] for one in given}
+        generators = {name: get_generator(**fields) for name, fields in named.items()}
+        new = [
+            _new_response(one, prompts, generators, f"responses[{place}].prompt")
+            for place, one in enumerate(given)
+        ]
         return self.rendered(ResponsesOut, {"responses": add_responses(responses=new)}, code=201)
 
 
-def _new_response(given: dict[str, Any], prompts: dict[int, Prompt], place: int) -> NewResponse:
+def _new_response(
+    given: dict[str, Any],
+    prompts: dict[int, Prompt],
+    generators: dict[str, models.Generator],
+    field: str,
+) -> NewResponse:
     if given["prompt"] not in prompts:
-        raise PrefloopError(
-            f"This project has no prompt {given['prompt']}.", field=f"responses[{place}].prompt"
-        )
+        raise PrefloopError(f"This project has no prompt {given['prompt']}.", field=field)
     return NewResponse(
         prompt=prompts[given["prompt"]],
-        generator=get_generator(**given["generator"]),
+        generator=generators[given["generator"]["name"]],
         messages=given["messages"],
         sampling=given["sampling"],
     )

@@ -24,10 +24,13 @@ class _OneJob(Endpoint):
     def own_job(self) -> Job:
         """Those who see a job may stop it, but training is the admins' matter."""
         job = self.job()
-        own = self.user.is_admin or job.created_by_id == self.user.pk
-        if job.queue == Queue.GPU and not own:
-            raise NotAllowed("Only an admin may stop or resume this job.")
+        if job.queue == Queue.GPU and not (self.user.is_admin and self._may_administer()):
+            raise NotAllowed("Only an admin, with the scope `admin`, may stop or resume this job.")
         return job
+
+    def _may_administer(self) -> bool:
+        token = self.request.auth
+        return not isinstance(token, ApiToken) or ApiToken.Scope.ADMIN in token.scopes
 
 
 class OneJob(_OneJob):

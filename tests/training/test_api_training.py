@@ -216,4 +216,5 @@ def test_a_job_of_training_is_the_admins(world: World, ada: Api) -> None:
     rosa = Api(world.cast.rosa)
     assert rosa.get(world.path("jobs/{job}")).json()["kind"] == "train"
     assert rosa.post(world.path("jobs/{job}/cancel")).status_code == 403
+    assert Api(world.cast.ada, "write").post(world.path("jobs/{job}/cancel")).status_code == 403
     assert ada.post(world.path("jobs/{job}/cancel")).json()["state"] == "cancelled"
