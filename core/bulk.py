@@ -34,14 +34,25 @@ def copy_rows(
     model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> None:
     """Streams `rows` (values in the order of `fields`) into the model's table."""
-    known = {field.name: field.column for field in model._meta.concrete_fields}
-    columns = [sql.Identifier(str(known[name])) for name in fields]
-    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
-        sql.Identifier(model._meta.db_table), sql.SQL(", ").join(columns)
-    )
-    with connection.cursor() as cursor, cursor.cursor.copy(statement) as copy:
+    with connection.cursor() as cursor, cursor.cursor.copy(_copy(model, fields)) as copy:
         for row in rows:
             copy.write_row(row)
+
+
+def copy_integers(
+    model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequence[int]]
+) -> None:
+    """As copy_rows, for numbers only: they need no escaping, so all go in one piece."""
+    with connection.cursor() as cursor, cursor.cursor.copy(_copy(model, fields)) as copy:
+        copy.write("".join("\t".join(map(str, row)) + "\n" for row in rows))
+
+
+def _copy(model: type[models.Model], fields: Sequence[str]) -> sql.Composed:
+    known = {field.name: field.column for field in model._meta.concrete_fields}
+    columns = [sql.Identifier(str(known[name])) for name in fields]
+    return sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(model._meta.db_table), sql.SQL(", ").join(columns)
+    )
 
 
 @models.ForeignKey.register_lookup

@@ -14,7 +14,7 @@ from django.utils import timezone
 from annotation.messages import text_for_comparison
 from annotation.models import Project, Prompt, PromptBand, PromptCluster, Side
 from annotation.near_duplicates import bands_of_many, side_of
-from core.bulk import copy_rows, lock, new_ids
+from core.bulk import copy_integers, copy_rows, lock, new_ids
 
 CLUSTER_LOCK = 7_214_102
 HELD_OUT_SHARE = 0.15
@@ -41,9 +41,10 @@ def assign_clusters(project: Project, prompts: Sequence[Prompt]) -> None:
     fresh = list({id(d): d for one in touched for d in one if d.pk is None}.values())
     _fill_empty_side(project, fresh, [one[0] for one in touched])
     _write_clusters(fresh)
-    new_bands = {band: owner for band, owner in owners.items() if band not in known_bands}
-    copy_rows(
-        PromptBand, ("band", "cluster"), ((band, draft.pk) for band, draft in new_bands.items())
+    # In order, so that neighbours in the index are written together.
+    new_bands = sorted(set(owners) - known_bands)
+    copy_integers(
+        PromptBand, ("band", "cluster"), ((band, owners[band].pk or 0) for band in new_bands)
     )
     for prompt, drafts in zip(prompts, touched, strict=True):
         prompt.cluster_id = drafts[0].pk  # type: ignore[assignment]

@@ -14,7 +14,7 @@ from django.utils import timezone
 from annotation.models import Item, ItemResponse, Kind, Project, Prompt, Response
 from annotation.models.item import random_key
 from annotation.services.content import lock_content
-from core.bulk import copy_rows, new_ids
+from core.bulk import copy_integers, copy_rows, new_ids
 from core.errors import Conflict, PrefloopError
 from core.models import User
 from core.services.audit import record_event
@@ -190,7 +190,7 @@ def _write_items(fresh: Sequence[tuple[Item, _Draft]]) -> None:
         item.pk, item.created_at = key, now
         item._state.adding = False
     copy_rows(Item, ITEM_FIELDS, (_item_row(item, now) for item, _ in fresh))
-    copy_rows(
+    copy_integers(
         ItemResponse,
         ("item", "response", "position"),
         (
