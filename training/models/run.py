@@ -47,7 +47,7 @@ class TrainingRun(models.Model):
         ordering = ["-pk"]
 
     def __str__(self) -> str:
-        return self.name or f"{self.method} run {self.pk}"
+        return self.name or f"{self.method.upper()} run {self.pk}"
 
 
 class MetricPoint(models.Model):

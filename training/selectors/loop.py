@@ -81,15 +81,15 @@ def loops_at_a_glance(limit: int = 12) -> list[LoopAtAGlance]:
     """The projects that have trained, the one with the newest run first."""
     newest: dict[int, TrainingRun] = {}
     runs = TrainingRun.objects.select_related("project", "job")
-    for run in runs.order_by("project", "-pk").distinct("project"):
+    for run in runs.order_by("project_id", "-pk").distinct("project_id"):
         newest[run.project_id] = run
     latest = sorted(newest.values(), key=lambda run: -run.pk)[:limit]
     current = {
         promotion.project_id: promotion.version
         for promotion in Promotion.objects.filter(project__in=[run.project_id for run in latest])
         .select_related("version")
-        .order_by("project", "-pk")
-        .distinct("project")
+        .order_by("project_id", "-pk")
+        .distinct("project_id")
     }
     return [LoopAtAGlance(run.project, current.get(run.project_id), run) for run in latest]
 

@@ -62,6 +62,21 @@ def curves(run: TrainingRun) -> dict[str, Points]:
     return dict(found)
 
 
+def run_settings(run: TrainingRun) -> list[tuple[str, str]]:
+    """What was set, the method's own first; nothing that the run does not use."""
+    config = {name: value for name, value in run.config.items() if name != "hyperparameters"}
+    if config["adapter"] == "full":
+        config = {name: value for name, value in config.items() if not name.startswith("lora_")}
+    values = {**run.config["hyperparameters"], **config}
+    return [(name.replace("_", " "), _in_words(value)) for name, value in values.items()]
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "–" if value is None else str(value)
+
+
 def evaluation_sentence(figures: dict[str, Any]) -> str:
     """One sentence on what the training changed, only of figures that are there."""
     held_out = figures.get("held_out")

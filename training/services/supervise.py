@@ -26,7 +26,8 @@ PHASES = {
     "reference": "Scoring the data with the reference model",
     "training": "Training",
     "saving": "Saving the model",
-    "evaluating": "Evaluating on held-out prompts",
+    "evaluating": "Answering held-out prompts before and after",
+    "done": "Keeping the model version",
 }
 
 
@@ -75,7 +76,8 @@ def _show_progress(context: JobContext, progress: Path) -> None:
     if now["phase"] == "training":
         context.progress(done=now["done"], total=now["total"], message=message)
     else:
-        context.progress(done=0, total=0, message=message)
+        part = f": {now['done']} of {now['total']}" if now["total"] > 1 else ""
+        context.progress(done=0, total=0, message=f"{message}{part}")
 
 
 def _write_data(run: TrainingRun, folder: Path) -> None:

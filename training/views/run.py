@@ -27,6 +27,7 @@ from training.selectors.run import (
     evaluation_figures,
     evaluation_sentence,
     is_clear,
+    run_settings,
 )
 from training.services import cancel_run, queue_run, resume_run
 from training.services.child import log_tail
@@ -129,7 +130,11 @@ def _queue(
 @never_cache
 def run(request: SignedInRequest, project: Project, run_id: int) -> HttpResponse:
     found = _run(project, run_id)
-    context: dict[str, Any] = {"run": found, "method": get_method(found.method)}
+    context: dict[str, Any] = {
+        "run": found,
+        "method": get_method(found.method),
+        "settings": run_settings(found),
+    }
     version = getattr(found, "model_version", None)
     if version is not None:
         figures = version.evaluations.latest("pk").figures

@@ -234,3 +234,17 @@ def test_another_run_may_not_go_on_from_this_folder(make_config):
             run(first)
     with pytest.raises(TrainingError, match="other settings"):
         run(make_config(max_steps=4, learning_rate=5e-4))
+
+
+def test_changed_data_or_another_base_is_another_run(make_config, tmp_path):
+    config = make_config(max_steps=4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.alignment.offline._log_line", _fail_at(3))
+        with pytest.raises(KeyboardInterrupt):
+            run(config)
+    other = tiny.write_model(tmp_path / "other", seed=3)
+    with pytest.raises(TrainingError, match="other settings, data, model"):
+        run(make_config(max_steps=4, base_model=str(other)))
+    tiny.write_pairs(tmp_path / "train.jsonl", 23)
+    with pytest.raises(TrainingError, match="other settings, data, model"):
+        run(config)
