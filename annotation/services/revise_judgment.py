@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from django.db import transaction
 
 from annotation.answers import AnswerValue
-from annotation.models import Assignment, Judgment
+from annotation.models import Assignment, Judgment, Protocol
 from annotation.services.submit_judgment import submit_judgment
 from core.errors import Conflict
 
@@ -23,6 +23,7 @@ def revise_judgment(
     duration_ms: int | None = None,
     active_ms: int | None = None,
     origin: str = Judgment.Origin.WEB,
+    protocol: Protocol | None = None,
 ) -> Judgment:
     if assignment.current_id is None:
         raise Conflict("There is no answer to change yet.")
@@ -35,4 +36,5 @@ def revise_judgment(
         duration_ms=duration_ms,
         active_ms=active_ms,
         origin=origin,
+        protocol=protocol,
     )

@@ -16,6 +16,7 @@ from annotation.models import Assignment, Membership, Project, Protocol
 from annotation.selectors.queue import done_by, is_held_by_others, last_answered, work_of
 from annotation.services.annotator import annotator_for_user
 from annotation.services.claim_item import claim_item, extend_lease
+from annotation.services.revise_judgment import revise_judgment
 from annotation.services.skip_item import skip_item
 from annotation.services.submit_judgment import submit_judgment
 from core.access import SignedInRequest, signed_in
@@ -108,7 +109,8 @@ def submit(request: SignedInRequest, project: Project) -> HttpResponse:
         criteria=protocol.criterion_keys,
     )
     was_answered = assignment.current_id is not None
-    submit_judgment(
+    record = revise_judgment if was_answered else submit_judgment
+    record(
         assignment=assignment,
         client_key=sent.client_key,
         answers=sent.answers,
