@@ -54,7 +54,6 @@ def evaluate_model(
     tokenizer = load_tokenizer(policy)
     examples, report = load_examples(config, objective, tokenizer, config.held_out_file)
     prompts = _sample_prompts(examples, config)
-    roles = (*objective.loss_roles, *objective.statistic_roles)
     journal.progress(
         "evaluating",
         0,
@@ -63,13 +62,13 @@ def evaluate_model(
     )
 
     reference = load_scorer(config, config.reference, device)
-    before_scores = _scores(reference, examples, roles, config, device)
+    before_scores = _scores(reference, examples, objective.roles, config, device)
     before = _sample(reference, tokenizer, prompts, config)
     journal.progress("evaluating", len(prompts), 2 * len(prompts), "Sampled the reference.")
     del reference
     gc.collect()
     scorer = load_scorer(config, str(policy), device)
-    after_scores = _scores(scorer, examples, roles, config, device)
+    after_scores = _scores(scorer, examples, objective.roles, config, device)
     after = _sample(scorer, tokenizer, prompts, config)
     journal.progress("evaluating", 2 * len(prompts), 2 * len(prompts), "Sampled the policy.")
     policy_tokens = _token_log_probs(scorer, after.sequences, config, device)

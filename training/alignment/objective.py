@@ -48,6 +48,11 @@ class Objective:
         statistic = self.method.load_step_statistic()
         return () if statistic is None else _roles(statistic)
 
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Every sequence of an example that is ever scored."""
+        return (*self.loss_roles, *self.statistic_roles)
+
     def statistic(self, policy: LogProbs, reference: LogProbs) -> dict[str, Tensor]:
         """The method's statistic of a whole step's batch, or nothing."""
         function = self.method.load_step_statistic()

@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,38 @@ from training.alignment.journal import Journal
 from training.alignment.log_probs import CompletionScorer
 from training.alignment.models import load_tokenizer, merge_lora, save_model
 from training.alignment.objective import Objective, by_role, score, score_all, split_roles
-from training.alignment.policies import compute_dtype, load_policy
+from training.alignment.policies import load_policy
 from training.alignment.run_data import Data, load_data
 from training.alignment.supervision import StopRequest
 
 
 class TrainingError(RuntimeError):
     """Training cannot go on; the message is one sentence for the person who launched it."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the beats of the loop share."""
+
+    config: TrainingConfig
+    objective: Objective
+    data: Data
+    plan: BatchPlan
+    module: CompletionScorer  # before any distributed wrapper, for passes without gradient
+    optimizer: torch.optim.Optimizer
+    accelerator: Accelerator
+    journal: Journal
+
+    @property
+    def output(self) -> Path:
+        """The run's folder."""
+        return Path(self.config.output_dir)
+
+    @property
+    def device(self) -> torch.device:
+        """Where this process computes."""
+        device: torch.device = self.accelerator.device
+        return device
 
 
 def train(  # noqa: C901  # one loop, read from top to bottom
@@ -44,64 +69,62 @@ def train(  # noqa: C901  # one loop, read from top to bottom
 
     Raises OptionError, DataError, ModelError or TrainingError with a message for people.
     """
-    output, rank = Path(config.output_dir), accelerator.process_index
-    journal = Journal(output, active=accelerator.is_main_process)
+    journal = Journal(Path(config.output_dir), active=accelerator.is_main_process)
     objective = Objective.from_config(config)
     journal.progress("loading", 0, 1, f"Loading {Path(config.base_model).name}.")
     tokenizer = load_tokenizer(config.base_model)
     data = load_data(config, objective, tokenizer, accelerator, journal)
-    plan = BatchPlan(
-        len(data.train),
-        config.batch_size,
-        config.gradient_accumulation,
-        accelerator.num_processes,
-        config.seed,
+    module = load_policy(config, accelerator.device)
+    optimizer = _optimizer(config, module)
+    run = Run(
+        config=config,
+        objective=objective,
+        data=data,
+        plan=_plan(config, data, accelerator),
+        module=module,
+        optimizer=optimizer,
+        accelerator=accelerator,
+        journal=journal,
     )
-    total = plan.total_steps(config.epochs, config.max_steps)
-    policy = load_policy(config, accelerator.device)
-    module = CompletionScorer(policy, compute_dtype(config))
-    parameters = list(checkpoints.trainable(module).values())
-    optimizer = torch.optim.AdamW(parameters, lr=0.0, weight_decay=config.weight_decay)
-    start = _resume(config, plan, module, optimizer, journal)
+    total = run.plan.total_steps(config.epochs, config.max_steps)
+    start = _resume(run)
     model: nn.Module = accelerator.prepare_model(module)
+    parameters = list(checkpoints.trainable(module).values())
     lengths = [len(example) for example in data.train]
-    journal.say(f"Training {len(data.train)} examples in {total} steps of {plan.global_batch}.")
+    journal.say(f"Training {len(lengths)} examples in {total} steps of {run.plan.global_batch}.")
 
     stop.waits_for_loop = True
     for step in range(start, total):
         rate = learning_rate(config, step, total)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        _seed_step(config.seed, step, rank)
+        _seed_step(config.seed, step, accelerator.process_index)
 
         if data.held_out and step % config.evaluate_every == 0:
-            values = evaluate(config, objective, module, data, accelerator)
-            journal.metrics(step, total, values)
+            journal.metrics(step, total, evaluate(run))
         if step > start and step % config.checkpoint_every == 0:
-            _checkpoint(config, plan, step, module, optimizer, accelerator)
+            _checkpoint(run, step)
 
         began = time.perf_counter()
-        indices = plan.step_indices(step)
+        indices = run.plan.step_indices(step)
+        micro_batches = run.plan.micro_batches(indices, lengths, accelerator.process_index)
         weight = sum(data.train[index].weight for index in indices)
-        micro_batches = plan.micro_batches(indices, lengths, rank)
-        statistic = _step_statistic(objective, module, data, micro_batches, accelerator)
+        statistic = _step_statistic(run, micro_batches)
         model.train()
         rows = []
         for number, micro in enumerate(micro_batches):
             if _stop_everywhere(stop, accelerator):
                 # A step on a slow machine may outlast the patience of who asks: give it up.
-                return _stopped(config, plan, step, module, optimizer, accelerator, journal)
+                return _stopped(run, step)
             last = number == len(micro_batches) - 1
             with nullcontext() if last else accelerator.no_sync(model):
-                loss, record = _micro_step(
-                    objective, model, data, micro, statistic, accelerator.device
-                )
+                loss, record = _micro_step(run, model, micro, statistic)
                 # Processes average their gradients; this makes the average a sum over the batch.
                 accelerator.backward(loss * accelerator.num_processes / weight)
             rows.append(record)
         everything = accelerator.gather(torch.cat(rows))
         if step == 0:
-            _check_first_step(config, objective, data, indices, statistic, everything)
+            _check_first_step(run, indices, statistic, everything)
 
         grad_norm = float(nn.utils.clip_grad_norm_(parameters, config.max_grad_norm))
         if not math.isfinite(grad_norm):
@@ -119,17 +142,17 @@ def train(  # noqa: C901  # one loop, read from top to bottom
         }
         journal.metrics(step + 1, total, values)
         journal.progress("training", step + 1, total, _log_line(step + 1, total, values))
-        if _stop_everywhere(stop, accelerator) and step + 1 < total:
-            return _stopped(config, plan, step + 1, module, optimizer, accelerator, journal)
+        if step + 1 < total and _stop_everywhere(stop, accelerator):
+            return _stopped(run, step + 1)
     stop.waits_for_loop = False
 
     if start < total:
-        _checkpoint(config, plan, total, module, optimizer, accelerator)
+        _checkpoint(run, total)
     if data.held_out:
-        journal.metrics(total, total, evaluate(config, objective, module, data, accelerator))
+        journal.metrics(total, total, evaluate(run))
     if accelerator.is_main_process:
         journal.progress("saving", 0, 1, "Saving the model.")
-        _save(config, policy, tokenizer, output)
+        _save(run, tokenizer)
     accelerator.wait_for_everyone()
     return True
 
@@ -152,73 +175,54 @@ def learning_rate(config: TrainingConfig, step: int, total: int) -> float:
 
 
 @torch.no_grad()
-def evaluate(
-    config: TrainingConfig,
-    objective: Objective,
-    module: nn.Module,
-    data: Data,
-    accelerator: Accelerator,
-) -> dict[str, float]:
+def evaluate(run: Run) -> dict[str, float]:
     """Held-out loss, accuracy, margin and log-ratios, each name with `held_out_` before it."""
-    module.eval()
-    roles = (*objective.loss_roles, *objective.statistic_roles)
+    run.module.eval()
+    objective, examples = run.objective, run.data.held_out
     scores = score_all(
-        module,
-        by_role(data.held_out, roles),
-        accelerator.device,
-        batch_size=2 * config.batch_size,
-        share=(accelerator.process_index, accelerator.num_processes),
+        run.module,
+        by_role(examples, objective.roles),
+        run.device,
+        batch_size=2 * run.config.batch_size,
+        share=(run.accelerator.process_index, run.accelerator.num_processes),
     )
-    policy = split_roles(accelerator.reduce(scores, reduction="sum"), roles)
-    reference = {role: part.to(scores) for role, part in data.held_out_reference.items()}
+    policy = split_roles(run.accelerator.reduce(scores, reduction="sum"), objective.roles)
+    reference = {role: part.to(run.device) for role, part in run.data.held_out_reference.items()}
     statistic = objective.statistic(policy, reference)
-    output = objective.loss(policy, reference, data.held_out, statistic)
-    rows = metrics.records(output, policy, reference, data.held_out)
+    output = objective.loss(policy, reference, examples, statistic)
+    rows = metrics.records(output, policy, reference, examples)
     return {f"held_out_{name}": value for name, value in metrics.summarize(rows).items()}
 
 
-def _micro_step(
-    objective: Objective,
-    model: nn.Module,
-    data: Data,
-    indices: Sequence[int],
-    statistic: Mapping[str, Tensor],
-    device: torch.device,
-) -> tuple[Tensor, Tensor]:
-    """The weighted sum of one micro-batch's losses, and its records."""
-    examples = [data.train[index] for index in indices]
-    policy = score(model, examples, objective.loss_roles, device)
-    reference = _reference(data, objective.loss_roles, indices, device)
-    output = objective.loss(policy, reference, examples, statistic)
-    record = metrics.records(output, policy, reference, examples)
-    return (output.losses * record[:, metrics.COLUMNS.index("weight")]).sum(), record
-
-
 @torch.no_grad()
-def _step_statistic(
-    objective: Objective,
-    module: nn.Module,
-    data: Data,
-    micro_batches: Sequence[Sequence[int]],
-    accelerator: Accelerator,
-) -> dict[str, Tensor]:
+def _step_statistic(run: Run, micro_batches: Sequence[Sequence[int]]) -> dict[str, Tensor]:
     """The method's statistic of the whole step, over all micro-steps and processes."""
-    roles = objective.statistic_roles
+    roles = run.objective.statistic_roles
     if not roles:
         return {}
-    module.eval()
-    device = accelerator.device
-    scores = [
-        score(module, [data.train[index] for index in micro], roles, device)
+    run.module.eval()
+    parts = [
+        score(run.module, [run.data.train[index] for index in micro], roles, run.device)
         for micro in micro_batches
     ]
     indices = [index for micro in micro_batches for index in micro]
-    reference = _reference(data, roles, indices, device)
-    policy = {
-        role: accelerator.gather(torch.cat([part[role] for part in scores])) for role in roles
-    }
-    everywhere = {role: accelerator.gather(part) for role, part in reference.items()}
-    return objective.statistic(policy, everywhere)
+    reference = _reference(run.data, roles, indices, run.device)
+    gather = run.accelerator.gather
+    policy = {role: gather(torch.cat([part[role] for part in parts])) for role in roles}
+    return run.objective.statistic(policy, {role: gather(part) for role, part in reference.items()})
+
+
+def _micro_step(
+    run: Run, model: nn.Module, indices: Sequence[int], statistic: Mapping[str, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """The weighted sum of one micro-batch's losses, and its records."""
+    examples = [run.data.train[index] for index in indices]
+    roles = run.objective.loss_roles
+    policy = score(model, examples, roles, run.device)
+    reference = _reference(run.data, roles, indices, run.device)
+    output = run.objective.loss(policy, reference, examples, statistic)
+    record = metrics.records(output, policy, reference, examples)
+    return (output.losses * record[:, metrics.COLUMNS.index("weight")]).sum(), record
 
 
 def _reference(
@@ -230,28 +234,23 @@ def _reference(
 
 
 def _check_first_step(
-    config: TrainingConfig,
-    objective: Objective,
-    data: Data,
-    indices: Sequence[int],
-    statistic: Mapping[str, Tensor],
-    rows: Tensor,
+    run: Run, indices: Sequence[int], statistic: Mapping[str, Tensor], rows: Tensor
 ) -> None:
     """Before any update policy and reference agree, so the loss must be its value at equality.
 
     For DPO that is ln 2, for KTO half the weight. It catches wrong adapters, masks, dropout,
     tokenisation and stale caches before an hour is spent on them.
     """
-    if config.reference != config.base_model or not data.train_reference:
+    if run.config.reference != run.config.base_model or not run.data.train_reference:
         return
-    examples = [data.train[index] for index in indices]
-    same = _reference(data, objective.loss_roles, indices, torch.device("cpu"))
+    examples = [run.data.train[index] for index in indices]
+    same = _reference(run.data, run.objective.loss_roles, indices, torch.device("cpu"))
     zeros = {name: torch.zeros_like(value).cpu() for name, value in statistic.items()}
-    losses = objective.loss(same, same, examples, zeros).losses
+    losses = run.objective.loss(same, same, examples, zeros).losses
     weights = torch.tensor([example.weight for example in examples])
     expected = metrics.weighted_mean(losses.double(), weights.double())
     actual = metrics.summarize(rows)["loss"]
-    tolerance = 1e-3 if config.dtype == "float32" else 5e-2
+    tolerance = 1e-3 if run.config.dtype == "float32" else 5e-2
     if not abs(actual - expected) <= tolerance * max(1.0, abs(expected)):
         raise TrainingError(
             f"The first loss is {actual:.6f} where policy and reference are the same model and it "
@@ -259,79 +258,73 @@ def _check_first_step(
         )
 
 
-def _resume(
-    config: TrainingConfig,
-    plan: BatchPlan,
-    module: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    journal: Journal,
-) -> int:
+def _resume(run: Run) -> int:
     """Load the last valid checkpoint, if any; the step to go on from."""
-    found = checkpoints.latest_checkpoint(Path(config.output_dir) / "checkpoints")
+    found = checkpoints.latest_checkpoint(run.output / "checkpoints")
     if found is None:
-        journal.rewind(-1)
+        run.journal.rewind(-1)
         return 0
-    if found.state["identity"] != _identity(config, plan):
+    if found.state["identity"] != _identity(run):
         raise TrainingError(
-            "The output folder holds a checkpoint of a run with other settings, data or number of "
-            "processes; use a new folder."
+            "The output folder holds a checkpoint of a run with other settings, data, model or "
+            "number of processes; use a new folder."
         )
-    checkpoints.load_checkpoint(found, module, optimizer)
-    journal.rewind(found.step)
-    journal.say(f"Going on from the checkpoint after step {found.step}.")
+    checkpoints.load_checkpoint(found, run.module, run.optimizer)
+    run.journal.rewind(found.step)
+    run.journal.say(f"Going on from the checkpoint after step {found.step}.")
     return found.step
 
 
-def _identity(config: TrainingConfig, plan: BatchPlan) -> dict[str, Any]:
+def _identity(run: Run) -> dict[str, Any]:
     """What must be equal for a resumed run to be the same run; paths and devices may move."""
     free = {"output_dir", "train_file", "held_out_file", "base_model", "reference_model", "device"}
-    values = {name: value for name, value in asdict(config).items() if name not in free}
-    values["hyperparameters"] = dict(config.hyperparameters)
-    return {**values, **asdict(plan)}
+    values = {name: value for name, value in asdict(run.config).items() if name not in free}
+    return {**values, **asdict(run.plan), "data": run.data.key}
 
 
-def _checkpoint(
-    config: TrainingConfig,
-    plan: BatchPlan,
-    step: int,
-    module: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    accelerator: Accelerator,
-) -> None:
-    if accelerator.is_main_process:
+def _checkpoint(run: Run, step: int) -> None:
+    if run.accelerator.is_main_process:
         checkpoints.save_checkpoint(
-            Path(config.output_dir) / "checkpoints",
+            run.output / "checkpoints",
             step=step,
-            module=module,
-            optimizer=optimizer,
-            state={"identity": _identity(config, plan)},
+            module=run.module,
+            optimizer=run.optimizer,
+            state={"identity": _identity(run)},
         )
-    accelerator.wait_for_everyone()
+    run.accelerator.wait_for_everyone()
 
 
-def _stopped(
-    config: TrainingConfig,
-    plan: BatchPlan,
-    step: int,
-    module: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    accelerator: Accelerator,
-    journal: Journal,
-) -> bool:
+def _stopped(run: Run, step: int) -> bool:
     """Leave a checkpoint after `step` updates; always false, for the run is not done."""
-    _checkpoint(config, plan, step, module, optimizer, accelerator)
-    journal.say(f"Stopped after step {step}; the next start goes on from there.")
+    _checkpoint(run, step)
+    run.journal.say(f"Stopped after step {step}; the next start goes on from there.")
     return False
 
 
-def _save(config: TrainingConfig, policy: Any, tokenizer: Any, output: Path) -> None:
+def _save(run: Run, tokenizer: Any) -> None:
     """The whole model for any loader; a LoRA adapter also on its own beside it."""
-    for unfinished in output.glob(".model-*"):
+    for unfinished in run.output.glob(".model-*"):
         shutil.rmtree(unfinished)
-    if config.adapter == "lora":
-        policy.save_pretrained(output / "adapter")
+    policy: Any = run.module.model
+    if run.config.adapter == "lora":
+        policy.save_pretrained(run.output / "adapter")
         policy = merge_lora(policy)
-    save_model(policy, tokenizer, output / "model")
+    save_model(policy, tokenizer, run.output / "model")
+
+
+def _plan(config: TrainingConfig, data: Data, accelerator: Accelerator) -> BatchPlan:
+    return BatchPlan(
+        examples=len(data.train),
+        batch_size=config.batch_size,
+        accumulation=config.gradient_accumulation,
+        processes=accelerator.num_processes,
+        seed=config.seed,
+    )
+
+
+def _optimizer(config: TrainingConfig, module: nn.Module) -> torch.optim.Optimizer:
+    parameters = list(checkpoints.trainable(module).values())
+    return torch.optim.AdamW(parameters, lr=0.0, weight_decay=config.weight_decay)
 
 
 def _seed_step(seed: int, step: int, rank: int) -> None:

@@ -9,9 +9,9 @@ from training.alignment.log_probs import CompletionScorer, check_projection
 from training.alignment.models import add_lora, disable_dropout, load_model
 
 
-def load_policy(config: TrainingConfig, device: torch.device) -> Any:
+def load_policy(config: TrainingConfig, device: torch.device) -> CompletionScorer:
     """The model to train: all weights in float32, or a frozen base with a LoRA adapter."""
-    policy = load_model(config.base_model, dtype=weight_dtype(config), device=device)
+    policy: Any = load_model(config.base_model, dtype=weight_dtype(config), device=device)
     check_projection(policy, device)
     disable_dropout(policy)
     if config.adapter == "lora":
@@ -20,8 +20,8 @@ def load_policy(config: TrainingConfig, device: torch.device) -> Any:
             policy, rank=config.lora_rank, alpha=config.lora_alpha, dropout=config.lora_dropout
         )
     if config.gradient_checkpointing:
-        policy.gradient_checkpointing_enable({"use_reentrant": False})
-    return policy
+        policy.activation_checkpointing_enable({"use_reentrant": False})
+    return CompletionScorer(policy, compute_dtype(config))
 
 
 def load_scorer(config: TrainingConfig, folder: str, device: torch.device) -> CompletionScorer:

@@ -71,13 +71,13 @@ def run(config: TrainingConfig, stop: StopRequest | None = None) -> int:
 
     output = Path(config.output_dir)
     accelerator = make_accelerator(resolve_device(config.device))
+    if (output / "result.json").exists():
+        print("This run is done already.", flush=True)
+        return 0
     lock = lock_folder(output, patience=LOCK_PATIENCE) if accelerator.is_main_process else None
     if accelerator.is_main_process:
         if lock is None:
             raise TrainingError("Another process is training in this output folder.")
-        if (output / "result.json").exists():
-            print("This run is done already.", flush=True)
-            return 0
         (output / "error.json").unlink(missing_ok=True)
         (output / "run.json").write_text(config.to_json(), encoding="utf-8")
     if not train(config, accelerator, stop or StopRequest()):
