@@ -35,15 +35,17 @@ def fetch_columns(query: str, params: Sequence[Any], columns: int) -> list[npt.N
     """The `columns` of a query as arrays [rows].
 
     Every column must be a bigint and never NULL, so that all rows are of one width: a million
-    rows of eight columns take about a second and 100 MB.
+    rows of nine columns take some seconds and, at their peak, 250 MB.
     """
     statement = f"COPY ({query}) TO STDOUT (FORMAT BINARY)"
+    received = bytearray()
     with connection.cursor() as cursor, cursor.cursor.copy(statement, params) as copy:
-        received = b"".join(copy)
-    if received[_HEADER_BYTES:] == _END:
-        return [np.zeros(0, dtype=np.int64) for _ in range(columns)]
+        for block in copy:
+            received += block
     fields = [("count", ">i2")]
     for place in range(columns):
         fields += [(f"length{place}", ">i4"), (f"value{place}", ">i8")]
-    rows = np.frombuffer(received[_HEADER_BYTES : -len(_END)], dtype=np.dtype(fields))
+    row = np.dtype(fields)
+    count = (len(received) - _HEADER_BYTES - len(_END)) // row.itemsize
+    rows = np.frombuffer(received, dtype=row, count=count, offset=_HEADER_BYTES)
     return [rows[f"value{place}"].astype(np.int64) for place in range(columns)]

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import islice
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
+from psycopg.types.json import Jsonb
 
 from annotation.models import Item, Project
+from core.bulk import copy_rows
 from feedback.decisions import Decision, decide, overruled
 from feedback.models import Adjudication, Policy, Preference, StaleItem
 from feedback.selectors.preferences import stale_of
@@ -22,6 +26,10 @@ State = Preference.State
 CHUNK = 5_000
 # Dawid-Skene moves every probability a little with every vote; less than this is no news.
 NEWS = 0.01
+FIELDS = (
+    "item", "criterion", "policy", "adjudication", "state", "outcome", "probabilities",
+    "agreement", "support_people", "support_judges", "judgment_ids", "is_newest", "created_at",
+)  # fmt: skip
 
 
 @dataclass
@@ -97,7 +105,9 @@ class _Resolver:
         self.counts.changed += len(news)
         old = [standing[decision.item].pk for decision in news if decision.item in standing]
         Preference.objects.filter(pk__in=old).update(is_newest=False)
-        Preference.objects.bulk_create(_row(decision, criterion, self.policy) for decision in news)
+        now = timezone.now()
+        rows = (_row(decision, criterion, self.policy, now) for decision in news)
+        copy_rows(Preference, FIELDS, rows)
 
     def _return_to_waiting(self) -> None:
         """Items whose votes count no longer wait again; a reviewer's word stands."""
@@ -151,17 +161,20 @@ def _has_moved(row: Preference, decision: Decision) -> bool:
     return any(abs(old - new) >= NEWS for old, new in zip(before, after, strict=True))
 
 
-def _row(decision: Decision, criterion: str, policy: Policy) -> Preference:
-    return Preference(
-        item_id=decision.item,
-        criterion=criterion,
-        policy=policy,
-        adjudication_id=decision.adjudication,
-        state=decision.state,
-        outcome=decision.outcome,
-        probabilities=decision.probabilities,
-        agreement=decision.agreement,
-        support_people=decision.people,
-        support_judges=decision.judges,
-        judgment_ids=decision.judgments,
+def _row(decision: Decision, criterion: str, policy: Policy, now: datetime) -> tuple[Any, ...]:
+    """In the order of FIELDS."""
+    return (
+        decision.item,
+        criterion,
+        policy.pk,
+        decision.adjudication,
+        decision.state,
+        Jsonb(decision.outcome),
+        decision.probabilities,
+        decision.agreement,
+        decision.people,
+        decision.judges,
+        decision.judgments,
+        True,
+        now,
     )

@@ -179,5 +179,5 @@ def test_reads_are_few(cast: Cast, django_assert_max_num_queries: Any) -> None:
     for _ in range(20):
         judged(cast.project, Kind.PAIRWISE, 2, 2)
     current_policy(cast.project)
-    with django_assert_max_num_queries(20):
+    with django_assert_max_num_queries(30):
         resolve_items(project=cast.project)
