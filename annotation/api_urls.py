@@ -1,6 +1,6 @@
 from django.urls import path
 
-from annotation.api import content, import_data, items, judgments, labeling, people, projects
+from annotation.api import content, import_data, items, jobs, judgments, labeling, people, projects
 
 app_name = "annotation-api"
 urlpatterns = [
@@ -21,6 +21,7 @@ urlpatterns = [
     path("items/<int:item_id>/extend", items.ExtendOverlap.as_view(), name="extend-item"),
     path("items/<int:item_id>/priority", items.SetPriority.as_view(), name="item-priority"),
     path("projects/<int:project_id>/import", import_data.ImportData.as_view(), name="import"),
+    path("projects/<int:project_id>/jobs", jobs.ProjectJobs.as_view(), name="jobs"),
     path("projects/<int:project_id>/claim", labeling.ClaimItem.as_view(), name="claim"),
     path("assignments", labeling.OwnAssignments.as_view(), name="assignments"),
     path("assignments/<int:assignment_id>", labeling.OneAssignment.as_view(), name="assignment"),

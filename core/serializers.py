@@ -42,6 +42,11 @@ class JobOut(serializers.ModelSerializer[Job]):
         return str(job.progress.get("message", ""))
 
 
+class JobFilters(serializers.Serializer[Job]):
+    kind = serializers.CharField(required=False, max_length=60)
+    state = serializers.ChoiceField(choices=Job.State.choices, required=False)
+
+
 class TokenOut(serializers.ModelSerializer[ApiToken]):
     """Of the token itself only its beginning is known."""
 

@@ -7,6 +7,12 @@ urlpatterns = [
     path("projects/<int:project_id>/agreement", agreement.Agreement.as_view(), name="agreement"),
     path("projects/<int:project_id>/policy", policy.OnePolicy.as_view(), name="policy"),
     path(
+        "projects/<int:project_id>/policy/preview",
+        policy.PreviewPolicy.as_view(),
+        name="preview-policy",
+    ),
+    path("projects/<int:project_id>/annotators", policy.Annotators.as_view(), name="annotators"),
+    path(
         "projects/<int:project_id>/preferences",
         preferences.Preferences.as_view(),
         name="preferences",
@@ -15,6 +21,7 @@ urlpatterns = [
     path("items/<int:item_id>/adjudicate", preferences.Adjudicate.as_view(), name="adjudicate"),
     path("projects/<int:project_id>/snapshots", snapshots.Snapshots.as_view(), name="snapshots"),
     path("snapshots/<int:snapshot_id>", snapshots.OneSnapshot.as_view(), name="snapshot"),
+    path("snapshots/<int:snapshot_id>/verify", snapshots.VerifySnapshot.as_view(), name="verify"),
     path("projects/<int:project_id>/exports", snapshots.Exports.as_view(), name="exports"),
     path("exports/<int:export_id>", snapshots.OneExport.as_view(), name="export"),
     path("exports/<int:export_id>/file", snapshots.DownloadExport.as_view(), name="download"),

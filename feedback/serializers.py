@@ -108,7 +108,7 @@ class ContestedItemOut(serializers.Serializer[Any]):
     standing = StandingOut(many=True)
 
 
-class PolicyIn(Input):
+class PolicyValuesIn(Input):
     aggregation = Choice(choices=Policy.Aggregation.choices)
     min_judgments = Whole(min_value=1, max_value=50)
     min_agreement = Number(min_value=0.0, max_value=1.0)
@@ -119,9 +119,32 @@ class PolicyIn(Input):
         default=dict,
         help_text="By annotator's id; 0 leaves one out.",
     )
+
+
+class PolicyIn(PolicyValuesIn):
     from_version = Whole(
         min_value=0, max_value=2**31 - 1, help_text="The version that you have read."
     )
+
+
+class PreviewOut(serializers.Serializer[Any]):
+    """How many decisions stand in each state, now and then."""
+
+    before = serializers.DictField(child=serializers.IntegerField())
+    after = serializers.DictField(child=serializers.IntegerField())
+
+
+class WeighedOut(serializers.Serializer[Any]):
+    id = serializers.IntegerField(source="annotator.pk")
+    uuid = serializers.UUIDField(source="annotator.uuid")
+    name = serializers.CharField(source="annotator")
+    is_judge = serializers.BooleanField(source="annotator.is_judge")
+    judgments = serializers.IntegerField()
+    weight = serializers.FloatField()
+
+
+class AnnotatorsOut(serializers.Serializer[Any]):
+    annotators = WeighedOut(many=True)
 
 
 class PolicyOut(serializers.ModelSerializer[Policy]):

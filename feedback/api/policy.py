@@ -16,7 +16,15 @@ from core.api.schema import operation
 from core.errors import PrefloopError
 from core.models import ApiToken
 from core.pagination import is_key
-from feedback.serializers import PolicyIn, PolicyOut, PolicySet
+from feedback.selectors.policy import preview_policy, weighed_annotators
+from feedback.serializers import (
+    AnnotatorsOut,
+    PolicyIn,
+    PolicyOut,
+    PolicySet,
+    PolicyValuesIn,
+    PreviewOut,
+)
 from feedback.services.policy import PolicyValues, current_policy, revise_policy
 
 
@@ -54,6 +62,29 @@ class OnePolicy(Endpoint):
                 project_id=project.pk,
             )
         return self.rendered(PolicySet, {"policy": policy, "job": job})
+
+
+class PreviewPolicy(Endpoint):
+    # Nothing is written.
+    scope = ApiToken.Scope.READ
+
+    @operation("See what a policy would change", request=PolicyValuesIn, response=PreviewOut)
+    def post(self, request: Request, project_id: int) -> Response:
+        project = project_of(self, Capability.RESEARCH)
+        given = self.given(PolicyValuesIn)
+        _check_annotators(project, given["weights"])
+        policy = PolicyValues(**given).unsaved(project)
+        return self.rendered(PreviewOut, preview_policy(project, policy))
+
+
+class Annotators(Endpoint):
+    scope = ApiToken.Scope.READ
+
+    @operation("Whose judgments count, and how much", response=AnnotatorsOut)
+    def get(self, request: Request, project_id: int) -> Response:
+        project = project_of(self, Capability.RESEARCH)
+        people = weighed_annotators(project, current_policy(project))
+        return self.rendered(AnnotatorsOut, {"annotators": people})
 
 
 def _check_annotators(project: Project, weights: dict[str, float]) -> None:

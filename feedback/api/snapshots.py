@@ -22,6 +22,7 @@ from feedback.selectors.agreement import unfinished_job
 from feedback.serializers import ExportIn, ExportOut, FreezeIn, ManifestOut, SnapshotOut
 from feedback.services.export import path_of, request_export
 from feedback.services.freeze_snapshot import request_freeze
+from feedback.snapshot_files import verify
 
 READ, WRITE = ApiToken.Scope.READ, ApiToken.Scope.WRITE
 TYPES = {"jsonl": "application/jsonl", "parquet": "application/vnd.apache.parquet"}
@@ -57,13 +58,29 @@ class Snapshots(ListEndpoint[Snapshot]):
         return self.rendered(JobOut, job, code=202)
 
 
-class OneSnapshot(Endpoint):
+class _OneSnapshot(Endpoint):
     scope = READ
 
+    def snapshot(self) -> Snapshot:
+        rows = Snapshot.objects.visible_to(self.user)
+        return found(rows, self, self.kwargs["snapshot_id"], Capability.RESEARCH)[0]
+
+
+class OneSnapshot(_OneSnapshot):
     @operation("A snapshot with its manifest", response=ManifestOut)
     def get(self, request: Request, snapshot_id: int) -> Response:
-        rows = Snapshot.objects.visible_to(self.user)
-        snapshot, _ = found(rows, self, snapshot_id, Capability.RESEARCH)
+        return self.rendered(ManifestOut, self.snapshot())
+
+
+class VerifySnapshot(_OneSnapshot):
+    @operation(
+        "Check that a snapshot's files are what was frozen",
+        response=ManifestOut,
+        description="An error says what is wrong with them.",
+    )
+    def post(self, request: Request, snapshot_id: int) -> Response:
+        snapshot = self.snapshot()
+        verify(snapshot)
         return self.rendered(ManifestOut, snapshot)
 
 

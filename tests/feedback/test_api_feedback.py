@@ -14,9 +14,10 @@ from core.jobs import run
 from core.models import Job
 from feedback.models import Policy, Preference, Snapshot
 from feedback.services import resolve_items
+from feedback.snapshot_files import folder_of
 from tests.api import Api, responses_of
 from tests.cast import Cast, make_project
-from tests.feedback.votes import judged, vote
+from tests.feedback.votes import judge_annotator, judged, vote
 
 
 @pytest.fixture
@@ -174,6 +175,31 @@ def test_policy(cast: Cast, path: str, rosa: Api) -> None:
     assert rosa.get(f"{path}/policy").json() == answer["policy"]
 
 
+def test_a_policy_is_tried_before_it_is_set(cast: Cast, path: str, rosa: Api) -> None:
+    fill(cast)
+    done(rosa, rosa.post(f"{path}/resolve"))
+    values = {name: value for name, value in POLICY.items() if name != "from_version"}
+    tried = rosa.post(f"{path}/policy/preview", values).json()
+    assert (tried["before"]["accepted"], tried["after"]["waiting"]) == (6, 6)
+    assert Policy.objects.count() == 1
+    assert rosa.post(f"{path}/policy/preview", POLICY).status_code == 400
+
+
+def test_annotators(cast: Cast, path: str, rosa: Api) -> None:
+    """Their ids are what a policy's weights go by."""
+    item = judged(cast.project, Kind.PAIRWISE, 1, 1)
+    vote(item, judge_annotator("gpt-4"), 1)
+    rows = rosa.get(f"{path}/annotators").json()["annotators"]
+    assert sorted((row["is_judge"], row["judgments"], row["weight"]) for row in rows) == [
+        (False, 1, 1.0),
+        (False, 1, 1.0),
+        (True, 1, 1.0),
+    ]
+    weights = {str(rows[0]["id"]): 0}
+    answer = rosa.put(f"{path}/policy", {**POLICY, "weights": weights})
+    assert answer.status_code == 200
+
+
 def test_the_same_policy_changes_nothing(path: str, rosa: Api) -> None:
     rosa.put(f"{path}/policy", POLICY)
     again = rosa.put(f"{path}/policy", {**POLICY, "from_version": 2}).json()
@@ -222,6 +248,27 @@ def snapshot(cast: Cast, path: str, rosa: Api) -> Snapshot:
     fill(cast)
     done(rosa, rosa.post(f"{path}/snapshots"))
     return Snapshot.objects.get()
+
+
+def test_a_changed_file_is_found(rosa: Api, snapshot: Snapshot) -> None:
+    path = f"snapshots/{snapshot.pk}/verify"
+    assert rosa.post(path).json()["content_hash"] == snapshot.content_hash
+    file = folder_of(snapshot) / "train.jsonl"
+    file.chmod(0o600)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-2])
+    try:
+        assert "changed since" in rosa.post(path).json()["detail"]
+    finally:
+        # Equal content has one folder, which other tests may share.
+        file.write_bytes(whole)
+
+
+def test_the_jobs_of_a_project(path: str, rosa: Api, snapshot: Snapshot) -> None:
+    (job,) = rosa.get(f"{path}/jobs", {"kind": "freeze_snapshot"}).json()["results"]
+    assert job["result"]["snapshot"] == snapshot.pk
+    assert rosa.get(f"{path}/jobs", {"state": "queued"}).json()["results"] == []
+    assert rosa.get(f"{path}/jobs", {"state": "lost"}).status_code == 400
 
 
 def content(answer: Any) -> bytes:
