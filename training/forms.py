@@ -33,6 +33,12 @@ ELSEWHERE = (
 )
 # A sum over few weights needs a larger step than a sum over all.
 LORA_LEARNING_RATE = 1e-4
+DEFAULT_LEARNING_RATES = {
+    str(rate)
+    for option in describe_options(TrainingConfig)
+    if option.name == "learning_rate"
+    for rate in (option.default, LORA_LEARNING_RATE)
+}
 METHOD_PREFIX = "method-"
 SPELLED = {"lora": "LoRA", "dtype": "Precision"}
 

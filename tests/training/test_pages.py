@@ -165,7 +165,8 @@ def test_a_run_is_launched_from_the_form(admin: Client, cast: Cast) -> None:
 
 @pytest.mark.usefixtures("snapshot", "tiny_model_folder")
 def test_the_form_follows_the_choice(admin: Client, cast: Cast) -> None:
-    shown = page(admin, "launch", cast.project.pk, method="kto", adapter="lora", max_steps="7")
+    shown = page(admin, "launch", cast.project.pk, method="kto", adapter="lora", max_steps="7",
+                 learning_rate="1e-06")  # fmt: skip
     assert "LoRA rank" in shown
     assert "Desirable weight" in shown
     assert "Also make binary data from pairs" in shown

@@ -19,16 +19,10 @@ from core.access import SignedInRequest, admin_only
 from core.errors import PrefloopError
 from feedback.models import Snapshot
 from training.alignment.methods import get_method
-from training.forms import LaunchChoice, LaunchForm
+from training.forms import DEFAULT_LEARNING_RATES, LaunchChoice, LaunchForm
 from training.models import TrainingRun
-from training.selectors.run import (
-    PLOTS,
-    curves,
-    evaluation_figures,
-    evaluation_sentence,
-    is_clear,
-    run_settings,
-)
+from training.selectors.evaluation import evaluated
+from training.selectors.run import PLOTS, curves, run_settings
 from training.services import cancel_run, queue_run, resume_run
 from training.services.child import log_tail
 from training.services.supervise import run_folder
@@ -96,6 +90,9 @@ def launch(request: SignedInRequest, project: Project) -> HttpResponse:
 def _initial(request: SignedInRequest) -> dict[str, Any]:
     """What was typed before another snapshot, method or adapter was chosen."""
     kept = request.GET.dict()
+    if kept.get("learning_rate") in DEFAULT_LEARNING_RATES:
+        # Nobody typed it, and an adapter needs another one than all weights.
+        del kept["learning_rate"]
     return {name: value for name, value in kept.items() if value and name != "client_key"}
 
 
@@ -140,11 +137,8 @@ def run(request: SignedInRequest, project: Project, run_id: int) -> HttpResponse
         figures = version.evaluations.latest("pk").figures
         context |= {
             "version": version,
-            "sentence": evaluation_sentence(figures),
-            "is_clear": is_clear(figures),
-            "figures": evaluation_figures(figures),
+            "evaluated": evaluated(figures),
             "samples": found.samples.all(),
-            "evaluation": figures,
         }
     context |= {"plots": _plots(found), "log": log_tail(run_folder(found))}
     return render_page(request, "training/run.html", project, context)

@@ -17,10 +17,10 @@ from core.errors import PrefloopError
 from training.alignment.methods import get_method
 from training.forms import ConfirmForm, SampleForm
 from training.models import ModelVersion, Promotion
+from training.selectors.evaluation import evaluated
 from training.selectors.lineage import lineage_of
 from training.selectors.model import base_models
 from training.selectors.promotion import promoted_version, version_before
-from training.selectors.run import evaluation_figures, evaluation_sentence, is_clear
 from training.services import promote_version, request_samples, roll_back
 from training.views.shared import render_page
 
@@ -67,9 +67,7 @@ def _render_version(
         "version": version,
         "promoted": promoted,
         "before": version_before(project),
-        "sentence": evaluation_sentence(figures),
-        "is_clear": is_clear(figures),
-        "figures": evaluation_figures(figures),
+        "evaluated": evaluated(figures),
         "lineage": lineage_of(version),
         "method": get_method(version.run.method) if version.run else None,
         "promote_form": ConfirmForm(word=_word(version), **confirm),
