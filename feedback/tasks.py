@@ -7,6 +7,7 @@ from typing import Any
 from annotation.models import Project
 from core import jobs
 from core.jobs import JobContext, job_kind
+from core.models import Job
 from feedback.models import Export
 from feedback.selectors.resolution import projects_to_measure, projects_to_resolve
 from feedback.services.export import build_export
@@ -55,9 +56,12 @@ def export(context: JobContext) -> dict[str, Any]:
 def look_for_news() -> None:
     """The key names the news, so that two sweeps queue one job for it."""
     for project_id, newest in projects_to_resolve():
-        jobs.enqueue(
-            "resolve_items", project_id=project_id, idempotency_key=f"resolve:{project_id}:{newest}"
-        )
+        _enqueue_once("resolve_items", project_id, f"resolve:{project_id}:{newest}")
     for project_id, judged_at in projects_to_measure():
         key = f"agreement:{project_id}:{judged_at.isoformat()}"
-        jobs.enqueue("measure_agreement", project_id=project_id, idempotency_key=key)
+        _enqueue_once("measure_agreement", project_id, key)
+
+
+def _enqueue_once(kind: str, project_id: int, key: str) -> None:
+    if not Job.objects.filter(idempotency_key=key).exists():
+        jobs.enqueue(kind, project_id=project_id, idempotency_key=key)

@@ -29,7 +29,7 @@ class Resolution(models.Model):
     project = models.OneToOneField(Project, on_delete=models.CASCADE, related_name="resolution")
     policy = models.ForeignKey(Policy, null=True, on_delete=models.PROTECT, related_name="+")
     resolved_at = models.DateTimeField(null=True, blank=True)
-    # Agreement measured before this moment is out of date.
+    # When a judgment or the policy last changed what counts; agreement measured before is old.
     judged_at = models.DateTimeField(default=timezone.now)
 
     def __str__(self) -> str:

@@ -53,8 +53,8 @@ def resolve_items(*, project: Project, item_ids: Sequence[int] | None = None) ->
     # Under Dawid-Skene one vote bears on every item.
     everywhere = policy.aggregation == Policy.Aggregation.DAWID_SKENE
     counts = _Resolver(project, policy, None if everywhere else item_ids).resolve()
-    if seen:
-        StaleItem.objects.filter(pk__in=seen).delete()
+    StaleItem.objects.filter(pk__in=seen).delete()
+    if seen or resolution.policy_id != policy.pk:
         resolution.judged_at = timezone.now()
     resolution.policy, resolution.resolved_at = policy, timezone.now()
     resolution.save()

@@ -81,16 +81,20 @@ def _save(
     if saved.version == from_version:
         messages.info(request, "Nothing was changed.")
     else:
-        _resolve_everything(request, project)
+        _enqueue_resolving(request, project)
         messages.success(
             request, f"Saved as version {saved.version}. Decisions follow in a moment."
         )
     return redirect("feedback:policy", project.pk)
 
 
-def _resolve_everything(request: SignedInRequest, project: Project) -> None:
-    for kind, args in (("resolve_items", {"everything": True}), ("measure_agreement", {})):
-        jobs.enqueue(kind, args=args, created_by=request.user, project_id=project.pk)
+def _enqueue_resolving(request: SignedInRequest, project: Project) -> None:
+    jobs.enqueue(
+        "resolve_items",
+        args={"everything": True},
+        created_by=request.user,
+        project_id=project.pk,
+    )
 
 
 @project_view(Capability.RESEARCH)
@@ -99,10 +103,5 @@ def resolve(request: SignedInRequest, project: Project) -> HttpResponse:
     """Nobody needs to press this: the sweep resolves by itself. It resolves everything anew."""
     if unfinished_job(project, "resolve_items") is not None:
         raise PrefloopError("The project is being resolved at this moment. Wait for it to end.")
-    jobs.enqueue(
-        "resolve_items",
-        args={"everything": True},
-        created_by=request.user,
-        project_id=project.pk,
-    )
+    _enqueue_resolving(request, project)
     return redirect("feedback:policy", project.pk)
