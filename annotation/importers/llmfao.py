@@ -58,7 +58,10 @@ def _models(path: Path) -> dict[int, dict[str, Any]]:
     for line in json_lines(path, Meter()):
         if isinstance(line, Problem):
             raise PrefloopError(f"{path.name}, {line}")
-        found[line[1]["id"]] = line[1]
+        number, record = line
+        if not isinstance(record.get("id"), int) or "name" not in record:
+            raise PrefloopError(f"{path.name}, row {number}: a model has an id and a name.")
+        found[record["id"]] = record
     return found
 
 
@@ -67,10 +70,13 @@ def _votes(folder: Path) -> dict[str, list[Vote]]:
     votes: dict[str, list[Vote]] = defaultdict(list)
     names: list[tuple[str, Who | None]] = [(VOTES, None), *JUDGES.items()]
     for name, judge in names:
-        for _, row in csv_rows(file_in(folder, name, NAME)):
-            who = judge or Who(NAME, row["worker"])
-            about = int(row["prompt"]), int(row["model_x"]), int(row["model_y"])
-            votes[row["id"]].append((*about, who, row["winner"]))
+        for number, row in csv_rows(file_in(folder, name, NAME)):
+            try:
+                who = judge or Who(NAME, values.name(row["worker"], "worker", longest=200))
+                about = int(row["prompt"]), int(row["model_x"]), int(row["model_y"])
+                votes[row["id"]].append((*about, who, row["winner"]))
+            except (KeyError, TypeError, ValueError, PrefloopError) as error:
+                raise PrefloopError(f"{name}, line {number} is not a vote ({error}).") from None
     return votes
 
 
@@ -88,9 +94,9 @@ def _row(
         prompt=checked_prompt(record["text"], "text"),
         responses=tuple(_response(record, side, models) for side in "xy"),
         kind=Kind.PAIRWISE.value,
-        prompt_id=f"{NAME}:{record['slug']}",
-        external_id=f"{NAME}:{record['id']}",
-        tags={"type": record["type"], "slug": record["slug"]},
+        prompt_id=values.name(f"{NAME}:{record['slug']}", "slug", longest=200),
+        external_id=values.name(f"{NAME}:{record['id']}", "id", longest=200),
+        tags=values.tags({"type": record["type"], "slug": record["slug"]}),
         judgments=tuple(
             GivenJudgment(who=who, answers={MAIN_CRITERION: _answer(winner)})
             for *_, who, winner in votes
@@ -105,8 +111,8 @@ def _response(
     if model is None:
         raise PrefloopError(f"is not in {MODELS}", field=f"model_{side}")
     return GivenResponse(
-        generator=model["name"],
-        family=model.get("org") or "",
+        generator=values.name(model["name"], "name"),
+        family=values.name(model.get("org"), "org", longest=100, default=""),
         messages=checked_response(record[f"result_{side}"], f"result_{side}"),
     )
 

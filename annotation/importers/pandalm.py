@@ -58,7 +58,10 @@ def _verdicts(folder: Path) -> dict[Who, dict[Any, str]]:
     for name, (field, who) in JUDGES.items():
         if (folder / name).is_file():
             records = [record for _, record in json_array(folder / name, Meter())]
-            found[who] = {record["idx"]: str(record[field]).lower() for record in records}
+            try:
+                found[who] = {record["idx"]: str(record[field]).lower() for record in records}
+            except (KeyError, TypeError) as error:
+                raise PrefloopError(f"{name} does not hold a judge's verdicts ({error}).") from None
     return found
 
 
@@ -80,7 +83,7 @@ def _row(number: int, record: Any, verdicts: Mapping[Who, Mapping[Any, str]]) ->
             GivenResponse(values.name(second, "cmp_key"), _text(record, "response2")),
         ),
         kind=Kind.PAIRWISE.value,
-        external_id=f"{NAME}:{record['idx']}",
+        external_id=values.name(f"{NAME}:{record['idx']}", "idx", longest=200),
         tags=values.tags({"application": record.get("motivation_app")}),
         judgments=tuple(_judgment(who, answer) for who, answer in answers.items()),
     )

@@ -54,7 +54,10 @@ def json_array(path: Path, meter: Meter) -> list[tuple[int, Any]]:
             f"{path.name} has {size:,} bytes; a JSON array may have {MAX_DOCUMENT:,}. "
             "Larger data come as JSONL, one object a line."
         )
-    document = strict_json(path.read_bytes().removeprefix(BYTE_ORDER_MARK))
+    try:
+        document = strict_json(path.read_bytes().removeprefix(BYTE_ORDER_MARK))
+    except PrefloopError as error:
+        raise PrefloopError(f"{path.name} {error.message}.") from error
     if not isinstance(document, list):
         raise PrefloopError(f"{path.name} is not a JSON array.")
     meter.total += len(document)
@@ -64,9 +67,13 @@ def json_array(path: Path, meter: Meter) -> list[tuple[int, Any]]:
 def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Rows of a CSV file with a header; numbers are those of the file, where the header is 1."""
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        for row in reader:
-            yield reader.line_num, row
+        reader = csv.DictReader(file, strict=True)
+        try:
+            for row in reader:
+                yield reader.line_num, row
+        except (csv.Error, UnicodeDecodeError) as error:
+            where = f"{path.name}, after line {reader.line_num}"
+            raise PrefloopError(f"{where}: is not CSV in UTF-8 ({error}).") from None
 
 
 def strict_json(data: bytes) -> Any:

@@ -112,3 +112,7 @@ def guarded(number: int, parse: Callable[[], Row]) -> Row | Problem:
         return parse()
     except PrefloopError as error:
         return Problem(number, str(error.fields.get("field", "")), error.message)
+    except KeyError as error:
+        return Problem(number, str(error.args[0])[:80], "is missing")
+    except (TypeError, ValueError, AttributeError, IndexError):
+        return Problem(number, "", "is not built as rows of this format are")

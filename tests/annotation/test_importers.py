@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from annotation.answers import AnswerValue
 from annotation.importers import FORMATS, get_format
@@ -244,3 +247,56 @@ def test_the_documentation_names_every_format() -> None:
     for name, chosen in FORMATS.items():
         assert f"`{name}`" in page or f"--format {name}`" in page
         assert all(f"`{file}`" in page for file in chosen.files)
+
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=12,
+)
+KEYS = {
+    "jsonl": ["prompt", "responses", "kind", "judgments", "gold", "tags", "source"],
+    "pairs": ["prompt", "chosen", "rejected", "chosen_model", "id"],
+    "squality": ["passage-id", "questions"],
+    "pandalm": ["idx", "cmp_key", "instruction", "input", "response1", "response2"]
+    + [f"annotator{i}" for i in (1, 2, 3)],
+    "hhh_alignment": ["source", "chosen_instruction", "rejected_instruction"],
+}
+
+
+@pytest.mark.parametrize("name", KEYS)
+@given(data=st.data())
+@hypothesis_settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_no_content_breaks_a_reader(tmp_path: Path, name: str, data: st.DataObject) -> None:
+    drawn = data.draw(st.fixed_dictionaries(dict.fromkeys(KEYS[name], ANYTHING)))
+    chosen = FORMATS[name]
+    one = json.dumps(drawn)
+    path = tmp_path / "file"
+    path.write_text(f"[{one}]" if name in ("pandalm", "hhh_alignment") else one)
+    found = list(chosen.read(path, "mine", Meter()))
+    assert all(isinstance(row, Row | Problem) for row in found)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("crowd-comparisons.csv", "id,prompt\n1,2\n", "line 2 is not a vote"),
+        ("crowd-comparisons.csv", 'id,prompt\n"1\n', "is not CSV"),
+        ("models.jsonl", '{"id": "x"}\n', "an id and a name"),
+    ],
+)
+def test_a_broken_file_of_a_set_is_named(
+    tmp_path: Path, file: str, content: str, words: str
+) -> None:
+    head = "id,prompt,model_x,model_y,worker,winner\n"
+    for name in FORMATS["llmfao"].files:
+        (tmp_path / name).write_text("" if name.endswith("jsonl") else head)
+    (tmp_path / file).write_text(content)
+    with pytest.raises(PrefloopError, match=words):
+        list(FORMATS["llmfao"].read(tmp_path, "llmfao", Meter()))
