@@ -1,10 +1,20 @@
 from django.urls import path
 
-from feedback.views import adjudication, agreement, export, funnel, policy, preference, snapshot
+from feedback.views import (
+    adjudication,
+    agreement,
+    export,
+    funnel,
+    home,
+    policy,
+    preference,
+    snapshot,
+)
 
 app_name = "feedback"
 _project = "projects/<int:project_id>"
 urlpatterns = [
+    path("home/decisions/", home.home_decisions, name="home-decisions"),
     path(f"{_project}/funnel/feedback/", funnel.funnel, name="funnel"),
     # Agreement
     path(f"{_project}/agreement/", agreement.agreement, name="agreement"),

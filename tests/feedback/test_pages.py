@@ -152,3 +152,17 @@ def test_reads_do_not_grow_with_rows(
     as_user(client, cast.rosa)
     with django_assert_max_num_queries(16):
         client.get(address(cast, name))
+
+
+def test_home_says_what_waits(cast: Cast, client: Client) -> None:
+    route = reverse("feedback:home-decisions")
+    judge_all(cast)
+    resolve_items(project=cast.project)
+    measure_agreement(project=cast.project)
+    for user, shown in (
+        (cast.rosa, True), (cast.rita, True), (cast.ada, True), (cast.bob, False),
+        (cast.mallory, False),
+    ):  # fmt: skip
+        page = as_user(client, user).get(route).content.decode()
+        assert ("Helpful answers" in page) == shown
+        assert ("It cannot be said yet" in page) == (user in (cast.rosa, cast.ada))
