@@ -212,7 +212,7 @@ def _normalised(table: Floats) -> Floats:
     """Divide rows by their sums; a row of zeros becomes uniform."""
     total = table.sum(axis=-1, keepdims=True)
     result = divide(table, total)
-    return np.where(np.isnan(result), 1 / table.shape[-1], result)
+    return np.asarray(np.where(np.isnan(result), 1 / table.shape[-1], result))
 
 
 def probability_first(answer: Floats) -> Floats:
@@ -249,7 +249,7 @@ def aggregate_lists(
     tie, so that a single vote is not certainty.
     """
     counted = np.ones(len(unit)) if weight is None else weight
-    total = np.bincount(unit, weights=counted, minlength=units)
+    total = np.bincount(unit, weights=counted, minlength=units).astype(np.float64)
     places = ranks.shape[1]
     present = np.zeros((units, places), dtype=np.bool_)
     present[unit] = ~np.isnan(ranks)
