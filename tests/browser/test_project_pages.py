@@ -48,7 +48,7 @@ def test_from_an_empty_instance_to_items(
     expect(page.get_by_text("1 of 2 rows can be imported, 1 has a problem.")).to_be_visible()
     expect(page.get_by_role("cell", name="is missing")).to_be_visible()
 
-    page.get_by_role("button", name="Import 1 rows").click()
+    page.get_by_role("button", name="Import 1 row").click()
     expect(page.get_by_text("Waiting for a worker")).to_be_visible()
     jobs.run(Job.objects.latest("pk").pk)
     page.get_by_role("link", name="See the items").click()
