@@ -212,7 +212,9 @@ def _normalised(table: Floats) -> Floats:
     """Divide rows by their sums; a row of zeros becomes uniform."""
     total = table.sum(axis=-1, keepdims=True)
     result = divide(table, total)
-    return np.asarray(np.where(np.isnan(result), 1 / table.shape[-1], result))
+    uniform = 1 / table.shape[-1]
+    filled: Floats = np.where(np.isnan(result), uniform, result)
+    return filled
 
 
 def probability_first(answer: Floats) -> Floats:
