@@ -205,7 +205,7 @@ def _informedness(confusion: Floats) -> Floats:
     """Mean chance of the right answer [annotators], rescaled so that guessing is 0."""
     categories = confusion.shape[1]
     right = np.trace(confusion, axis1=1, axis2=2) / categories
-    return np.clip((categories * right - 1) / max(categories - 1, 1), 0, 1)
+    return np.asarray(np.clip((categories * right - 1) / max(categories - 1, 1), 0, 1))
 
 
 def _normalised(table: Floats) -> Floats:
