@@ -17,8 +17,19 @@ from django.db import transaction
 from annotation.answers import checked
 from annotation.importers import get_format
 from annotation.importers.rows import MAIN_CRITERION, Format, Meter, Problem, Row
-from annotation.models import Kind, Project
+from annotation.models import (
+    Answer,
+    Assignment,
+    Item,
+    ItemResponse,
+    Judgment,
+    Kind,
+    Project,
+    Prompt,
+    Response,
+)
 from annotation.services.import_batch import BatchCounts, BatchWriter
+from core.bulk import refresh_statistics
 from core.errors import PrefloopError
 from core.models import User
 from core.services.audit import record_event
@@ -27,6 +38,7 @@ BATCH_ROWS = 2_000
 # Long texts fill a batch before its rows do.
 BATCH_CHARACTERS = 8_000_000
 PROBLEMS_KEPT = 50
+MANY_ROWS = 200
 
 
 @dataclass
@@ -92,6 +104,8 @@ def import_data(
         report.counts.add(counts)
         report.imported += len(batch)
         on_progress(meter)
+    if not dry_run and report.imported >= MANY_ROWS:
+        refresh_statistics(Prompt, Response, Item, ItemResponse, Assignment, Judgment, Answer)
     if not dry_run:
         record_event(
             actor=actor,

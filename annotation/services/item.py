@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from annotation.models import Item, ItemResponse, Kind, Project, Prompt, Response
+from annotation.models import Assignment, Item, ItemResponse, Kind, Project, Prompt, Response
 from annotation.models.item import random_key
 from annotation.services.content import lock_content
 from core.bulk import copy_integers, copy_rows, new_ids
@@ -242,7 +242,10 @@ def reopen_item(*, item: Item, actor: User | None, reason: str = "") -> Item:
 
 @transaction.atomic
 def extend_overlap(*, item: Item, by: int, actor: User | None, reason: str = "") -> Item:
-    """More people shall judge the item: overlap and open slots grow together."""
+    """More people shall judge the item: overlap and open slots grow together.
+
+    Answers that came too late for a slot are counted first, oldest first, before others are asked.
+    """
     if by < 1:
         raise PrefloopError("The overlap grows by at least 1.")
     if item.origin == Item.Origin.IDENTICAL:
@@ -252,7 +255,15 @@ def extend_overlap(*, item: Item, by: int, actor: User | None, reason: str = "")
     )
     if not grown:
         raise Conflict(f"An item is judged by at most {MOST_OVERLAP} people.")
+    _count_surplus(item, by)
     return _moved(item, actor, "extend_overlap", grown, reason)
+
+
+def _count_surplus(item: Item, most: int) -> None:
+    """The caller has the item's row locked; the trigger takes the slots."""
+    late = Assignment.objects.filter(item=item, takes_slot=True, state=Assignment.State.SURPLUS)
+    oldest = late.order_by("finished_at", "pk").values_list("pk", flat=True)[:most]
+    late.filter(pk__in=list(oldest)).update(state=Assignment.State.DONE)
 
 
 def _moved(item: Item, actor: User | None, action: str, moved: int, reason: str) -> Item:

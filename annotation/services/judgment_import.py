@@ -23,6 +23,7 @@ from annotation.models import (
     Protocol,
 )
 from annotation.services.content import lock_content
+from annotation.services.project import freeze_protocol
 from core.bulk import copy_rows, new_ids
 
 ASSIGNMENT_FIELDS = (
@@ -95,7 +96,7 @@ def record_judgments(
     if fresh:
         protocol = project.protocol
         _write(list(fresh.values()), protocol, str(Judgment.Origin(origin).value))
-        Protocol.objects.filter(pk=protocol.pk, frozen_at=None).update(frozen_at=timezone.now())
+        freeze_protocol(protocol=protocol)
     return RecordedJudgments(created=len(fresh), existing=len(judgments) - len(fresh))
 
 

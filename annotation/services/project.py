@@ -8,6 +8,8 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models.functions import Coalesce
+from django.utils import timezone
 
 from annotation.messages import storable
 from annotation.models import Kind, Membership, Project, Protocol
@@ -130,6 +132,23 @@ def revise_protocol(
         detail={"version": protocol.version},
     )
     return protocol
+
+
+def freeze_protocol(*, protocol: Protocol) -> None:
+    """By its first judgment, in that judgment's transaction.
+
+    What was answered was checked against `protocol` as it was read: had it been edited since, the
+    answers would stand under questions that nobody was asked.
+    """
+    if protocol.frozen_at is not None:
+        return
+    unchanged = Protocol.objects.filter(
+        pk=protocol.pk, criteria=protocol.criteria, reasons=protocol.reasons
+    )
+    if not unchanged.update(frozen_at=Coalesce("frozen_at", timezone.now())):
+        raise Conflict(
+            "The project's questions were changed a moment ago. Reload the page and answer again."
+        )
 
 
 def checked_protocol(

@@ -16,6 +16,7 @@ from annotation.models import (
     JudgmentComment,
     Protocol,
 )
+from annotation.services.project import freeze_protocol
 from core.errors import Conflict, PrefloopError
 
 State = Assignment.State
@@ -70,8 +71,7 @@ def submit_judgment(
     )
     if comment.strip():
         JudgmentComment.objects.create(judgment=judgment, text=comment.strip())
-    if protocol.frozen_at is None:
-        Protocol.objects.filter(pk=protocol.pk, frozen_at=None).update(frozen_at=timezone.now())
+    freeze_protocol(protocol=protocol)
     _settle(item=item, assignment=locked, judgment=judgment)
     for name in ("state", "current", "lease_expires_at", "finished_at"):
         setattr(assignment, name, getattr(locked, name))

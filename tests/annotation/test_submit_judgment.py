@@ -12,6 +12,8 @@ from annotation.answers import AnswerValue
 from annotation.models import Answer, Assignment, Item, Judgment, JudgmentComment, Protocol
 from annotation.services.claim_item import claim_item
 from annotation.services.expire_leases import expire_leases
+from annotation.services.item import extend_overlap
+from annotation.services.project import revise_protocol
 from annotation.services.revise_judgment import revise_judgment
 from annotation.services.skip_item import skip_item
 from annotation.services.submit_judgment import submit_judgment
@@ -152,6 +154,42 @@ def test_a_surplus_answer_stays_surplus_when_changed(cast: Cast) -> None:
     again = submit(late)
     assert late.state == State.SURPLUS
     assert (late.current, again.revision) == (again, 2)
+
+
+def test_a_larger_overlap_counts_the_surplus_before_others_are_asked(cast: Cast) -> None:
+    item = make_item(cast.project, overlap=1)
+    late = claim(cast, cast.bob)
+    run_out(late)
+    submit(claim(cast, cast.lena))
+    submit(late)
+    extend_overlap(item=item, by=2, actor=cast.rosa)
+    late.refresh_from_db()
+    assert late.state == State.DONE
+    assert (item.overlap, item.open_slots) == (3, 1)
+
+
+def test_questions_edited_since_they_were_read_take_no_answer(cast: Cast) -> None:
+    make_item(cast.project)
+    assignment, read = claim(cast, cast.bob), cast.project.protocol
+    asked = {"guidelines": "", "kinds": read.kinds, "reasons": read.reasons}
+    criteria = [{"key": "safe", "name": "Safe"}]
+    revise_protocol(project=cast.project, actor=cast.mary, criteria=criteria, **asked)
+    with pytest.raises(Conflict):
+        submit(assignment, protocol=read)
+    assert not Judgment.objects.exists()
+    assert cast.project.protocol.frozen_at is None
+    submit(assignment, answers={"safe": AnswerValue(strength=1)})
+    assert cast.project.protocol.frozen_at is not None
+
+
+def test_questions_of_an_older_version_still_take_answers(cast: Cast) -> None:
+    make_item(cast.project)
+    submit(claim(cast, cast.bob))
+    late, read = claim(cast, cast.lena), cast.project.protocol
+    asked = {"guidelines": "", "kinds": read.kinds, "reasons": read.reasons}
+    criteria = [{"key": "safe", "name": "Safe"}]
+    revise_protocol(project=cast.project, actor=cast.mary, criteria=criteria, **asked)
+    assert submit(late, protocol=read).protocol == read
 
 
 def test_there_must_be_an_answer_to_change(cast: Cast) -> None:
