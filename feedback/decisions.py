@@ -157,12 +157,14 @@ def _believe(votes: Votes, unit: Integers, units: int, kind: str, policy: Policy
 def _strengths(votes: Votes, unit: Integers, units: int, winner: Integers) -> list[dict[str, Any]]:
     """How strongly those who chose the winning answer preferred it, on average.
 
+    Under Dawid-Skene an answer can win that nobody gave, against annotators who mostly err: then
+    it is the least that has its sign.
     A tie is of two bad responses where at least half of those who saw a tie found both bad.
     """
     with_winner = (np.sign(votes.value) + 1 == winner[unit]) * votes.weight
     total = np.bincount(unit, weights=with_winner * votes.value, minlength=units)
     weight = np.bincount(unit, weights=with_winner, minlength=units)
-    means = np.divide(total, weight, out=np.zeros(units), where=weight > 0)
+    means = np.divide(total, weight, out=winner - 1.0, where=weight > 0)
     bad = np.bincount(unit, weights=with_winner * votes.both_bad, minlength=units)
     both_bad = (winner == TIE) & (bad > 0) & (2 * bad >= weight)
     return [

@@ -94,7 +94,7 @@ class SnapshotWriter:
         return _sha256(*(self._path(side) for side in SIDES))
 
     def place(self, content_hash: str, manifest: dict[str, Any]) -> None:
-        """In one step under its hash. What already lies there is the same and stays."""
+        """In one step under its hash. What lies there whole stays; damaged, it is replaced."""
         target = snapshots_folder() / content_hash
         with (self.folder / "manifest.json").open("wb") as file:
             file.write(json.dumps(manifest, ensure_ascii=False, indent=2).encode())
@@ -103,10 +103,13 @@ class SnapshotWriter:
         for path in self.folder.iterdir():
             path.chmod(0o444)
         _sync_folder(self.folder)
+        if target.is_dir() and not _holds(target, content_hash):
+            shutil.rmtree(target)
         try:
             self.folder.rename(target)
         except OSError:
-            if not target.is_dir() or _sha256(*_paths(target)) != content_hash:
+            # Another freeze of the same content may have been quicker.
+            if not _holds(target, content_hash):
                 raise
         _sync_folder(target.parent)
 
@@ -116,6 +119,11 @@ class SnapshotWriter:
 
 def _paths(folder: Path) -> list[Path]:
     return [folder / f"{side}.jsonl" for side in SIDES]
+
+
+def _holds(folder: Path, content_hash: str) -> bool:
+    paths = _paths(folder)
+    return all(path.is_file() for path in paths) and _sha256(*paths) == content_hash
 
 
 def _sha256(*paths: Path) -> str:

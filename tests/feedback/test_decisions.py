@@ -52,6 +52,17 @@ def test_a_cycle_of_preferences_is_contested() -> None:
     assert (decision.state, decision.outcome["ranks"]) == ("contested", [1, 1, 1])
 
 
+def test_a_winner_that_nobody_chose_is_no_tie() -> None:
+    """Annotator 9 says the opposite of everybody else, item after item."""
+    rows = [
+        (item, annotator, (2 if item % 2 else -2) * (-1 if annotator == 9 else 1))
+        for item in range(40)
+        for annotator in (1, 2, 3, 9)
+    ]
+    alone = decided("pairwise", *rows, (40, 9, 3), aggregation="dawid_skene", min_judgments=1)[-1]
+    assert (alone.state, alone.outcome["strength"]) == ("accepted", -1.0)
+
+
 def test_a_dead_heat_is_contested_however_low_the_bar() -> None:
     (decision,) = decided("pairwise", (1, 1, 2), (1, 2, -2), min_agreement=0.1)
     assert decision.state == "contested"

@@ -67,6 +67,18 @@ def test_again_gives_the_same_snapshot(cast: Cast) -> None:
     assert not list(folder_of(first.snapshot).parent.glob(".building-*"))
 
 
+@pytest.mark.parametrize("harm", ["changed", "gone"])
+def test_freezing_again_mends_damaged_files(cast: Cast, harm: str) -> None:
+    decide_both_sides(cast.project)
+    first = freeze(project=cast.project, created_by=None).snapshot
+    path = folder_of(first) / "train.jsonl"
+    path.unlink()
+    if harm == "changed":
+        path.write_bytes(b"{}\n")
+    assert freeze(project=cast.project, created_by=None).snapshot == first
+    verify(first)
+
+
 def test_news_make_a_new_version(cast: Cast) -> None:
     decide_both_sides(cast.project)
     first = freeze(project=cast.project, created_by=None).snapshot
