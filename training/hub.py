@@ -36,8 +36,8 @@ def main() -> None:
     try:
         fetch(arguments.name, arguments.output)
     except (OSError, ValueError) as error:
-        # The last line of the log is what a person gets to read.
-        sys.exit(f"{type(error).__name__}: {' '.join(str(error).split())}")
+        # The last line of the log is what a person gets to read; the cause says most.
+        sys.exit(" ".join(str(error.__cause__ or error).split())[:300])
 
 
 if __name__ == "__main__":

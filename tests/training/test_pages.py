@@ -99,7 +99,7 @@ def test_a_finished_run_tells_what_changed(admin: Client, version: ModelVersion)
     shown = page(admin, "run", version.project_id, version.run.pk)
     assert "On 12 held-out examples the new model sides with the judges in 75 %" in shown
     assert "its answers are 12 tokens shorter" in shown
-    assert "too few prompts for an interval" in shown
+    assert "in 75 % of cases (58 to 91)" in shown
     assert "Because <strong>so</strong>." in shown
     assert "<b>idea</b>" not in shown
     assert "every 1s" not in shown

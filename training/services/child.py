@@ -121,7 +121,7 @@ def oom_kills() -> int:
 
 def log_tail(folder: Path, *, lines: int = 200) -> str:
     with contextlib.suppress(OSError), (folder / "log.txt").open("rb") as log:
-        log.seek(max(0, log.seek(0, os.SEEK_END) - 200 * lines))
+        log.seek(max(0, log.seek(0, os.SEEK_END) - 4000 - 200 * lines))
         return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
     return ""
 
