@@ -18,6 +18,7 @@ from annotation.services.import_job import request_import
 from core.api.endpoint import Endpoint
 from core.api.parsers import JsonParser, LinesParser
 from core.api.schema import operation
+from core.errors import PrefloopError
 from core.models import ApiToken
 from core.serializers import JobOut
 
@@ -36,33 +37,33 @@ class ImportData(Endpoint):
         response=JobOut,
         code=202,
         parameters=[ImportOptions],
-        description="Rows as `rows` of a JSON body, or one JSON object a line, with the options in "
-        "the query. The job's result is the report: what was added, and which rows could not be "
-        "read and why. Importing twice adds nothing. Larger files: in several calls, or by "
-        "`manage.py import_data`.",
+        description="Rows as `rows` of a JSON body, or one JSON object a line. The job's result is "
+        "the report: what was added, and which rows could not be read and why. Importing twice "
+        "adds nothing. Larger files: in several calls, or by `manage.py import_data`.",
     )
     def post(self, request: Request, project_id: int) -> Response:
         project = project_of(self, Capability.RESEARCH)
-        given = self._given()
-        name = given["label"] or "api"
-        uploads: list[Any] = [SimpleUploadedFile(f"{name}.jsonl", given["lines"])]
+        options = ImportOptions(data=request.query_params.dict())
+        options.is_valid(raise_exception=True)
+        given = options.validated_data
+        uploads: list[Any] = [SimpleUploadedFile(f"{given['label']}.jsonl", self._lines())]
         job = request_import(
             project=project,
             created_by=self.user,
             format_name=given["format"],
             uploads=uploads,
-            label=name,
+            label=given["label"],
             dry_run=given["dry_run"],
             keep_open=given["keep_open"],
         )
         return self.rendered(JobOut, job, code=202)
 
-    def _given(self) -> dict[str, Any]:
+    def _lines(self) -> bytes:
         if LinesParser.media_type in (self.request.content_type or ""):
             body: Any = self.request.data
-            options = ImportOptions(data=self.request.query_params.dict())
-            options.is_valid(raise_exception=True)
-            return {**options.validated_data, "lines": body["lines"]}
-        given = self.given(ImportIn)
-        lines = (json.dumps(row, ensure_ascii=False) for row in given["rows"])
-        return {**given, "lines": "\n".join(lines).encode()}
+            lines: bytes = body.get("lines", b"")
+            if not lines.strip():
+                raise PrefloopError("The body has no rows.", field="rows")
+            return lines
+        rows = self.given(ImportIn)["rows"]
+        return "\n".join(json.dumps(row, ensure_ascii=False) for row in rows).encode()

@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from core.api.fields import Choice, Flag, Input, Object, Text
+from core.api.fields import Input, Object
 
 # Formats of one file of lines; those of several files come by the browser or the command.
 FORMATS = ["jsonl", "pairs"]
@@ -14,23 +14,19 @@ LABEL = "Names the source, so that its annotators are told from those of other i
 
 
 class ImportIn(Input):
-    format = Choice(choices=FORMATS, required=False, default="jsonl")
-    label = Text(  # type: ignore[assignment]
-        required=False, default="", allow_blank=True, max_length=80, help_text=LABEL
-    )
-    dry_run = Flag(required=False, default=False, help_text="Only report what would be done.")
-    keep_open = Flag(
-        required=False, default=False, help_text="Ask labelers about judged items as well."
-    )
     rows = serializers.ListField(child=Object(), min_length=1, max_length=20_000)
 
 
 class ImportOptions(serializers.Serializer[Any]):
-    """The same in the query, for a body of lines."""
+    """In the query, whatever the form of the body."""
 
     format = serializers.ChoiceField(choices=FORMATS, required=False, default="jsonl")
     label = serializers.CharField(  # type: ignore[assignment]
-        required=False, default="", max_length=80, help_text=LABEL
+        required=False, default="api", max_length=80, help_text=LABEL
     )
-    dry_run = serializers.BooleanField(required=False, default=False)
-    keep_open = serializers.BooleanField(required=False, default=False)
+    dry_run = serializers.BooleanField(
+        required=False, default=False, help_text="Only report what would be done."
+    )
+    keep_open = serializers.BooleanField(
+        required=False, default=False, help_text="Ask labelers about judged items as well."
+    )

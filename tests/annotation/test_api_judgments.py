@@ -166,7 +166,7 @@ def test_import(cast: Cast, path: str, as_lines: bool) -> None:
                 headers=api.headers,
             )
         else:
-            answer = api.post(f"{path}/import", {"rows": ROWS, "label": "x"})
+            answer = api.post(f"{path}/import?label=x", {"rows": ROWS})
         assert answer.status_code == 202
         run(answer.json()["id"])
         job = api.get(f"jobs/{answer.json()['id']}").json()
@@ -179,14 +179,29 @@ def test_import(cast: Cast, path: str, as_lines: bool) -> None:
 
 def test_a_dry_run_adds_nothing(cast: Cast, path: str) -> None:
     api = Api(cast.rosa)
-    job = api.post(f"{path}/import", {"rows": ROWS, "dry_run": True}).json()
+    job = api.post(f"{path}/import?dry_run=true", {"rows": ROWS}).json()
     run(job["id"])
     assert api.get(f"jobs/{job['id']}").json()["result"]["counts"]["items"] == 1
     assert not Item.objects.exists()
 
 
-@pytest.mark.parametrize(
-    "body", [{}, {"rows": []}, {"rows": [1]}, {"rows": ROWS, "format": "llmfao"}]
-)
+@pytest.mark.parametrize("body", [{}, {"rows": []}, {"rows": [1]}, {"rows": ROWS, "label": "x"}])
 def test_bad_imports(cast: Cast, path: str, body: dict[str, Any]) -> None:
     assert Api(cast.rosa).post(f"{path}/import", body).status_code == 400
+
+
+@pytest.mark.parametrize("query", ["format=llmfao", "format=../x", "label=", "dry_run=maybe"])
+def test_bad_options_of_imports(cast: Cast, path: str, query: str) -> None:
+    assert Api(cast.rosa).post(f"{path}/import?{query}", {"rows": ROWS}).status_code == 400
+
+
+@pytest.mark.parametrize("lines", ["", " \n "])
+def test_an_import_of_nothing(cast: Cast, path: str, lines: str) -> None:
+    api = Api(cast.rosa)
+    answer = api.client.post(
+        f"/api/{path}/import",
+        data=lines,
+        content_type="application/x-ndjson",
+        headers=api.headers,
+    )
+    assert (answer.status_code, list(answer.json()["fields"])) == (400, ["rows"])

@@ -50,7 +50,9 @@ def test_it_keeps_its_promises(
                     operation, api, world, examples=examples * max(FACTOR, 1), start=start
                 )
             except FailureGroup as failure:
-                broken.extend(failure.exceptions)
+                for one in failure.exceptions:
+                    one.add_note(f"{operation.label} as {person or 'nobody'}")
+                    broken.append(one)
     record_property("calls", calls)
     if broken:
         raise FailureGroup(broken)
