@@ -45,6 +45,8 @@ SETTINGS = {
     "shared_buffers": "128MB",
     # Containers give /dev/shm 64 MB, which parallel queries overrun; two cores gain little by them.
     "max_parallel_workers_per_gather": "0",
+    # A query whose client was killed ends, too.
+    "client_connection_check_interval": "10s",
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
