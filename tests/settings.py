@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import cast
 
 from core.embedded_postgres import ensure, stop_if_forgotten
 
@@ -45,4 +46,5 @@ from config.settings import *  # noqa: E402, F403
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 # A query that runs away fails its own test instead of blocking all that follow.
-DATABASES["default"]["OPTIONS"]["options"] = "-c statement_timeout=120s"  # noqa: F405
+_options = cast("dict[str, str]", DATABASES["default"]["OPTIONS"])  # noqa: F405
+_options["options"] = "-c statement_timeout=120s"
