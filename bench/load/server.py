@@ -71,11 +71,11 @@ def web() -> Iterator[subprocess.Popen[bytes]]:
         process.wait(timeout=60)
 
 
-def wait_until_up(port: int, seconds: float = 60) -> None:
+def wait_until_up(port: int, seconds: float = 60, path: str = "/healthz") -> None:
     give_up = time.monotonic() + seconds
     while True:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=2):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2):
                 return
         except OSError:
             if time.monotonic() > give_up:
