@@ -320,6 +320,11 @@ def may_see(user: User, job: Job) -> bool:
     return any(lets(user, job) for lets in VISIBILITY)
 
 
+def may_stop(user: User, job: Job) -> bool:
+    """Whoever sees a job may stop it, but training is the admins' matter."""
+    return job.queue != Queue.GPU or user.is_admin
+
+
 SWEEPERS: list[Callable[[], object]] = []
 
 

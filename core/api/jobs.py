@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from core.api.endpoint import Endpoint
 from core.api.schema import operation
 from core.errors import NotAllowed
-from core.jobs import Queue, may_see, request_cancel, resume
+from core.jobs import Queue, may_see, may_stop, request_cancel, resume
 from core.models import ApiToken, Job
 from core.serializers import JobOut
 
@@ -22,9 +22,9 @@ class _OneJob(Endpoint):
         return job
 
     def own_job(self) -> Job:
-        """Those who see a job may stop it, but training is the admins' matter."""
+        """Training needs an admin, and a token that is one's too."""
         job = self.job()
-        if job.queue == Queue.GPU and not (self.user.is_admin and self._may_administer()):
+        if not may_stop(self.user, job) or (job.queue == Queue.GPU and not self._may_administer()):
             raise NotAllowed("Only an admin, with the scope `admin`, may stop or resume this job.")
         return job
 

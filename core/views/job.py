@@ -8,7 +8,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from core.access import SignedInRequest, signed_in
-from core.jobs import may_see, request_cancel
+from core.errors import NotAllowed
+from core.jobs import may_see, may_stop, request_cancel
 from core.models import Job
 
 # htmx swaps this in and asks no more.
@@ -41,4 +42,7 @@ def job(request: SignedInRequest, job_id: int) -> HttpResponse:
 @signed_in
 @require_POST
 def cancel_job(request: SignedInRequest, job_id: int) -> HttpResponse:
-    return _shown(request, request_cancel(job=_load(request, job_id)))
+    job = _load(request, job_id)
+    if not may_stop(request.user, job):
+        raise NotAllowed("Only an admin may stop training. Ask one.")
+    return _shown(request, request_cancel(job=job))

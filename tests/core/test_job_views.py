@@ -90,6 +90,18 @@ def test_cancelling_a_running_job_asks_it_and_twice_is_once(cast: Cast) -> None:
     assert job.cancel_requested_at is not None
 
 
+def test_only_admins_stop_training(cast: Cast) -> None:
+    job = make_job(cast, queue="gpu")
+    url = reverse("core:job-cancel", args=[job.pk])
+    page = sign_in(cast.rosa).get(reverse("core:job", args=[job.pk])).content.decode()
+    assert url not in page
+    assert sign_in(cast.rosa).post(url).status_code == 403
+    job.refresh_from_db()
+    assert job.state == "queued"
+    assert url in sign_in(cast.ada).get(reverse("core:job", args=[job.pk])).content.decode()
+    assert sign_in(cast.ada).post(url).status_code == 286
+
+
 def test_a_get_cancels_nothing(cast: Cast) -> None:
     job = make_job(cast)
     assert sign_in(cast.rosa).get(reverse("core:job-cancel", args=[job.pk])).status_code == 405
