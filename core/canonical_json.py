@@ -14,6 +14,11 @@ def canonical(value: Any) -> str:
     )
 
 
+def canonical_line(value: Any) -> bytes:
+    """As a line of a JSONL file."""
+    return canonical(value).encode() + b"\n"
+
+
 def digest(value: Any) -> str:
     return digest_of_text(canonical(value))
 

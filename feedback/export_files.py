@@ -8,8 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.canonical_json import canonical_line
 from feedback.models import Export
-from feedback.snapshot_files import canonical
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,7 +35,7 @@ def _write_jsonl(rows: Iterable[Row], path: Path, shape: str) -> int:
     count = 0
     with path.open("wb") as file:
         for row in rows:
-            file.write(canonical(row) + b"\n")
+            file.write(canonical_line(row))
             count += 1
     return count
 

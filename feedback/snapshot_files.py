@@ -18,6 +18,7 @@ from typing import IO, Any, Self
 
 from django.conf import settings
 
+from core.canonical_json import canonical_line
 from core.errors import PrefloopError
 from feedback.models import Snapshot
 from feedback.shapes import Record
@@ -31,13 +32,6 @@ class SnapshotDamaged(PrefloopError):
 
     code = "snapshot_damaged"
     status = 409
-
-
-def canonical(value: Any) -> bytes:
-    """The one way in which a record is written; the text itself is left as it is."""
-    return json.dumps(
-        value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
-    ).encode()
 
 
 def snapshots_folder() -> Path:
@@ -72,7 +66,7 @@ class SnapshotWriter:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def write(self, record: Record) -> None:
-        self._files[record["side"]].write(canonical(record) + b"\n")
+        self._files[record["side"]].write(canonical_line(record))
         self.records[record["side"]] += 1
 
     def close(self) -> dict[str, dict[str, Any]]:

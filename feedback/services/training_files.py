@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.canonical_json import canonical_line
 from core.errors import PrefloopError
 from feedback.models import Snapshot
 from feedback.shapes import SHAPES, ShapeOptions
-from feedback.snapshot_files import SIDES, canonical, read_records
+from feedback.snapshot_files import SIDES, read_records
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def write_training_files(
                 if record["criterion"] != criterion:
                     continue
                 for row in shape(record, options):
-                    file.write(canonical(row) + b"\n")
+                    file.write(canonical_line(row))
                     rows[side] += 1
                     prompts[side].add(record["prompt_id"])
     _refuse_empty(snapshot, data, criterion, rows)
