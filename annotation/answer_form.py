@@ -38,7 +38,7 @@ class Sent:
 
 def read_form(data: QueryDict, *, kind: str, size: int, criteria: Sequence[str]) -> Sent:
     client_key = data.get("client_key", "")
-    if not 8 <= len(client_key) <= 64:
+    if not 8 <= len(client_key) <= 64 or "\0" in client_key:
         raise PrefloopError("The form came without its key. Reload the page and answer again.")
     return Sent(
         client_key=f"web:{client_key}",

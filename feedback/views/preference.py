@@ -24,14 +24,15 @@ PER_PAGE = 50
 @project_view(Capability.RESEARCH)
 @require_GET
 def preferences(request: SignedInRequest, project: Project) -> HttpResponse:
-    states, criteria = request.GET.getlist("state"), request.GET.get("criterion", "")
+    names, criterion = criterion_names(project), request.GET.get("criterion", "")
+    states = [state for state in request.GET.getlist("state") if state in Preference.State.values]
+    criterion = criterion if criterion in names else ""
     rows = preferences_of(project).select_related("item__prompt").order_by("-pk")
     if states:
         rows = rows.filter(state__in=states)
-    if criteria:
-        rows = rows.filter(criterion=criteria)
-    names = criterion_names(project)
-    query = [("state", state) for state in states] + [("criterion", criteria)] * bool(criteria)
+    if criterion:
+        rows = rows.filter(criterion=criterion)
+    query = [("state", state) for state in states] + [("criterion", criterion)] * bool(criterion)
     counts = count_by_state(project)
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     context = {

@@ -94,6 +94,7 @@ def test_the_same_form_twice_is_one_judgment(cast: Cast) -> None:
         {"strength-overall": "much"},
         {"client_key": ""},
         {"client_key": "x" * 65},
+        {"client_key": "a-key\0of-the-page"},
         {"reasons": "no such reason"},
         {"strength-overall": "1", "both_bad-overall": "on"},
     ],

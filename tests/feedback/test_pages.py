@@ -51,6 +51,15 @@ def test_empty_and_full(cast: Cast, client: Client, name: str) -> None:
     assert client.get(address(cast, name)).status_code == 200
 
 
+def test_a_filter_that_means_nothing_shows_all(cast: Cast, client: Client) -> None:
+    judge_all(cast)
+    resolve_items(project=cast.project)
+    address_of_all = address(cast, "preferences")
+    for query in ("?state=\0", "?criterion=\0", "?state=lost&criterion=lost"):
+        reply = as_user(client, cast.rosa).get(address_of_all + query.replace("\0", "%00"))
+        assert reply.context["page"].paginator.count == 6
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_stranger_and_weaker_role(cast: Cast, client: Client, name: str) -> None:
     assert as_user(client, cast.mallory).get(address(cast, name)).status_code == 404
