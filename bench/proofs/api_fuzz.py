@@ -14,7 +14,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 ROOT = Path(__file__).resolve().parents[2]
-FACTOR = int(os.environ.get("PREFLOOP_FUZZ_FACTOR", "20"))
+FACTOR = int(os.environ.get("PREFLOOP_FUZZ_FACTOR", "8"))
 
 
 def run() -> dict[str, object]:
