@@ -114,7 +114,8 @@ def _evaluation(output: Path) -> dict[str, Any]:
 
 def _keep_samples(run: TrainingRun, output: Path) -> None:
     file = output / "samples.jsonl"
-    lines = file.read_text().splitlines() if file.exists() else []
+    # Bytes, because text would also be split at U+2028 and its like, which models do write.
+    lines = file.read_bytes().splitlines() if file.exists() else []
     samples = [json.loads(line) for line in lines]
     hashes = {digest(sample["prompt"]) for sample in samples}
     prompts = {
