@@ -113,8 +113,15 @@ def _respond(
     from training.alignment.generation import generate
     from training.alignment.tokenization import Limits, cut_prompt, encode_prompt
 
-    room = model.config.get_text_config().max_position_embeddings - config.max_new_tokens
-    limits = Limits(max_length=room + 1, max_prompt_length=max(1, room))
+    positions = model.config.get_text_config().max_position_embeddings
+    room = positions - config.max_new_tokens
+    if room < 1:
+        # An answer to a prompt that was cut away would look like any other.
+        raise OptionError(
+            "max_new_tokens",
+            f"{config.max_new_tokens} leaves no room for a prompt: the model sees {positions} tokens",
+        )
+    limits = Limits(max_length=room + 1, max_prompt_length=room)
     prompts = [
         cut_prompt(encode_prompt(item.messages, tokenizer), limits, tokenizer.bos_token_id)
         for item in batch
@@ -158,11 +165,12 @@ def _wanted(config: SampleConfig, done: set[int]) -> tuple[list[Wanted], int]:
 
 def _prompts(path: Path) -> list[Mapping[str, Any]]:
     prompts = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
-        prompt = json.loads(line)
-        if not isinstance(prompt.get("prompt_id"), str) or not prompt.get("messages"):
-            raise OptionError("prompts_file", f"row {number} needs prompt_id and messages")
-        prompts.append(prompt)
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            prompt = json.loads(line)
+            if not isinstance(prompt.get("prompt_id"), str) or not prompt.get("messages"):
+                raise OptionError("prompts_file", f"row {number} needs prompt_id and messages")
+            prompts.append(prompt)
     return prompts
 
 
@@ -175,7 +183,8 @@ def _done_seeds(output: Path) -> set[int]:
     if len(whole) < len(text):
         with output.open("r+b") as file:
             file.truncate(len(whole))
-    return {json.loads(line)["seed"] for line in whole.decode().splitlines()}
+    # Bytes, because text would also be split at U+2028 and its like, which models do write.
+    return {json.loads(line)["seed"] for line in whole.splitlines()}
 
 
 def _report(done: int, total: int, speed: float) -> None:

@@ -64,6 +64,25 @@ def test_a_broken_off_job_goes_on_with_the_same_responses(make_sample, tmp_path)
     assert read(path) == whole
 
 
+def test_line_separators_inside_a_response_do_not_break_a_job_that_goes_on(make_sample, tmp_path):
+    path = make_sample()
+    sample(SampleConfig.load(path))
+    output = tmp_path / "responses.jsonl"
+    lines = [json.loads(line) for line in output.read_bytes().splitlines()]
+    lines[0]["messages"][0]["content"] = "one\u2028two\x85three"
+    kept = [json.dumps(line, ensure_ascii=False) + "\n" for line in lines[:4]]
+    output.write_text("".join(kept), "utf-8")
+    sample(SampleConfig.load(path))
+    seeds = [json.loads(line)["seed"] for line in output.read_bytes().splitlines()]
+    assert seeds == [line["seed"] for line in lines]
+
+
+def test_no_room_for_a_prompt_is_an_error_and_no_answer_to_nothing(make_sample, tmp_path):
+    with pytest.raises(OptionError, match="256 leaves no room for a prompt"):
+        sample(SampleConfig.load(make_sample(max_new_tokens=256)))
+    assert (tmp_path / "responses.jsonl").read_text() == ""
+
+
 def test_a_long_prompt_keeps_its_end(make_sample, tmp_path):
     long = [{"prompt_id": "long", "messages": tiny.user("x" * 500)}]
     path = make_sample(
