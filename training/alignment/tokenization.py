@@ -138,15 +138,15 @@ def encode_prompt(prompt: Text, tokenizer: Any) -> Tokens:
 
 def encode_completion(prompt: Text, completion: Text, tokenizer: Any) -> Tokens:
     """Token ids that the model would have to write, the end-of-turn token included."""
-    if isinstance(prompt, str) or isinstance(completion, str):
-        text = str(completion)
-    else:
-        text = _completion_text(prompt, completion, tokenizer)
-    ids = _plain_ids(text, tokenizer)
     ends = end_tokens(tokenizer)
-    last = max((index for index, token in enumerate(ids) if token in ends), default=None)
-    # Templates write more after the end of a turn (a newline); the model stops before it.
-    ids = ids[: last + 1] if last is not None else [*ids, tokenizer.eos_token_id]
+    if isinstance(prompt, str) or isinstance(completion, str):
+        ids = _plain_ids(str(completion), tokenizer)
+    else:
+        ids = _plain_ids(_completion_text(prompt, completion, tokenizer), tokenizer)
+        # Templates write more after the end of a turn (a newline); the model stops before it.
+        last = max((index for index, token in enumerate(ids) if token in ends), default=-1)
+        ids = ids[: last + 1] or ids
+    ids = ids if ids and ids[-1] in ends else [*ids, tokenizer.eos_token_id]
     if tokenizer.bos_token_id not in (None, *ends) and ids[0] == tokenizer.bos_token_id:
         raise DataError(f"the completion begins with {tokenizer.bos_token}, as only a prompt may")
     return np.asarray(ids, dtype=np.int32)

@@ -50,6 +50,13 @@ def test_plain_texts_need_no_template_and_get_an_end():
     assert texts(tokenizer, example)["chosen"] == ("Q: ", "a<|im_end|>")
 
 
+def test_a_plain_text_that_names_the_end_token_is_not_cut_there():
+    text = "write <|im_end|> to stop"
+    tokenizer = byte_tokenizer()
+    assert tokenizer.decode(encode_completion("Q", text, tokenizer)) == f"{text}<|im_end|>"
+    assert tokenizer.decode(encode_completion("Q", "a<|im_end|>", tokenizer)) == "a<|im_end|>"
+
+
 def test_an_empty_prompt_still_predicts_the_first_token():
     assert len(encode_prompt("", byte_tokenizer())) == 1
 
