@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 from annotation.models import Item, Project
 from core.bulk import copy_rows
 from feedback.decisions import Decision, decide, overruled
-from feedback.models import Adjudication, Policy, Preference, StaleItem
+from feedback.models import Adjudication, Policy, Preference, Resolution, StaleItem
 from feedback.selectors.preferences import stale_of
 from feedback.selectors.votes import load_votes, voted_kinds
 from feedback.services.policy import current_policy, lock_resolution
@@ -50,8 +50,9 @@ def resolve_items(*, project: Project, item_ids: Sequence[int] | None = None) ->
         stale = stale.filter(item_id__in=item_ids)
     seen = list(stale.values_list("pk", flat=True))
     policy = current_policy(project)
-    # Under Dawid-Skene one vote bears on every item.
-    everywhere = policy.aggregation == Policy.Aggregation.DAWID_SKENE
+    # Under Dawid-Skene one vote bears on every item, and so does another policy.
+    is_new = resolution.policy_id not in (None, policy.pk)
+    everywhere = is_new or policy.aggregation == Policy.Aggregation.DAWID_SKENE
     counts = _Resolver(project, policy, None if everywhere else item_ids).resolve()
     StaleItem.objects.filter(pk__in=seen).delete()
     if seen or resolution.policy_id != policy.pk:
@@ -62,9 +63,16 @@ def resolve_items(*, project: Project, item_ids: Sequence[int] | None = None) ->
 
 
 def resolve_stale(*, project: Project) -> ResolvedCounts:
-    """Decide about the items that were judged since they were last decided about."""
+    """Decide about the items that were judged since they were last decided about.
+
+    About all of them when the policy has changed since: its job may not have run yet, and a
+    snapshot must not be frozen by a rule that is no longer in force.
+    """
     items = set(stale_of(project).values_list("item_id", flat=True))
-    return resolve_items(project=project, item_ids=sorted(items)) if items else ResolvedCounts()
+    by_another = Resolution.objects.filter(project=project).exclude(policy=None)
+    if items or by_another.exclude(policy=current_policy(project)).exists():
+        return resolve_items(project=project, item_ids=sorted(items))
+    return ResolvedCounts()
 
 
 @dataclass

@@ -19,7 +19,7 @@ from feedback.selectors.policy import preview_policy
 from feedback.selectors.preferences import count_by_state
 from feedback.services.adjudicate import adjudicate
 from feedback.services.policy import PolicyValues, current_policy, revise_policy
-from feedback.services.resolve_items import resolve_items
+from feedback.services.resolve_items import resolve_items, resolve_stale
 from tests.cast import Cast, make_project
 from tests.feedback.votes import judged
 
@@ -49,6 +49,19 @@ def test_the_same_again_is_no_new_version(cast: Cast) -> None:
 def test_the_first_policy_fits_the_overlap(db: None) -> None:
     assert current_policy(make_project(overlap=1)).min_judgments == 1
     assert current_policy(make_project(overlap=3)).min_judgments == 2
+
+
+@pytest.mark.parametrize("judged_since", [False, True])
+def test_stale_items_are_resolved_by_the_policy_in_force(cast: Cast, judged_since: bool) -> None:
+    """Whether or not the job that resolves everything has run: a freeze may come before it."""
+    judged(cast.project, Kind.PAIRWISE, 2, 1)
+    resolve_items(project=cast.project)
+    revise(cast, min_judgments=3)
+    if judged_since:
+        judged(cast.project, Kind.PAIRWISE, 2, 1)
+    resolve_stale(project=cast.project)
+    assert {row.state for row in Preference.objects.newest()} == {"waiting"}
+    assert resolve_stale(project=cast.project).changed == 0
 
 
 def test_somebody_was_quicker(cast: Cast) -> None:
