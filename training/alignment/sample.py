@@ -119,7 +119,8 @@ def _respond(
         # An answer to a prompt that was cut away would look like any other.
         raise OptionError(
             "max_new_tokens",
-            f"{config.max_new_tokens} leaves no room for a prompt: the model sees {positions} tokens",
+            f"{config.max_new_tokens} leaves no room for a prompt, for the model sees only "
+            f"{positions} tokens",
         )
     limits = Limits(max_length=room + 1, max_prompt_length=room)
     prompts = [
