@@ -6,7 +6,7 @@ They are assignments too: done, without a lease, and they take no slot.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -25,6 +25,7 @@ from annotation.models import (
 from annotation.services.content import lock_content
 from annotation.services.project import freeze_protocol
 from core.bulk import copy_rows, new_ids
+from core.errors import Conflict
 
 ASSIGNMENT_FIELDS = (
     "id",
@@ -89,15 +90,20 @@ def record_judgments(
     judgments: Sequence[NewJudgment],
     origin: str = Judgment.Origin.IMPORT,
 ) -> RecordedJudgments:
-    """Writes the judgments of annotators who have not judged the item yet; the first one stays."""
+    """Writes what annotators have not answered yet; their first answer for a criterion stays.
+
+    A file may give the criteria of one judgment in several rows: the later ones complete it.
+    """
     lock_content(project.pk)
     taken = _taken(judgments)
     fresh = {one.key: one for one in reversed(judgments) if one.key not in taken}
+    protocol, source = project.protocol, str(Judgment.Origin(origin).value)
     if fresh:
-        protocol = project.protocol
-        _write(list(fresh.values()), protocol, str(Judgment.Origin(origin).value))
+        _write(list(fresh.values()), protocol, source)
         freeze_protocol(protocol=protocol)
-    return RecordedJudgments(created=len(fresh), existing=len(judgments) - len(fresh))
+    later = [one for one in judgments if fresh.get(one.key) is not one]
+    created = len(fresh) + _complete(later, protocol, source)
+    return RecordedJudgments(created=created, existing=len(judgments) - created)
 
 
 _ASSIGNMENTS_BY_KEY = """
@@ -192,3 +198,64 @@ def _answer_rows(
                 )
             )
     return answers
+
+
+_CRITERIA_BY_KEY = """
+SELECT DISTINCT assignment.item_id, assignment.annotator_id, answer.criterion
+FROM unnest(%s::bigint[], %s::bigint[]) AS key (item, annotator)
+JOIN annotation_assignment assignment ON assignment.item_id = key.item
+  AND assignment.annotator_id = key.annotator AND assignment.occasion = 'main'
+JOIN annotation_answer answer ON answer.judgment_id = assignment.current_id
+"""
+
+
+def _complete(judgments: Sequence[NewJudgment], protocol: Protocol, origin: str) -> int:
+    """Adds the criteria that are missing, a revision each; returns how many there were."""
+    items = [one.item.pk for one in judgments]
+    annotators = [one.annotator.pk for one in judgments]
+    with connection.cursor() as cursor:
+        cursor.execute(_CRITERIA_BY_KEY, [items, annotators])
+        known = set(cursor.fetchall())
+    completed = 0
+    for one in judgments:
+        missing = {
+            criterion: value
+            for criterion, value in one.answers.items()
+            if (*one.key, criterion) not in known
+        }
+        if missing:
+            _revise(replace(one, answers=missing), protocol, origin)
+            known.update((*one.key, criterion) for criterion in missing)
+            completed += 1
+    return completed
+
+
+def _revise(one: NewJudgment, protocol: Protocol, origin: str) -> None:
+    """A further revision: the answers of the one before, and the new ones."""
+    assignment = Assignment.objects.select_related("current").get(
+        item=one.item, annotator=one.annotator, occasion=Assignment.MAIN
+    )
+    before = assignment.current
+    if before is None:
+        raise Conflict(f"{one.annotator} has not answered item {one.item.pk} yet.")
+    revision = before.revision + 1
+    judgment = Judgment.objects.create(
+        assignment=assignment,
+        revision=revision,
+        protocol=protocol,
+        client_key=f"import:{one.item.pk}:{one.annotator.pk}:{revision}",
+        origin=origin,
+        reasons=list(dict.fromkeys([*before.reasons, *one.reasons])),
+    )
+    answers = {answer.criterion: AnswerValue.of(answer) for answer in before.answers.all()}
+    for criterion, value in one.answers.items():
+        answers[criterion] = checked(one.item.kind, len(one.shown_order), value)
+    Answer.objects.bulk_create(
+        Answer(judgment=judgment, criterion=criterion, **value.as_fields())
+        for criterion, value in answers.items()
+    )
+    said = JudgmentComment.objects.filter(judgment=before).values_list("text", flat=True)
+    comment = "\n".join(filter(None, [*said, one.comment]))
+    if comment:
+        JudgmentComment.objects.create(judgment=judgment, text=comment)
+    Assignment.objects.filter(pk=assignment.pk, current=before).update(current=judgment)

@@ -67,6 +67,26 @@ def test_again_it_adds_nothing_and_the_first_answer_stays(cast: Cast) -> None:
     assert Answer.objects.get().strength == 2
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_criteria_of_one_judgment_may_come_in_several_rows(cast: Cast, at_once: bool) -> None:
+    item = make_item(cast.project)
+    rows = [
+        judged(item, worker(), comment="Clearer.", reasons=("clear",)),
+        judged(item, worker(), answers={"safe": AnswerValue(strength=-1)}, comment="Rude."),
+        judged(item, worker(), answers={"safe": AnswerValue(strength=3)}),
+    ]
+    calls = [rows] if at_once else [[row] for row in rows]
+    recorded = [record_judgments(project=cast.project, judgments=call) for call in calls]
+    assert [sum(one.created for one in recorded), sum(one.existing for one in recorded)] == [2, 1]
+    current = Assignment.objects.get().current
+    assert current is not None
+    assert dict(current.answers.values_list("criterion", "strength")) == {"overall": 2, "safe": -1}
+    assert (current.revision, current.reasons) == (2, ["clear"])
+    assert current.comment.text == "Clearer.\nRude."
+    again = record_judgments(project=cast.project, judgments=rows)
+    assert (again.created, Judgment.objects.count()) == (0, 2)
+
+
 def test_the_protocol_is_frozen_by_the_first_one(cast: Cast) -> None:
     record_judgments(project=cast.project, judgments=[])
     assert cast.project.protocol.frozen_at is None
