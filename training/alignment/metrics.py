@@ -25,6 +25,8 @@ COLUMNS = (
     "log_ratio_chosen",
     "log_ratio_rejected",
 )
+# Of a summed log-probability in float32, when the same sequence is scored in another batch.
+ROUNDING = 1e-5
 
 
 def records(
@@ -67,11 +69,16 @@ def correctness(rows: Tensor) -> Tensor:
     """Per example [n]: 1 when the rewards are on the right side, 0 when not, 0.5 when equal.
 
     A pair is right when chosen has the larger reward; a lone completion when the sign of its
-    reward agrees with its label.
+    reward agrees with its label. Log-ratios that differ by no more than float32 rounds count as
+    equal: a policy that is the reference is right half of the time, not as its rounding falls.
     """
-    chosen = rows[:, COLUMNS.index("chosen_reward")].nan_to_num(0.0)
-    rejected = rows[:, COLUMNS.index("rejected_reward")].nan_to_num(0.0)
-    return 0.5 + 0.5 * torch.sign(chosen - rejected)
+    column = {name: rows[:, index].nan_to_num(0.0) for index, name in enumerate(COLUMNS)}
+    difference = column["chosen_reward"] - column["rejected_reward"]
+    ratio = (column["log_ratio_chosen"] - column["log_ratio_rejected"]).abs()
+    size = column["chosen_log_probability"].abs() + column["rejected_log_probability"].abs()
+    # Without a reference the ratios are exactly 0, and the rewards alone decide.
+    rounded = (ratio > 0) & (ratio <= ROUNDING * size)
+    return 0.5 + 0.5 * torch.sign(difference.masked_fill(rounded, 0.0))
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> float:
