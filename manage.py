@@ -15,9 +15,13 @@ def main() -> None:
     asks_help = {"--help", "-h"} & set(sys.argv)
     if command not in WITHOUT_DATABASE and not asks_help and not os.environ.get("DATABASE_URL"):
         os.environ["DATABASE_URL"] = embedded_database(tell=command == "run")
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:  # a setting that makes no sense
+        sys.exit(str(error))
 
 
 def embedded_database(*, tell: bool) -> str:

@@ -37,6 +37,8 @@ def refuse_full_disk(data_dir: Path) -> None:
 
 
 def refuse_taken_port(host: str, port: int) -> None:
+    if not 1 <= port <= 65535:
+        raise CannotStart(f"PREFLOOP_PORT is {port}, and ports go from 1 to 65535.")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -52,6 +52,24 @@ class TestRefusals:
         assert f"(process {os.getpid()})" in str(refusal.value)
         assert "make run PREFLOOP_PORT=8001" in str(refusal.value)
 
+    @pytest.mark.parametrize("port", [-5, 0, 65536])
+    def test_a_number_that_is_no_port_is_refused(self, port: int) -> None:
+        with pytest.raises(CannotStart, match="ports go from 1 to 65535"):
+            checks.refuse_taken_port("127.0.0.1", port)
+
+    def test_a_setting_without_sense_gets_one_sentence(self, tmp_path: Path) -> None:
+        environment = os.environ | {"PREFLOOP_PORT": "abc", "PREFLOOP_DATA_DIR": str(tmp_path)}
+        done = subprocess.run(
+            [sys.executable, "manage.py", "run"],
+            cwd=ROOT,
+            env=environment | {"DJANGO_SETTINGS_MODULE": "config.settings"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert done.stderr == "PREFLOOP_PORT must be a whole number, not 'abc'.\n"
+
     def test_a_free_port_passes(self) -> None:
         checks.refuse_taken_port("127.0.0.1", free_port())
 
