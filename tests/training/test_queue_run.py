@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from annotation.models import Kind
 from core.errors import Conflict, PrefloopError
@@ -15,6 +16,7 @@ from tests.feedback.votes import judged
 from tests.training.conftest import Launch
 from training.models import TrainingRun
 from training.services import cancel_run, resume_run
+from training.services.run import checked_config
 
 
 def test_a_run_is_queued_with_every_setting(launch: Launch, cast: Cast) -> None:
@@ -26,6 +28,13 @@ def test_a_run_is_queued_with_every_setting(launch: Launch, cast: Cast) -> None:
     assert not {"base_model", "output_dir", "train_file"} & set(run.config)
     assert (run.job.queue, run.job.state, run.job.project_id) == ("gpu", "queued", cast.project.pk)
     assert AuditEvent.objects.filter(action="queue_run", actor=cast.ada).count() == 1
+
+
+def test_the_device_left_out_is_one_that_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "TRAINING_DEVICES", ["cpu"])
+    assert checked_config(method="dpo", config={})["device"] == "cpu"
+    with pytest.raises(PrefloopError, match="trains on cpu, not on cuda"):
+        checked_config(method="dpo", config={"device": "cuda"})
 
 
 def test_a_double_click_launches_once(launch: Launch) -> None:

@@ -79,8 +79,10 @@ def checked_config(*, method: str, config: Mapping[str, Any]) -> dict[str, Any]:
         if key in config:
             raise PrefloopError(f"{key} cannot be set here.", **{key: "cannot be set here"})
     placeholders = {"base_model": "-", "train_file": "-", "output_dir": "-"}
+    # The library's own default may be a device that this instance does not offer.
+    defaults = {"device": django_settings.TRAINING_DEVICES[0]}
     try:
-        whole = TrainingConfig.from_dict({**config, **placeholders, "method": method})
+        whole = TrainingConfig.from_dict({**defaults, **config, **placeholders, "method": method})
     except OptionError as error:
         raise PrefloopError(f"{error}.", **{error.name: error.problem}) from error
     if whole.device not in django_settings.TRAINING_DEVICES:
