@@ -31,9 +31,6 @@ WRAPPED = re.compile(
     r"###Score Rubrics:\n(?P<rubric>.*)\n\n###Feedback: $",
     re.DOTALL,
 )
-# Some prompts are dialogues whose later turns are marked so.
-TURN = re.compile(r"\n\n(Human|Assistant):[ \t]*")
-ROLE = {"Human": "user", "Assistant": "assistant"}
 
 
 def read(path: Path, label: str, meter: Meter) -> Rows:
@@ -77,11 +74,8 @@ def _unwrapped(record: dict[str, Any], field: str) -> tuple[str, str]:
 
 
 def _turns(prompt: str) -> list[dict[str, str]]:
-    first, *rest = TURN.split(prompt)
-    later = [
-        {"role": ROLE[who], "content": words.strip()}
-        for who, words in zip(rest[::2], rest[1::2], strict=True)
-    ]
+    """Some prompts are dialogues; the first turn is not marked."""
+    first, later = values.dialogue(prompt)
     return [{"role": "user", "content": first.strip()}, *later]
 
 

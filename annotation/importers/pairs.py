@@ -10,7 +10,6 @@ dialogue        {"chosen": "\\n\\nHuman: …\\n\\nAssistant: …", "rejected": �
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,9 +38,6 @@ from annotation.messages import (
 )
 from annotation.models import Kind
 from core.errors import PrefloopError
-
-TURN = re.compile(r"\n\n(Human|Assistant):[ \t]*")
-ROLE = {"Human": "user", "Assistant": "assistant"}
 
 
 def read(path: Path, label: str, meter: Meter) -> Rows:
@@ -94,13 +90,8 @@ def _turns(value: Any, field: str) -> Messages | str:
     if not isinstance(value, str):
         return checked_messages(value, field)
     text = checked_text(value, field)
-    found = TURN.split(text)
-    if len(found) < 3 or found[0].strip():
-        return text
-    return [
-        {"role": ROLE[who], "content": words.strip()}
-        for who, words in zip(found[1::2], found[2::2], strict=True)
-    ]
+    before, turns = values.dialogue(text)
+    return turns if turns and not before.strip() else text
 
 
 def _split_common(

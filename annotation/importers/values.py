@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from annotation.answers import AnswerValue
-from annotation.messages import checked_text
+from annotation.messages import Messages, checked_text
 from core.errors import PrefloopError
 
 # "Better" on the scale of 7: what a plain win says when no strength is given.
 PLAIN_WIN = 2
 TAG_DEPTH = 4
 MOST_TAGS = 50
+TURN = re.compile(r"\n\n(Human|Assistant):[ \t]*")
+ROLE = {"Human": "user", "Assistant": "assistant"}
 
 
 def win(winner: int | None) -> AnswerValue:
@@ -67,3 +70,13 @@ def _check_tag(value: Any, field: str, depth: int) -> None:
         for key, one in value.items():
             checked_text(key, field, longest=200)
             _check_tag(one, f"{field}.{key}"[:80], depth - 1)
+
+
+def dialogue(text: str) -> tuple[str, Messages]:
+    """A dialogue written as one text: what stands before its first mark, and its marked turns."""
+    before, *rest = TURN.split(text)
+    turns = [
+        {"role": ROLE[who], "content": words.strip()}
+        for who, words in zip(rest[::2], rest[1::2], strict=True)
+    ]
+    return before, turns

@@ -78,15 +78,16 @@ def funnel(project: Project) -> Funnel:
     )
 
 
-def researched_by(user: User) -> QuerySet[Project]:
-    """Projects in which the user may import, measure and freeze."""
+def projects_where(user: User, needed: Capability) -> QuerySet[Project]:
+    """Projects, archived ones apart, in which the user may do this."""
+    projects = Project.objects.filter(archived_at=None)
     if user.is_admin:
-        return Project.objects.all()
-    roles = [role for role, may in MAY.items() if Capability.RESEARCH in may]
+        return projects
+    roles = [role for role, may in MAY.items() if needed in may]
     mine = Membership.objects.filter(
         project=OuterRef("pk"), user=user, role__in=roles, state=Membership.State.ACTIVE
     )
-    return Project.objects.filter(Exists(mine))
+    return projects.filter(Exists(mine))
 
 
 def roles_of(user: User, projects: Sequence[Project]) -> dict[int, Membership]:

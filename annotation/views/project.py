@@ -27,7 +27,7 @@ from annotation.selectors.project import (
     Progress,
     funnel,
     progress_of,
-    researched_by,
+    projects_where,
     roles_of,
 )
 from annotation.services.project import create_project, revise_protocol, update_project
@@ -65,7 +65,7 @@ def projects(request: SignedInRequest) -> HttpResponse:
 @never_cache
 def home_projects(request: SignedInRequest) -> HttpResponse:
     """A part of the home page; empty for those who only judge."""
-    mine = researched_by(request.user).filter(archived_at=None)
+    mine = projects_where(request.user, Capability.RESEARCH)
     found = list(mine[: PROJECTS_AT_HOME + 1])
     context = {
         "rows": _with_progress(request, found[:PROJECTS_AT_HOME]),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count
 
-from annotation.access import MAY, Capability
-from annotation.models import Membership, Project
+from annotation.access import Capability
+from annotation.models import Project
+from annotation.selectors.project import projects_where
 from core.models import User
 from feedback.models import AgreementReport, Preference
 from feedback.verdicts import people_verdict
@@ -29,7 +30,8 @@ def waiting_for(user: User) -> list[Waiting]:
     counts = dict(
         Preference.objects.newest()
         .filter(
-            state=Preference.State.CONTESTED, item__project__in=_where(user, Capability.ADJUDICATE)
+            state=Preference.State.CONTESTED,
+            item__project__in=projects_where(user, Capability.ADJUDICATE),
         )
         .values_list("item__project")
         .annotate(n=Count("pk"))
@@ -40,20 +42,11 @@ def waiting_for(user: User) -> list[Waiting]:
     return [Waiting(projects[key], n, verdicts.get(key, "")) for key, n in counts.items()]
 
 
-def _where(user: User, needed: Capability) -> QuerySet[Project]:
-    projects = Project.objects.filter(archived_at=None)
-    if user.is_admin:
-        return projects
-    roles = [role for role, may in MAY.items() if needed in may]
-    mine = Membership.objects.filter(user=user, role__in=roles, state=Membership.State.ACTIVE)
-    return projects.filter(pk__in=mine.values("project"))
-
-
 def _verdicts(projects: list[int], user: User) -> dict[int, str]:
     """Of each project's first kind and criterion."""
     reports = (
         AgreementReport.objects.filter(
-            project__in=_where(user, Capability.RESEARCH).filter(pk__in=projects)
+            project__in=projects_where(user, Capability.RESEARCH).filter(pk__in=projects)
         )
         .order_by("project_id", "-id")
         .distinct("project_id")
