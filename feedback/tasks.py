@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
+
+from django.utils import timezone
 
 from annotation.models import Project
 from core import jobs
@@ -14,6 +17,10 @@ from feedback.services.export import build_export
 from feedback.services.freeze_snapshot import freeze
 from feedback.services.measure_agreement import measure_agreement
 from feedback.services.resolve_items import resolve_items, resolve_stale
+
+STOPPED = (Job.State.FAILED, Job.State.CANCELLED)
+# News that a stopped job left behind is looked at again after this.
+AGAIN = timedelta(minutes=10)
 
 
 def _project(context: JobContext) -> Project:
@@ -63,5 +70,8 @@ def look_for_news() -> None:
 
 
 def _enqueue_once(kind: str, project_id: int, key: str) -> None:
-    if not Job.objects.filter(idempotency_key=key).exists():
+    job = Job.objects.filter(idempotency_key=key).first()
+    if job is None:
         jobs.enqueue(kind, project_id=project_id, idempotency_key=key)
+    elif job.state in STOPPED and job.finished_at and job.finished_at < timezone.now() - AGAIN:
+        jobs.resume(job=job)

@@ -117,7 +117,11 @@ def _reasons(project: Project) -> str:
     if not sum(count_by_state(project).values()):
         return "Nothing has been judged in this project yet."
     told = [f"{count} {LEFT_OUT[reason]}" for reason, count in left_out.items()]
-    return f"Of what was judged, {', '.join(told)}." if told else "All that was judged is decided."
+    if not told:
+        return "All that was judged is decided."
+    wanted = current_policy(project).min_judgments
+    hint = f" The policy waits for {wanted} on each item." if left_out.get("waiting") else ""
+    return f"Of what was judged, {', '.join(told)}.{hint}"
 
 
 def _with_progress(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from annotation.models import Assignment, Item, Kind
+from core import jobs
+from core.models import Job
 from feedback.models import Policy, Preference, Resolution, StaleItem
 from feedback.services.policy import current_policy
 from feedback.services.resolve_items import resolve_items, resolve_stale
+from feedback.tasks import look_for_news
 from tests.cast import Cast, make_item
 from tests.feedback.votes import judge_annotator, judged, revise, vote
 
@@ -181,3 +186,18 @@ def test_reads_are_few(cast: Cast, django_assert_max_num_queries: Any) -> None:
     current_policy(cast.project)
     with django_assert_max_num_queries(30):
         resolve_items(project=cast.project)
+
+
+def test_a_stopped_resolve_is_tried_again(cast: Cast) -> None:
+    """Whoever cancels it does not leave the project undecided for ever."""
+    judged(cast.project, Kind.PAIRWISE, 2, 2)
+    look_for_news()
+    job = Job.objects.get(kind="resolve_items")
+    jobs.request_cancel(job=job)
+    look_for_news()
+    job.refresh_from_db()
+    assert job.state == Job.State.CANCELLED
+    Job.objects.update(finished_at=timezone.now() - timedelta(minutes=11))
+    look_for_news()
+    job.refresh_from_db()
+    assert job.state == Job.State.QUEUED

@@ -114,6 +114,8 @@ class Command(BaseCommand):
             name=options["create_project"],
             kinds=chosen.kinds or Kind.values,
             criteria=chosen.criteria or [OVERALL],
+            # One judgment an item is all that such a file has; a policy must not wait for more.
+            overlap=1 if options["format"] == "pairs" else 3,
         )
 
     def _existing(self, wanted: str) -> Project:
