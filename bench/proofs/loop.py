@@ -1,4 +1,4 @@
-"""The whole loop on all of llmfao: the browser test's story, with more steps of DPO on SmolLM2."""
+"""The whole loop on a quarter of llmfao: the browser test's story, more steps of DPO on SmolLM2."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from typing import Any
 
 from bench.load.server import ROOT
 
-STEPS = 24
+EVERY = 4
+STEPS = 12
 
 
 def run() -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="prefloop-loop-") as folder:
         told = Path(folder) / "story.json"
         environment = os.environ | {
+            "PREFLOOP_STORY_EVERY": str(EVERY),
             "PREFLOOP_STORY_STEPS": str(STEPS),
             "PREFLOOP_STORY_RESULT": str(told),
         }
