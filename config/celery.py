@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_ready, worker_shutting_down
+from celery.signals import worker_init, worker_ready, worker_shutting_down
 from django.conf import settings
 
 ALIVE_SECONDS = 10
+ORDERLY_SECONDS = 12
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -46,6 +49,21 @@ def _beside_tasks(work: Callable[[threading.Event], object]) -> None:
 def _show_life(stopping: threading.Event) -> None:
     while not stopping.wait(ALIVE_SECONDS):
         Path(settings.ALIVE_FILE).touch()
+
+
+@worker_init.connect
+def follow_launcher(**_: Any) -> None:
+    """Without the launcher that started it, a worker group ends, whatever state it is in."""
+    launcher = os.environ.get("PREFLOOP_LAUNCHER_PID")
+    if launcher:
+        threading.Thread(target=_end_after, args=(int(launcher),), daemon=True).start()
+
+
+def _end_after(launcher: int) -> None:
+    while os.getppid() == launcher:
+        time.sleep(1)
+    time.sleep(ORDERLY_SECONDS)  # the kernel's signal has begun an orderly stop (on Linux)
+    os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 @worker_shutting_down.connect

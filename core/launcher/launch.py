@@ -145,7 +145,8 @@ def _worker(name: str, queues: str, *, processes: int) -> Program:
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]
     # SIGQUIT ends a worker soon, while SIGTERM waits for a task that may take hours.
-    return _program(name, short, command, signal.SIGQUIT, {"PREFLOOP_DATABASE_POOL": "0"})
+    more = {"PREFLOOP_DATABASE_POOL": "0", "PREFLOOP_LAUNCHER_PID": str(os.getpid())}
+    return _program(name, short, command, signal.SIGQUIT, more)
 
 
 def _program(
