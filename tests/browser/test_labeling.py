@@ -95,6 +95,20 @@ def test_pairwise_by_key_with_two_criteria(cast: Cast, label, size) -> None:
     assert judgment.active_ms is not None
 
 
+def test_what_is_typed_among_the_reasons_is_the_comment(cast: Cast, label) -> None:
+    Protocol.objects.update(reasons=["clearer", "too long"])
+    make_item(cast.project)
+    page = label()
+    page.keyboard.press("Enter")
+    expect(page.locator("#said")).to_contain_text("Choose first")
+    page.keyboard.press("6")
+    expect(page.locator("#said")).to_have_text("")
+    page.keyboard.press("r")
+    page.keyboard.type("so full of s, f and 1")
+    expect(page.locator("#comment")).to_have_value("so full of s, f and 1")
+    expect(page.locator("#overall-6")).to_be_checked()
+
+
 def test_arrows_go_between_criteria_and_b_is_a_tie(cast: Cast, label) -> None:
     Protocol.objects.update(criteria=TWO_CRITERIA)
     make_item(cast.project)

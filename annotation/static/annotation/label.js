@@ -60,6 +60,7 @@
   function saveDraft() {
     const values = [...new FormData(form)].filter(isDraft);
     localStorage.setItem(draftKey(), JSON.stringify(values));
+    if (byId("said").classList.contains("is-error")) say("");
   }
 
   function restoreDraft() {
@@ -191,6 +192,11 @@
     if (document.querySelector(":popover-open")) return;
     if (event.key === "Escape" && form) byId("reasons").open = false;
     if (event.key === "Enter" && event.target.closest("button, a, summary")) return;
+    // Among the reasons letters are words, not commands: they go on in the comment.
+    if (event.key.length === 1 && event.target.closest(".reasons-panel")) {
+      if (event.key !== " ") byId("comment").focus();
+      return;
+    }
     if (!form) {
       if (event.key === "u" && press("undo")) event.preventDefault();
       return;
