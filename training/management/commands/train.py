@@ -74,7 +74,7 @@ class Command(BaseCommand):
         parser.add_argument("--as", dest="username", help="who launches it")
         parser.add_argument(
             "--set",
-            dest="settings",
+            dest="values",
             action="append",
             default=[],
             metavar="NAME=VALUE",
@@ -119,7 +119,7 @@ class Command(BaseCommand):
             method=options["method"],
             criterion=options["criterion"] or project.protocol.criterion_keys[0],
             base_model=options["model"] or models[0].name,
-            config=parse_settings(options["method"], options["settings"]),
+            config=parse_settings(options["method"], options["values"]),
             created_by=find_user(options["username"]),
             name=options["name"],
             binary_from_pairs=options["binary_from_pairs"],
