@@ -13,10 +13,12 @@ from training.alignment.methods import Method, methods
 class Rows:
     train: int
     held_out: int
+    # Binary methods compare an answer with one to another prompt, so a lone one will not do.
+    needed: int = 1
 
     @property
     def is_enough(self) -> bool:
-        return self.train > 0 and self.held_out > 0
+        return min(self.train, self.held_out) >= self.needed
 
 
 def rows_by_criterion(
@@ -25,7 +27,8 @@ def rows_by_criterion(
     """How many rows of the method's data each criterion has; criteria without any are left out."""
     data = "binary_from_pairs" if method.data == "binary" and binary_from_pairs else method.data
     counts = training_data_available(snapshot=snapshot).get(data, {})
-    rows = {name: Rows(count["train"], count["held_out"]) for name, count in counts.items()}
+    needed = 2 if method.data == "binary" else 1
+    rows = {name: Rows(count["train"], count["held_out"], needed) for name, count in counts.items()}
     return {name: row for name, row in rows.items() if row.train or row.held_out}
 
 
