@@ -48,15 +48,25 @@ def _sentence(figures: dict[str, Any]) -> str:
         f"On {held_out['examples']} held-out examples the new model sides with the judges in "
         f"{_percent(accuracy)} of cases{_interval(accuracy)}, where 50 % is what it began from"
     ]
-    length = figures.get("length", {}).get("difference", {}).get("value")
-    if length is not None:
-        direction = "longer" if length > 0 else "shorter"
-        parts.append(
-            "its answers are as long as before"
-            if abs(length) < 0.5
-            else f"its answers are {abs(length):.0f} tokens {direction}"
-        )
+    if length := _length_words(figures.get("length", {})):
+        parts.append(length)
     return "; ".join(parts) + "."
+
+
+def _length_words(length: dict[str, Any]) -> str:
+    """What lengths tell, unless sampling cut most answers off at the same place."""
+    difference = length.get("difference", {}).get("value")
+    if difference is None:
+        return ""
+    if 2 * max(length.get("cut_before", 0), length.get("cut_after", 0)) > length.get("prompts", 0):
+        return (
+            f"most sampled answers were cut off at {length['max_new_tokens']} tokens, so their "
+            "lengths tell nothing"
+        )
+    if abs(difference) < 0.5:
+        return "its answers are as long as before"
+    direction = "longer" if difference > 0 else "shorter"
+    return f"its answers are {abs(difference):.0f} tokens {direction}"
 
 
 def _percent(figure: dict[str, Any]) -> str:
