@@ -41,10 +41,22 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("project", help="number or name of the project")
-        parser.add_argument("--shape", required=True, choices=Export.Shape.values)
-        parser.add_argument("--format", default="jsonl", choices=Export.Format.values)
+        parser.add_argument(
+            "--shape",
+            required=True,
+            choices=Export.Shape.values,
+            help="what a row is: a pair, a labelled response, a ranked list, a record, a judgment",
+        )
+        parser.add_argument(
+            "--format", default="jsonl", choices=Export.Format.values, help="default: jsonl"
+        )
         parser.add_argument("--snapshot", type=int, help="its version (default: the newest)")
-        parser.add_argument("--side", default="both", choices=["train", "held_out", "both"])
+        parser.add_argument(
+            "--side",
+            default="both",
+            choices=["train", "held_out", "both"],
+            help="side of the prompts' split (default: both)",
+        )
         parser.add_argument("--criterion", default="", help="one only (default: all)")
         parser.add_argument("--ties", action="store_true", help="ties as pairs of probability 0.5")
         parser.add_argument(
