@@ -6,8 +6,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from annotation.management.lookup import find_project, find_user
 from core.errors import PrefloopError
-from training.management.lookup import find_project, find_user, find_version
+from training.management.lookup import find_version
 from training.selectors.promotion import promoted_version
 from training.services import promote_version, roll_back
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from annotation.management.lookup import find_project, find_user
 from core.errors import PrefloopError
-from training.management.lookup import find_project, find_user
 from training.management.waiting import finish
 from training.selectors.promotion import promoted_version
 from training.services import request_samples

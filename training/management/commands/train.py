@@ -9,12 +9,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from annotation.management.lookup import find_project, find_user
 from core.errors import PrefloopError
 from feedback.models import Snapshot
 from training.alignment.config import TrainingConfig
 from training.alignment.methods import methods
 from training.alignment.options import Option, describe_options
-from training.management.lookup import find_project, find_user
 from training.management.waiting import finish
 from training.models import TrainingRun
 from training.selectors.model import base_models
