@@ -9,17 +9,29 @@ from annotation.models.content import (
     Response,
     Side,
 )
+from annotation.models.invitation import Invitation
 from annotation.models.item import GoldAnswer, Item, ItemResponse
-from annotation.models.judgment import Answer, Assignment, Judgment, JudgmentComment
+from annotation.models.judgment import (
+    Answer,
+    Assignment,
+    Draft,
+    Flag,
+    Judgment,
+    JudgmentComment,
+    Rewrite,
+)
 from annotation.models.kinds import Kind
-from annotation.models.project import Membership, Project, Protocol
+from annotation.models.project import Membership, PauseRule, Project, Protocol
 
 __all__ = [
     "Annotator",
     "Answer",
     "Assignment",
+    "Draft",
+    "Flag",
     "Generator",
     "GoldAnswer",
+    "Invitation",
     "Item",
     "ItemResponse",
     "Judge",
@@ -28,11 +40,13 @@ __all__ = [
     "JudgmentComment",
     "Kind",
     "Membership",
+    "PauseRule",
     "Project",
     "Prompt",
     "PromptBand",
     "PromptCluster",
     "Protocol",
     "Response",
+    "Rewrite",
     "Side",
 ]

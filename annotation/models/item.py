@@ -37,6 +37,8 @@ class Item(models.Model):
     rnd = models.IntegerField(default=random_key)
     started = models.BooleanField(default=False)
     skips = models.PositiveSmallIntegerField(default=0)
+    # Hidden in the stream to measure people: handed out beside the queue, and takes no slot.
+    is_gold = models.BooleanField(default=False, db_default=False)
     # Closed: enough is known. Held: skipped or flagged too often, waits for the manager.
     closed_at = models.DateTimeField(null=True, blank=True)
     held_at = models.DateTimeField(null=True, blank=True)
@@ -44,7 +46,8 @@ class Item(models.Model):
         # The stubs do not know that a Q is an expression.
         expression=Q(open_slots__gt=0)  # type: ignore[arg-type]
         & Q(closed_at__isnull=True)
-        & Q(held_at__isnull=True),
+        & Q(held_at__isnull=True)
+        & Q(is_gold=False),
         output_field=models.BooleanField(),
         db_persist=True,
     )
@@ -75,6 +78,7 @@ class Item(models.Model):
                 condition=Q(is_open=True, started=True),
             ),
             models.Index(fields=["project", "kind"], name="item_kind"),
+            models.Index(fields=["project", "rnd"], name="item_gold", condition=Q(is_gold=True)),
         ]
 
     def __str__(self) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 from annotation.models.annotator import Annotator
+from annotation.models.content import Response
 from annotation.models.item import Item
 from annotation.models.project import Protocol
 
@@ -50,6 +52,8 @@ class Assignment(models.Model):
         "Judgment", null=True, on_delete=models.DO_NOTHING, related_name="+"
     )
     skip_reason = models.CharField(max_length=200, blank=True)
+    # Null while it is only held ready, to be there at once after the one before.
+    opened_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -122,6 +126,54 @@ class JudgmentComment(models.Model):
 
     judgment = models.OneToOneField(Judgment, on_delete=models.PROTECT, related_name="comment")
     text = models.TextField()
+
+
+class Rewrite(models.Model):
+    """A better response, written by who judged this one: a demonstration, and a chosen side."""
+
+    judgment = models.OneToOneField(Judgment, on_delete=models.PROTECT, related_name="rewrite")
+    response = models.ForeignKey(Response, on_delete=models.PROTECT, related_name="rewrites")
+
+
+class Draft(models.Model):
+    """What was chosen and written and not sent yet."""
+
+    assignment = models.OneToOneField(
+        Assignment, on_delete=models.CASCADE, primary_key=True, related_name="draft"
+    )
+    # [[field name, value], …] as the form would send them.
+    values = models.JSONField()
+    saved_at = models.DateTimeField(default=timezone.now)
+
+
+class Flag(models.Model):
+    """A labeler's word to the manager about an item; somebody answers for closing it."""
+
+    class Kind(models.TextChoices):
+        PROBLEM = "problem", "Something is wrong with it"
+        IDENTITY = "identity", "It tells who wrote it"
+
+    assignment = models.ForeignKey(Assignment, on_delete=models.CASCADE, related_name="flags")
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    note = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    settled_at = models.DateTimeField(null=True, blank=True)
+    settled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["assignment", "kind"], name="flag_unique"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["created_at"], name="flag_open", condition=Q(settled_at__isnull=True)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} flag on {self.assignment}"
 
 
 class Answer(models.Model):

@@ -47,6 +47,25 @@ class Project(models.Model):
         validators=[MinValueValidator(1)],
         help_text="An item skipped this often leaves the queue and waits for the manager.",
     )
+    daily_target = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(10_000)],
+        help_text="How many answers a labeler is asked for in a day; left empty, none is named.",
+    )
+    gold_share = models.PositiveSmallIntegerField(
+        default=0,
+        validators=[MaxValueValidator(50)],
+        help_text="Of 100 items handed out, how many are hidden gold.",
+    )
+    probe_share = models.PositiveSmallIntegerField(
+        default=0,
+        validators=[MaxValueValidator(30)],
+        help_text="Of 100 items handed out, how many are own old ones with sides swapped.",
+    )
+    shows_gold_agreement = models.BooleanField(
+        default=False, help_text="Labelers see how often they agree with the gold answers."
+    )
     is_demo = models.BooleanField(default=False)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
@@ -74,6 +93,10 @@ class Project(models.Model):
 class Protocol(models.Model):
     """Frozen by its first judgment; a change afterwards is a new version."""
 
+    class Scale(models.TextChoices):
+        STRENGTH = "strength", "Seven steps, from much better to much better"
+        PICK = "pick", "The better one, or a tie"
+
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="protocols")
     version = models.PositiveIntegerField(default=1)
     guidelines = models.TextField(blank=True, help_text="Markdown; shown beside every item.")
@@ -82,6 +105,16 @@ class Protocol(models.Model):
     criteria = models.JSONField(default=list)
     # ["clearer", "wrong fact", …]
     reasons = ArrayField(models.CharField(max_length=60), default=list, blank=True)
+    # For one response alone; empty: the same as for several.
+    thumbs_reasons = ArrayField(models.CharField(max_length=60), default=list, blank=True)
+    pairwise_scale = models.CharField(max_length=8, choices=Scale.choices, default=Scale.STRENGTH)
+    # 0: a comment is optional.
+    comment_min_length = models.PositiveSmallIntegerField(
+        default=0, validators=[MaxValueValidator(1000)]
+    )
+    allows_rewrite = models.BooleanField(
+        default=True, help_text="Who judges one response may write a better one."
+    )
     frozen_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
 
@@ -97,6 +130,9 @@ class Protocol(models.Model):
     @property
     def criterion_keys(self) -> list[str]:
         return [criterion["key"] for criterion in self.criteria]
+
+    def reasons_for(self, kind: str) -> list[str]:
+        return self.thumbs_reasons or self.reasons if kind == Kind.THUMBS else self.reasons
 
 
 class Membership(models.Model):
@@ -118,6 +154,8 @@ class Membership(models.Model):
     role = models.CharField(max_length=10, choices=Role.choices)
     state = models.CharField(max_length=10, choices=State.choices, default=State.ACTIVE)
     state_reason = models.CharField(max_length=200, blank=True)
+    # A person decided so: pause rules look only at what came after.
+    restored_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -131,3 +169,29 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} in {self.project}: {self.role}"
+
+
+class PauseRule(models.Model):
+    """Pauses a labeler by what gold and clocks say; only a person restores them."""
+
+    class Signal(models.TextChoices):
+        GOLD_ACCURACY = "gold_accuracy", "Agrees with gold less often than"
+        SPEED = "speed", "Median seconds a judgment below"
+        STRAIGHT_LINING = "straight_lining", "Same answer by side more often than"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="pause_rules")
+    signal = models.CharField(max_length=16, choices=Signal.choices)
+    # A share between 0 and 1, or seconds.
+    threshold = models.FloatField(validators=[MinValueValidator(0)])
+    # How many of the newest judgments (gold ones, for accuracy) are looked at, and needed.
+    window = models.PositiveSmallIntegerField(
+        default=20, validators=[MinValueValidator(5), MaxValueValidator(1000)]
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "signal"], name="pause_rule_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_signal_display()} {self.threshold:g}"
