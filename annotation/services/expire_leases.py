@@ -18,10 +18,10 @@ def expire_leases(*, limit: int = BATCH) -> int:
     )
     found = list(overdue.order_by("lease_expires_at").values_list("pk", "item_id")[:limit])
     items = Item.objects.filter(pk__in=[item for _, item in found]).order_by("pk")
-    # Item before assignment; an item in somebody's hands is left for the next sweep.
-    locked = list(
-        items.select_for_update(no_key=True, skip_locked=True).values_list("pk", flat=True)
-    )
-    return overdue.filter(pk__in=[pk for pk, _ in found], item_id__in=locked).update(
+    # Item before assignment; what is in somebody's hands is left for the next sweep.
+    free = items.select_for_update(no_key=True, skip_locked=True).values_list("pk", flat=True)
+    abandoned = overdue.filter(pk__in=[pk for pk, _ in found], item_id__in=list(free))
+    locked = abandoned.select_for_update(no_key=True, skip_locked=True)
+    return abandoned.filter(pk__in=list(locked.values_list("pk", flat=True))).update(
         state=Assignment.State.EXPIRED, lease_expires_at=None
     )

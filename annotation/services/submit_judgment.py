@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from annotation.answers import AnswerValue, checked_all, to_canonical
@@ -23,7 +23,6 @@ State = Assignment.State
 DAY_MS = 24 * 3600 * 1000
 
 
-@transaction.atomic
 def submit_judgment(
     *,
     assignment: Assignment,
@@ -41,41 +40,73 @@ def submit_judgment(
     A late answer takes a free slot back, or is kept as surplus. An assignment that is answered
     already gets a further revision: the newest answer is the one that counts.
     """
-    # Item before assignment, as everywhere, so that nobody waits in a circle.
-    item = Item.objects.select_for_update(no_key=True).get(pk=assignment.item_id)
-    locked = Assignment.objects.select_for_update(no_key=True).get(pk=assignment.pk)
-    known = Judgment.objects.filter(client_key=client_key).first()
-    if known is not None:
-        return _the_same(known, assignment)
-    protocol = protocol or item.project.protocol
-    size = len(locked.shown_order)
-    shown = checked_all(item.kind, size, protocol.criterion_keys, answers)
-    _check_reasons(protocol, reasons)
-    judgment = Judgment.objects.create(
-        assignment=locked,
-        revision=locked.judgments.count() + 1 if locked.current_id else 1,
-        protocol=protocol,
+    judgment = Judgment(
+        assignment=assignment,
+        protocol=protocol or assignment.item.project.protocol,
         client_key=client_key,
         origin=origin,
         reasons=list(dict.fromkeys(reasons)),
         duration_ms=_bounded(duration_ms),
         active_ms=_bounded(active_ms),
     )
+    if assignment.state == State.LEASED:
+        try:
+            return _answer_in_time(judgment, answers, comment)
+        except (IntegrityError, PrefloopError):
+            # Answered, expired or sent twice meanwhile, or not valid: look again, under locks.
+            judgment.pk = None
+    return _answer_under_locks(judgment, answers, comment)
+
+
+@transaction.atomic
+def _answer_in_time(
+    judgment: Judgment, answers: Mapping[str, AnswerValue], comment: str
+) -> Judgment:
+    """The first answer under a live lease. The slot stays as it is, so no item is locked.
+
+    The unique revision makes two senders wait for each other, and the state that was read must
+    still be there.
+    """
+    assignment = judgment.assignment
+    _write(judgment, answers, comment)
+    _move(assignment, State.DONE, judgment)
+    return judgment
+
+
+@transaction.atomic
+def _answer_under_locks(
+    judgment: Judgment, answers: Mapping[str, AnswerValue], comment: str
+) -> Judgment:
+    """Late answers, revisions and repeats."""
+    assignment = judgment.assignment
+    # Item before assignment, as everywhere, so that nobody waits in a circle.
+    item = Item.objects.select_for_update(no_key=True).get(pk=assignment.item_id)
+    locked = Assignment.objects.select_for_update(no_key=True).get(pk=assignment.pk)
+    known = Judgment.objects.filter(client_key=judgment.client_key).first()
+    if known is not None:
+        return _the_same(known, assignment)
+    if locked.current_id:
+        judgment.revision = locked.judgments.count() + 1
+    for name in ("state", "current_id", "finished_at"):
+        setattr(assignment, name, getattr(locked, name))
+    _write(judgment, answers, comment)
+    _move(assignment, _state_after(item, assignment), judgment)
+    return judgment
+
+
+def _write(judgment: Judgment, answers: Mapping[str, AnswerValue], comment: str) -> None:
+    assignment, protocol = judgment.assignment, judgment.protocol
+    order = assignment.shown_order
+    shown = checked_all(assignment.item.kind, len(order), protocol.criterion_keys, answers)
+    _check_reasons(protocol, judgment.reasons)
+    judgment.save(force_insert=True)
     Answer.objects.bulk_create(
-        Answer(
-            judgment=judgment,
-            criterion=key,
-            **to_canonical(value, locked.shown_order).as_fields(),
-        )
+        Answer(judgment=judgment, criterion=key, **to_canonical(value, order).as_fields())
         for key, value in shown.items()
     )
     if comment.strip():
         JudgmentComment.objects.create(judgment=judgment, text=comment.strip())
     freeze_protocol(protocol=protocol)
-    _settle(item=item, assignment=locked, judgment=judgment)
-    for name in ("state", "current", "lease_expires_at", "finished_at"):
-        setattr(assignment, name, getattr(locked, name))
-    return judgment
 
 
 def _the_same(known: Judgment, assignment: Assignment) -> Judgment:
@@ -94,20 +125,16 @@ def _bounded(milliseconds: int | None) -> int | None:
     return None if milliseconds is None else max(0, min(milliseconds, DAY_MS))
 
 
-def _settle(*, item: Item, assignment: Assignment, judgment: Judgment) -> None:
+def _move(assignment: Assignment, after: str, judgment: Judgment) -> None:
     """State and current answer change together, and only from the state that was read."""
-    before = assignment.state
-    assignment.state = _state_after(item, assignment)
-    assignment.finished_at = assignment.finished_at if assignment.current_id else timezone.now()
-    assignment.current, assignment.lease_expires_at = judgment, None
-    settled = Assignment.objects.filter(pk=assignment.pk, state=before).update(
-        state=assignment.state,
-        current=judgment,
-        lease_expires_at=None,
-        finished_at=assignment.finished_at,
-    )
-    if not settled:
+    finished = assignment.finished_at if assignment.current_id else timezone.now()
+    moved = Assignment.objects.filter(
+        pk=assignment.pk, state=assignment.state, current=assignment.current_id
+    ).update(state=after, current=judgment, lease_expires_at=None, finished_at=finished)
+    if not moved:
         raise Conflict("This item changed while you answered. Send the answer again.")
+    assignment.state, assignment.current = after, judgment
+    assignment.lease_expires_at, assignment.finished_at = None, finished
 
 
 def _state_after(item: Item, assignment: Assignment) -> str:
