@@ -8,6 +8,7 @@ from annotation.access import Capability, capabilities
 from annotation.models import Project
 from annotation.services.expire_leases import expire_leases
 from annotation.services.import_job import KIND, remove_old_uploads, run_import
+from annotation.services.pause_rules import apply_pause_rules
 from core import jobs
 from core.models import Job, User
 
@@ -15,6 +16,13 @@ from core.models import Job, User
 @jobs.sweeper
 def return_abandoned_items() -> None:
     expire_leases()
+
+
+@jobs.sweeper
+def keep_pause_rules() -> None:
+    ruled = Project.objects.filter(archived_at=None, pause_rules__isnull=False).distinct()
+    for project in ruled:
+        apply_pause_rules(project=project)
 
 
 @jobs.sweeper

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from django.db import transaction
+from django.utils import timezone
 
 from annotation.messages import storable
 from annotation.models import Membership, Project
+from annotation.services.release_lease import release_all_leases
 from core.errors import Conflict, PrefloopError
 from core.models import User
 from core.services.audit import record_event
@@ -42,12 +44,16 @@ def set_membership(*, project: Project, user: User, role: str, actor: User) -> M
 
 @transaction.atomic
 def pause_member(*, membership: Membership, actor: User | None, reason: str = "") -> Membership:
-    """The person sees the project and may do nothing in it until restored."""
+    """The person sees the project, may do nothing in it until restored, and holds no item.
+
+    Without an actor it was a pause rule.
+    """
     return _move(membership, actor, "pause_member", [State.ACTIVE], State.PAUSED, reason)
 
 
 @transaction.atomic
 def restore_member(*, membership: Membership, actor: User | None) -> Membership:
+    """Pause rules look only at what the person does from now on."""
     return _move(membership, actor, "restore_member", [State.PAUSED], State.ACTIVE, "")
 
 
@@ -74,11 +80,14 @@ def _move(
         return membership
     if after != State.ACTIVE:
         _keep_a_manager(membership)
+    restored_at = timezone.now() if after == State.ACTIVE else membership.restored_at
     moved = Membership.objects.filter(pk=membership.pk, state__in=before).update(
-        state=after, state_reason=reason[:200]
+        state=after, state_reason=reason[:200], restored_at=restored_at
     )
     if not moved:
         raise Conflict(f"{membership.user} is {membership.state}. Reload the page.")
+    if after != State.ACTIVE:
+        release_all_leases(membership=membership)
     membership.refresh_from_db()
     _record(membership, actor, action, reason=reason)
     return membership

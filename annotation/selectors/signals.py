@@ -1,0 +1,124 @@
+"""What gold, clocks and sides say of one person's newest judgments in a project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from annotation.answers import AnswerValue, to_shown
+from annotation.gold_match import agrees_with_item, expected_value
+from annotation.models import (
+    Annotator,
+    Answer,
+    Assignment,
+    GoldAnswer,
+    Judgment,
+    Kind,
+    Membership,
+    PauseRule,
+    Project,
+)
+from annotation.pause_signals import Measured, Signal, gold_accuracy, speed, straight_lining
+
+# What is older says little of today, and bounds the search of a long history.
+LOOK_BACK = timedelta(days=30)
+RECENTLY = timedelta(minutes=2)
+ANSWERED = (Assignment.State.DONE, Assignment.State.SURPLUS)
+WITH_SIDES = (Kind.PAIRWISE, Kind.LISTWISE)
+
+
+def measure(signal: str, membership: Membership, window: int) -> Measured:
+    """Over at most `window` judgments since a manager restored the person, newest first."""
+    return _MEASURES[signal](_answered(membership), window)
+
+
+def lately_active(project: Project) -> list[Membership]:
+    """Members who may work and have answered in the last two minutes."""
+    lately = Assignment.objects.filter(
+        item__project=project,
+        annotator__user__memberships__project=project,
+        annotator__user__memberships__state=Membership.State.ACTIVE,
+        finished_at__gte=timezone.now() - RECENTLY,
+    )
+    people = set(lately.values_list("annotator__user_id", flat=True))
+    return list(project.memberships.filter(user__in=people).select_related("user", "project"))
+
+
+def _answered(membership: Membership) -> QuerySet[Assignment]:
+    annotator = Annotator.objects.filter(user=membership.user_id).values_list("pk", flat=True)
+    return Assignment.objects.filter(
+        annotator_id__in=list(annotator),
+        item__project=membership.project_id,
+        state__in=ANSWERED,
+        finished_at__gt=_since(membership),
+    ).order_by("-finished_at")
+
+
+def _since(membership: Membership) -> datetime:
+    longest = timezone.now() - LOOK_BACK
+    return max(longest, membership.restored_at) if membership.restored_at else longest
+
+
+def _gold_accuracy(answered: QuerySet[Assignment], window: int) -> Measured:
+    gold = answered.filter(occasion=Assignment.GOLD).select_related("item")
+    rows = list(gold[:window])
+    answers = _answers(rows)
+    expected: dict[int, dict[str, AnswerValue]] = {}
+    for one in GoldAnswer.objects.filter(item__in=[row.item_id for row in rows]):
+        expected.setdefault(one.item_id, {})[one.criterion] = expected_value(one.expected)
+    found = (
+        agrees_with_item(row.item.kind, expected.get(row.item_id, {}), answers.get(row.pk, {}))
+        for row in rows
+    )
+    return gold_accuracy([one for one in found if one is not None])
+
+
+def _speed(answered: QuerySet[Assignment], window: int) -> Measured:
+    """By the first answers: changing one later takes a moment only."""
+    ids = list(answered.exclude(occasion=Assignment.REVIEW).values_list("pk", flat=True)[:window])
+    first = Judgment.objects.filter(assignment__in=ids, revision=1)
+    times = (
+        duration if active is None else active
+        for active, duration in first.values_list("active_ms", "duration_ms")
+    )
+    return speed([time for time in times if time is not None])
+
+
+def _straight_lining(answered: QuerySet[Assignment], window: int) -> Measured:
+    sided = answered.filter(item__kind__in=WITH_SIDES).exclude(occasion=Assignment.REVIEW)
+    rows = list(sided.select_related("item")[:window])
+    answers = _answers(rows)
+    return straight_lining(
+        (row.item.kind, _by_side(answers[row.pk], row.shown_order))
+        for row in rows
+        if row.pk in answers
+    )
+
+
+def _by_side(answers: dict[str, AnswerValue], shown_order: list[int]) -> tuple[object, ...]:
+    """Which side was said to be better, however strongly; or the order of those shown."""
+    shown = [to_shown(answers[key], shown_order) for key in sorted(answers)]
+    return tuple(
+        one.ranks if one.strength is None else (one.strength > 0) - (one.strength < 0)
+        for one in shown
+    )
+
+
+def _answers(rows: list[Assignment]) -> dict[int, dict[str, AnswerValue]]:
+    """Of each assignment's current judgment, by criterion."""
+    owner = {row.current_id: row.pk for row in rows}
+    found: dict[int, dict[str, AnswerValue]] = {}
+    for answer in Answer.objects.filter(judgment__in=[key for key in owner if key is not None]):
+        found.setdefault(owner[answer.judgment_id], {})[answer.criterion] = AnswerValue.of(answer)
+    return found
+
+
+_MEASURES: dict[str, Callable[[QuerySet[Assignment], int], Measured]] = {
+    Signal.GOLD_ACCURACY: _gold_accuracy,
+    Signal.SPEED: _speed,
+    Signal.STRAIGHT_LINING: _straight_lining,
+}
+SIGNALS: tuple[str, ...] = tuple(PauseRule.Signal.values)
