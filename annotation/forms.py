@@ -9,6 +9,7 @@ from django.forms import BaseFormSet, formset_factory
 
 from annotation.importers import FORMATS
 from annotation.models import Kind, Membership, Project, Protocol
+from annotation.services.invitation import DAYS, MOST_USES
 from annotation.services.project import MOST_CRITERIA
 from core.errors import PrefloopError
 from core.models import User
@@ -146,3 +147,19 @@ class PersonForm(forms.Form):
                 f"There is no active account {name!r}. An admin of this instance can make one."
             )
         return user
+
+
+class InvitationForm(forms.Form):
+    role = forms.ChoiceField(choices=[(role, role.capitalize()) for role in Membership.Role.values])
+    most_uses = forms.IntegerField(
+        label="How many people it serves", initial=1, min_value=1, max_value=MOST_USES
+    )
+    days = forms.TypedChoiceField(
+        label="It ends",
+        coerce=int,
+        initial=DAYS,
+        choices=[(1, "in a day"), (7, "in a week"), (30, "in 30 days"), (90, "in 90 days")],
+    )
+    note = forms.CharField(
+        required=False, max_length=100, help_text="For whom it is; only managers read it."
+    )

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from annotation.views import import_data, item, labeling, people, project
+from annotation.views import import_data, invitation, item, labeling, people, project
 
 app_name = "annotation"
 urlpatterns = [
@@ -79,4 +79,12 @@ urlpatterns = [
         people.remove_person,
         name="person-remove",
     ),
+    path("projects/<int:project_id>/people/invite/", people.invite, name="invite"),
+    path(
+        "projects/<int:project_id>/people/invitations/<int:invitation_id>/withdraw/",
+        people.withdraw_invitation,
+        name="invitation-withdraw",
+    ),
+    path("join/", invitation.join, name="join"),
+    path("join/<str:secret>/", invitation.open_invitation, name="invitation"),
 ]

@@ -1,11 +1,61 @@
-"""The forms of the account page."""
+"""The forms of accounts."""
 
 from __future__ import annotations
 
 from django import forms
 from django.contrib.auth.forms import PasswordChangeForm
+from django.contrib.auth.password_validation import validate_password
+from django.contrib.auth.validators import UnicodeUsernameValidator
+from django.core.exceptions import ValidationError
 
 from core.models import ApiToken, User
+
+
+class SignUpForm(forms.Form):
+    """An account of one's own, made by who comes with an invitation."""
+
+    username = forms.CharField(
+        max_length=150,
+        validators=[UnicodeUsernameValidator()],
+        help_text="You sign in with it. Letters, digits and @ . + - _",
+        widget=forms.TextInput(
+            attrs={"autocomplete": "username", "autocapitalize": "none", "autofocus": True}
+        ),
+    )
+    name = forms.CharField(
+        max_length=150,
+        required=False,
+        help_text="What managers of the project see. Left empty, they see the username.",
+        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+    )
+    password = forms.CharField(
+        strip=False,
+        help_text="At least 12 characters; three or four words that only you would put together "
+        "are good.",
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}, render_value=False),
+    )
+    again = forms.CharField(
+        label="Password, once more",
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}, render_value=False),
+    )
+
+    def clean_username(self) -> str:
+        username: str = self.cleaned_data["username"]
+        if User.objects.filter(username__iexact=username).exists():
+            raise ValidationError("This name is taken. Choose another, or sign in if it is yours.")
+        return username
+
+    def clean(self) -> None:
+        given = self.cleaned_data
+        if given.get("password") != given.get("again"):
+            self.add_error("again", "The two passwords differ.")
+        elif "password" in given:
+            user = User(username=given.get("username", ""), name=given.get("name", ""))
+            try:
+                validate_password(given["password"], user)
+            except ValidationError as error:
+                self.add_error("password", error)
 
 
 class OwnPasswordForm(PasswordChangeForm):

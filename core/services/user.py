@@ -1,10 +1,10 @@
-"""People are made by whoever runs the instance; there is no sign-up and no default account."""
+"""People are made by who runs the instance or by an invitation; there is no default account."""
 
 from __future__ import annotations
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from core.errors import Conflict, PrefloopError
 from core.models import User
@@ -15,14 +15,16 @@ from core.services.audit import record_event
 def create_user(
     *,
     username: str,
-    password: str,
+    password: str | None,
     name: str = "",
     email: str = "",
     is_admin: bool = False,
     can_create_projects: bool = False,
+    actor: User | None = None,
 ) -> User:
+    """Without a password the person chooses one by a link (password_link)."""
     if User.objects.filter(username__iexact=username).exists():
-        raise Conflict(f"There is a user named {username} already.")
+        raise Conflict(f"There is a user named {username} already.", field="username")
     user = User(
         username=username,
         name=name,
@@ -33,9 +35,14 @@ def create_user(
     user.set_password(password)
     try:
         user.full_clean()
-        validate_password(password, user)
+        if password is not None:
+            validate_password(password, user)
     except ValidationError as error:
         raise PrefloopError(" ".join(error.messages)) from error
-    user.save()
-    record_event(actor=None, action="create_user", target=user, detail={"is_admin": is_admin})
+    try:
+        with transaction.atomic():
+            user.save()
+    except IntegrityError as error:
+        raise Conflict(f"There is a user named {username} already.", field="username") from error
+    record_event(actor=actor, action="create_user", target=user, detail={"is_admin": is_admin})
     return user

@@ -21,6 +21,9 @@ PUBLIC = {
     "core:theme",
     "core:healthz",
     "core:readyz",
+    # An invitation's link, and the page on which its bearer joins.
+    "annotation:invitation",
+    "annotation:join",
 }
 # The schema and its page come from drf-spectacular, which asks for a signed-in user itself.
 SCHEMA = {"core-api:schema", "core-api:docs"}
