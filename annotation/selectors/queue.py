@@ -1,14 +1,11 @@
 """The queue: which item a labeler gets next, and whether there is work at all.
 
-Five probes, each of them bounded or indexed; the first row wins. An ordered scan that skips
-one's own items is quadratic for a labeler who works alone, hence the random starting points.
+What is handed out, and in which order, is decided by annotation_claim (migration 0005_claim).
 """
-
-# ruff: noqa: S608 -- the statements are put together from constants of this module only
 
 from __future__ import annotations
 
-import random
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -19,69 +16,34 @@ from django.utils import timezone
 from annotation.models import Annotator, Assignment, Item, Membership, Project
 from core.models import User
 
-# An expired lease may be taken up again by the same person; any other state was an answer.
-_UNSEEN = """NOT EXISTS (
-    SELECT 1 FROM annotation_assignment a
-    WHERE a.item_id = i.id AND a.annotator_id = %(annotator)s
-      AND a.occasion = 'main' AND a.state <> 'expired')"""
-# NO KEY: a row that refers to the item may be added meanwhile.
-_TAKE = "LIMIT 1 FOR NO KEY UPDATE OF i SKIP LOCKED"
-_FRESH = f"""
-    SELECT i.id FROM annotation_item i
-    WHERE i.project_id = %(project)s AND i.is_open AND NOT i.started AND {_UNSEEN}"""
+# A lease that is only held ready is short: absent people hold nothing.
+READY_SECONDS = 120
 
-# Started items first, through a window, so that few items lie about half judged.
-_STARTED_NEARBY = f"""
-    SELECT i.id FROM (
-        SELECT id FROM annotation_item
-        WHERE project_id = %(project)s AND is_open AND started AND rnd >= %(start)s
-        ORDER BY rnd LIMIT 24
-    ) nearby JOIN annotation_item i USING (id)
-    WHERE i.is_open AND {_UNSEEN} {_TAKE}"""
-_FRESH_OF_TOP_PRIORITY = f"""{_FRESH}
-      AND i.rnd >= %(start)s AND i.priority = (
-        SELECT priority FROM annotation_item
-        WHERE project_id = %(project)s AND is_open AND NOT started
-        ORDER BY priority DESC LIMIT 1)
-    ORDER BY i.rnd {_TAKE}"""
-_FRESH_FROM_THE_FRONT = f"{_FRESH} ORDER BY i.priority DESC, i.rnd {_TAKE}"
-# Only at the tail of a project does a claim come this far.
-_STARTED_ANYWHERE = f"""
-    SELECT i.id FROM annotation_item i
-    WHERE i.project_id = %(project)s AND i.is_open AND i.started AND {_UNSEEN} {_TAKE}"""
 
-# What is left is in others' hands this very moment: wait, and see what they leave.
-_WAITING = f"""
-    SELECT i.id FROM annotation_item i
-    WHERE i.project_id = %(project)s AND i.is_open AND {_UNSEEN}
-    LIMIT 1 FOR NO KEY UPDATE OF i"""
-
-PROBES = (
-    _STARTED_NEARBY,
-    _FRESH_OF_TOP_PRIORITY,
-    _FRESH_FROM_THE_FRONT,
-    _STARTED_ANYWHERE,
-    _WAITING,
+_FIELDS = Assignment._meta.concrete_fields
+_NAMES = [field.attname for field in _FIELDS]
+_CLAIM = (
+    f"SELECT {', '.join(str(field.column) for field in _FIELDS)} "  # noqa: S608 -- our own names
+    "FROM annotation_claim(%s, %s, %s::bigint[], %s, %s, %s)"
 )
 
 
-def lock_next_item(*, project_id: int, annotator_id: int) -> int | None:
-    """The id of an open item that the annotator has not judged, its row locked.
+def claim_assignment(
+    *, project: Project, user: User, beside: Collection[int], draw: str
+) -> Assignment | None:
+    """The one selector that writes: a single statement, which is a transaction of its own.
 
-    Call it inside a transaction: the lock is what keeps two labelers apart.
+    `draw` is the occasion wanted; see the function in the database for what holds.
     """
-    values = {
-        "project": project_id,
-        "annotator": annotator_id,
-        "start": random.randrange(1_000_000),
-    }
+    lease = (project.lease_seconds, ready_seconds(project))
     with connection.cursor() as cursor:
-        for probe in PROBES:
-            cursor.execute(probe, values)
-            row = cursor.fetchone()
-            if row is not None:
-                return int(row[0])
-    return None
+        cursor.execute(_CLAIM, (project.pk, user.pk, [*beside], draw, *lease))
+        row = cursor.fetchone()
+    return None if row is None else Assignment.from_db(connection.alias, _NAMES, row)
+
+
+def ready_seconds(project: Project) -> int:
+    return min(READY_SECONDS, project.lease_seconds)
 
 
 def unseen_open_items(project: Project, annotator: Annotator | None) -> QuerySet[Item]:
@@ -103,6 +65,7 @@ def is_held_by_others(*, project: Project, annotator: Annotator) -> bool:
         item__project=project,
         item__closed_at=None,
         item__held_at=None,
+        item__is_gold=False,
         state=Assignment.State.LEASED,
         takes_slot=True,
     )
@@ -110,24 +73,18 @@ def is_held_by_others(*, project: Project, annotator: Annotator) -> bool:
 
 
 def own_assignments(annotator: Annotator) -> QuerySet[Assignment]:
-    """With all that the labeling page shows of them."""
-    return Assignment.objects.filter(annotator=annotator, occasion=Assignment.MAIN).select_related(
-        "item__project", "item__prompt", "current"
-    )
-
-
-def live_assignment(*, project: Project, annotator: Annotator) -> Assignment | None:
-    """What the annotator has open; a lease that ran out unnoticed is still theirs."""
-    live = own_assignments(annotator).filter(state=Assignment.State.LEASED)
-    return live.filter(item__project=project).first()
+    """What the stream handed out, gold and probes like all else, with all that the page shows."""
+    own = Assignment.objects.filter(annotator=annotator).exclude(occasion=Assignment.REVIEW)
+    return own.select_related("item__project", "item__prompt", "current")
 
 
 def answered_lately(*, project: Project, user: User) -> QuerySet[Assignment]:
-    return Assignment.objects.visible_to(user).filter(
+    answered = Assignment.objects.visible_to(user).filter(
         item__project=project,
         state__in=[Assignment.State.DONE, Assignment.State.SURPLUS],
         finished_at__gte=timezone.now() - timedelta(days=1),
     )
+    return answered.exclude(occasion=Assignment.REVIEW)
 
 
 def last_answered(*, project: Project, user: User) -> Assignment | None:

@@ -3,84 +3,100 @@
 from __future__ import annotations
 
 import random
-from datetime import datetime, timedelta
+from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Case, F, When
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from annotation.models import Annotator, Assignment, ItemResponse, Project
-from annotation.selectors.queue import live_assignment, lock_next_item, own_assignments
+from annotation.models import Annotator, Assignment, Item, Project
+from annotation.selectors.queue import claim_assignment, ready_seconds
 from annotation.services.annotator import annotator_for_user
 from core.errors import Conflict
 from core.models import User
 
+State = Assignment.State
 TRIES = 3
+# What one shows, and what is held ready to be shown after it.
+MOST_LIVE = 2
 
 
-def claim_item(*, project: Project, user: User) -> Assignment | None:
-    """What the user has open already, else a new lease; None when there is nothing for them."""
+def claim_item(*, project: Project, user: User, beside: Collection[int] = ()) -> Assignment | None:
+    """What the user has open already, else a new lease; None when there is nothing for them.
+
+    `beside` names the leases that the caller shows. With any, the answer is another one, held
+    ready: its short lease must be kept up, and `open_assignment` tells that it is shown.
+    """
     for _ in range(TRIES):
         try:
-            return _claim(project=project, user=user)
-        except (IntegrityError, Conflict):
+            with _its_own_transaction():
+                found = claim_assignment(
+                    project=project, user=user, beside=beside, draw=_draw(project)
+                )
+        except IntegrityError:
             # The same person answered or took the same item in this very moment.
             continue
+        if found is not None or Annotator.objects.filter(user=user).exists():
+            return found
+        annotator_for_user(user=user)
     raise Conflict("Too much is happening at once with this account. Try again in a moment.")
 
 
+def _its_own_transaction() -> AbstractContextManager[object]:
+    """A single statement is one; a failure inside another transaction must not spoil that."""
+    return transaction.atomic() if connection.in_atomic_block else nullcontext()
+
+
+def _draw(project: Project) -> str:
+    """Each time anew, so that nothing in the order of items tells gold or a probe."""
+    number = random.randrange(100)
+    if number < project.gold_share:
+        return Assignment.GOLD
+    return "probe 1" if number < project.gold_share + project.probe_share else Assignment.MAIN
+
+
 @transaction.atomic
-def _claim(*, project: Project, user: User) -> Assignment | None:
-    annotator = _locked_annotator(user)
-    live = live_assignment(project=project, annotator=annotator)
-    if live is not None and extend_lease(assignment=live):
-        return live
-    item_id = lock_next_item(project_id=project.pk, annotator_id=annotator.pk)
-    if item_id is None:
-        return None
-    return _lease(item_id=item_id, annotator=annotator, until=_lease_end(project))
+def open_assignment(*, assignment: Assignment) -> Assignment:
+    """What was held ready is shown now, under a full lease.
 
-
-def _locked_annotator(user: User) -> Annotator:
-    """Two windows of one person come one after the other, so that both show the same item."""
-    annotators = Annotator.objects.select_for_update(no_key=True)
-    known = annotators.filter(user=user).first()
-    return known or annotators.get(pk=annotator_for_user(user=user).pk)
-
-
-def _lease(*, item_id: int, annotator: Annotator, until: datetime) -> Assignment:
-    size = ItemResponse.objects.filter(item_id=item_id).count()
-    new = Assignment(
-        item_id=item_id,
-        annotator=annotator,
-        occasion=Assignment.MAIN,
-        shown_order=random.sample(range(size), size),
-        takes_slot=True,
-        lease_expires_at=until,
-    )
-    Assignment.objects.bulk_create([new], ignore_conflicts=True)
-    assignment = own_assignments(annotator).get(item_id=item_id)
-    if assignment.state != Assignment.State.LEASED:
-        # Theirs before, and run out: the same order is shown again.
-        _lease_again(assignment, until)
+    One that ran out is taken up again if others left room; else its answer comes late.
+    """
+    opened = _opened(assignment, State.LEASED)
+    if not opened:
+        _take_up_again(assignment)
+    assignment.refresh_from_db(fields=["state", "lease_expires_at", "opened_at"])
     return assignment
 
 
-def _lease_again(assignment: Assignment, until: datetime) -> None:
-    taken = Assignment.objects.filter(pk=assignment.pk, state=Assignment.State.EXPIRED).update(
-        state=Assignment.State.LEASED, lease_expires_at=until
+def _opened(assignment: Assignment, state: str) -> int:
+    now = timezone.now()
+    return Assignment.objects.filter(pk=assignment.pk, state=state).update(
+        state=State.LEASED,
+        opened_at=Coalesce(F("opened_at"), now),
+        lease_expires_at=now + timedelta(seconds=assignment.item.project.lease_seconds),
     )
-    if not taken:
-        raise Conflict("This item was answered a moment ago.")
-    assignment.state, assignment.lease_expires_at = Assignment.State.LEASED, until
+
+
+def _take_up_again(assignment: Assignment) -> None:
+    """Person, item, assignment: locks are taken in this order everywhere."""
+    Annotator.objects.select_for_update(no_key=True).get(pk=assignment.annotator_id)
+    item = Item.objects.select_for_update(no_key=True).get(pk=assignment.item_id)
+    stream = Assignment.objects.exclude(occasion=Assignment.REVIEW)
+    live = stream.filter(annotator=assignment.annotator_id, state=State.LEASED)
+    has_room = live.filter(item__project=item.project_id).count() < MOST_LIVE
+    if has_room and (item.is_open or not assignment.takes_slot):
+        _opened(assignment, State.EXPIRED)
 
 
 def extend_lease(*, assignment: Assignment) -> bool:
     """False: the lease is gone; a late answer is kept all the same."""
-    extended = Assignment.objects.filter(pk=assignment.pk, state=Assignment.State.LEASED).update(
-        lease_expires_at=_lease_end(assignment.item.project)
+    project, now = assignment.item.project, timezone.now()
+    full = now + timedelta(seconds=project.lease_seconds)
+    ready = now + timedelta(seconds=ready_seconds(project))
+    extended = Assignment.objects.filter(pk=assignment.pk, state=State.LEASED).update(
+        lease_expires_at=Case(When(opened_at=None, then=ready), default=full)
     )
     return bool(extended)
-
-
-def _lease_end(project: Project) -> datetime:
-    return timezone.now() + timedelta(seconds=project.lease_seconds)

@@ -32,7 +32,9 @@ def skip_item(*, assignment: Assignment, reason: str = "", flagged: bool = False
     )
     assignment.refresh_from_db()
     if skipped:
-        _count(item, assignment)
+        # Who skips a probe has answered the item before: it speaks of the person, not of the item.
+        if not assignment.occasion.startswith("probe"):
+            _count(item, assignment)
     elif assignment.state != State.SKIPPED:
         raise Conflict("You have answered this item already, so it cannot be skipped.")
     return assignment
