@@ -11,6 +11,7 @@ from functools import wraps
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
+from django.db.models import F, FilteredRelation, Q
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 
@@ -41,19 +42,25 @@ MAY: dict[str, frozenset[Capability]] = {
 
 def capabilities(user: User, project: Project) -> frozenset[Capability]:
     """Empty for a stranger. A paused member sees the project and may do nothing in it."""
+    membership = project.memberships.filter(user_id=user.pk).first()
+    return _may(user, membership.role, membership.state) if membership else _may(user, None, None)
+
+
+def _may(user: User, role: str | None, state: str | None) -> frozenset[Capability]:
     if user.is_admin:
         return frozenset(Capability)
-    membership = project.memberships.filter(user_id=user.pk).first()
-    if membership is None or membership.state != Membership.State.ACTIVE:
-        return frozenset()
-    return MAY[membership.role]
+    return MAY[role] if role and state == Membership.State.ACTIVE else frozenset()
 
 
 def load_project(user: User, project_id: int, needed: Capability | None) -> Project:
-    project = Project.objects.visible_to(user).filter(pk=project_id).first()
+    # One query: every page of a project begins with this.
+    own = FilteredRelation("memberships", condition=Q(memberships__user=user.pk))
+    seen = Project.objects.visible_to(user).filter(pk=project_id).annotate(own=own)
+    roles = {"own_role": F("own__role"), "own_state": F("own__state")}
+    project = seen.annotate(**roles).first()
     if project is None:
         raise Http404
-    project.may = capabilities(user, project)
+    project.may = _may(user, project.own_role, project.own_state)
     if needed is not None and needed not in project.may:
         raise NotAllowed(
             f"Your role in “{project}” does not allow you to {needed}. "

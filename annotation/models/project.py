@@ -75,7 +75,9 @@ class Project(models.Model):
 
     objects = ProjectQuerySet.as_manager()
 
-    # What the user who loaded it may do (annotation.access.load_project); nothing until then.
+    # What the user who loaded it is and may do there (annotation.access.load_project).
+    own_role: str | None = None
+    own_state: str | None = None
     may: frozenset[str] = frozenset()
 
     class Meta:
