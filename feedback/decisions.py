@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from annotation.models import Kind
+from feedback.disagreement import Disagreement, measure
 from feedback.models import Adjudication, Policy, Preference
 from feedback.selectors.votes import Votes
 from feedback.statistics.aggregation import (
@@ -30,6 +31,8 @@ from feedback.statistics.arrays import Floats, Integers, shares
 from feedback.statistics.raters import pair_signs
 
 State = Preference.State
+Cause = Preference.Cause
+Verdict = Adjudication.Verdict
 TIE = 1  # the place of a tie among worse, tie, better
 # Shares that differ by less than this are equal: only rounding parts them.
 SAME = 1e-9
@@ -48,6 +51,9 @@ class Decision:
     judges: int = 0
     judgments: list[int] = field(default_factory=list)
     adjudication: int | None = None
+    # Why a reviewer is asked, if one is, and how far the votes lie apart.
+    cause: str = ""
+    disagreement: float | None = None
 
 
 def counted(votes: Votes, policy: Policy) -> Votes:
@@ -57,10 +63,11 @@ def counted(votes: Votes, policy: Policy) -> Votes:
 
 def decide(votes: Votes, kind: str, policy: Policy) -> Iterator[Decision]:
     """One decision for each item that has a counted vote, in the order of items."""
-    votes = counted(votes, policy)
+    everyone, votes = votes, counted(votes, policy)
     items, first, unit = np.unique(votes.item, return_index=True, return_inverse=True)
     if not len(items):
         return
+    apart = _apart(everyone, items, kind, policy)
     measured = (_lists if kind == Kind.LISTWISE else _choices)(
         votes, unit.astype(np.int64), len(items), kind, policy
     )
@@ -68,7 +75,8 @@ def decide(votes: Votes, kind: str, policy: Policy) -> Iterator[Decision]:
     for place, (item, one) in enumerate(zip(items.tolist(), measured, strict=True)):
         rows = slice(bounds[place], bounds[place + 1])
         judges = int(votes.is_judge[rows].sum())
-        yield _judged(one, policy, item, votes.judgment[rows].tolist(), judges)
+        decision = _judged(one, policy, item, votes.judgment[rows].tolist(), judges)
+        yield _reviewed(decision, one, apart, place)
 
 
 @dataclass(frozen=True)
@@ -102,6 +110,28 @@ def _judged(
         outcome=one.outcome,
         probabilities=probabilities,
         agreement=agreement,
+    )
+
+
+def _apart(votes: Votes, items: Integers, kind: str, policy: Policy) -> Disagreement:
+    """Judges' verdicts are compared with people's whether or not they count."""
+    votes = votes.only(np.isin(votes.item, items))
+    counts = np.full(len(votes), True) if policy.count_judges else ~votes.is_judge
+    unit = np.searchsorted(items, votes.item).astype(np.int64)
+    return measure(votes, counts, unit, len(items), kind)
+
+
+def _reviewed(decision: Decision, one: _Measured, apart: Disagreement, place: int) -> Decision:
+    """Whether a reviewer is asked: where it is contested, or judges as a whole say otherwise."""
+    if decision.state == State.CONTESTED:
+        cause = Cause.SPLIT if one.clear else Cause.EVEN
+        return replace(
+            decision, cause=cause, disagreement=round(float(apart.among_counted[place]), 6)
+        )
+    if decision.state == State.WAITING or not apart.judges_oppose[place]:
+        return decision
+    return replace(
+        decision, cause=Cause.JUDGES, disagreement=round(float(apart.with_judges[place]), 6)
     )
 
 
@@ -226,21 +256,22 @@ def _acceptable_to(order: Integers, weight: Floats, ranks: Floats, line: Floats)
 
 def overruled(decision: Decision, adjudication: Adjudication | None) -> Decision:
     """The reviewer's word, if there is one, in place of the votes; those are told all the same."""
-    if adjudication is None:
+    if adjudication is None or adjudication.verdict not in (Verdict.DECIDED, Verdict.EXCLUDED):
         return decision
-    outcome, probabilities = _word_of(adjudication)
+    is_decided = adjudication.verdict == Verdict.DECIDED
+    outcome, probabilities = _word_of(adjudication) if is_decided else ({}, [])
     return replace(
         decision,
-        state=State.EXCLUDED if adjudication.exclude else State.ADJUDICATED,
+        state=State.ADJUDICATED if is_decided else State.EXCLUDED,
         outcome=outcome,
         probabilities=probabilities,
         adjudication=adjudication.pk,
+        cause="",
+        disagreement=None,
     )
 
 
 def _word_of(adjudication: Adjudication) -> tuple[dict[str, Any], list[float]]:
-    if adjudication.exclude:
-        return {}, []
     if adjudication.strength is not None:
         outcome = {"strength": float(adjudication.strength), "both_bad": adjudication.both_bad}
         return outcome, [(1 + float(np.sign(adjudication.strength))) / 2]
@@ -250,4 +281,5 @@ def _word_of(adjudication: Adjudication) -> tuple[dict[str, Any], list[float]]:
     certain = [
         (1 + float(np.sign(later - earlier))) / 2 for earlier, later in combinations(ranks, 2)
     ]
-    return {"ranks": ranks}, certain
+    line = adjudication.acceptable_to
+    return {"ranks": ranks} | ({} if line is None else {"acceptable_to": line}), certain

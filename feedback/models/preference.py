@@ -7,30 +7,50 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
 
-from annotation.models import Item
+from annotation.models import Item, Judgment
 from feedback.models.policy import Policy
 
 
 class Adjudication(models.Model):
-    """A reviewer's decision, kept beside the originals. Same value columns as an Answer."""
+    """A reviewer's word, kept beside the originals. Rows are added; a later one supersedes.
+
+    The columns of the value are an Answer's; a trigger refuses to change them.
+    """
+
+    class Verdict(models.TextChoices):
+        DECIDED = "decided"
+        # Of no use for training, whatever the votes.
+        EXCLUDED = "excluded"
+        # More people are asked; until they have answered, the votes stand as they are.
+        SENT_BACK = "sent back"
+        # The reviewer took their last word back: the votes speak again.
+        WITHDRAWN = "withdrawn"
 
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="adjudications")
     criterion = models.CharField(max_length=40)
     adjudicator = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )
+    verdict = models.CharField(max_length=10, choices=Verdict.choices, default=Verdict.DECIDED)
+    # What the reviewer answered before they saw the others' answers.
+    blind = models.ForeignKey(Judgment, null=True, on_delete=models.PROTECT, related_name="+")
     strength = models.SmallIntegerField(null=True)
     both_bad = models.BooleanField(default=False)
     ranks = ArrayField(models.PositiveSmallIntegerField(), null=True)
+    acceptable_to = models.PositiveSmallIntegerField(null=True)
     thumb = models.PositiveSmallIntegerField(null=True)
-    # True: the item is no use for training, whatever the votes.
-    exclude = models.BooleanField(default=False)
     note = models.TextField(blank=True)
+    # The judgments that lay before the reviewer, and whether names stood beside them.
+    seen_judgments = ArrayField(models.BigIntegerField(), default=list)
+    named = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         ordering = ["-pk"]
         indexes = [models.Index(fields=["item", "criterion", "-id"], name="adjudication_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.criterion} of item {self.item_id}: {self.verdict}"
 
 
 class PreferenceQuerySet(models.QuerySet["Preference"]):
@@ -47,6 +67,13 @@ class Preference(models.Model):
         CONTESTED = "contested"
         ADJUDICATED = "adjudicated"
         EXCLUDED = "excluded"
+
+    class Cause(models.TextChoices):
+        """Why it waits for a reviewer."""
+
+        EVEN = "even", "A dead heat"
+        SPLIT = "split", "Too little agreement"
+        JUDGES = "judges", "Judges against people"
 
     # States whose outcome enters snapshots.
     DECIDED = (State.ACCEPTED, State.TIED, State.ADJUDICATED)
@@ -66,6 +93,9 @@ class Preference(models.Model):
     probabilities = ArrayField(models.FloatField(), default=list)
     # Share of votes for the outcome.
     agreement = models.FloatField(null=True)
+    # Empty: nothing waits. How far the votes lie apart: 0 all alike, 1 half against half.
+    cause = models.CharField(max_length=6, choices=Cause.choices, blank=True, db_default="")
+    disagreement = models.FloatField(null=True)
     support_people = models.PositiveIntegerField(default=0)
     support_judges = models.PositiveIntegerField(default=0)
     # The judgments counted, so that one can walk back from a training batch to them.
@@ -87,6 +117,11 @@ class Preference(models.Model):
         indexes = [
             models.Index(
                 fields=["state"], name="preference_state", condition=models.Q(is_newest=True)
+            ),
+            models.Index(
+                fields=["item"],
+                name="preference_for_review",
+                condition=models.Q(is_newest=True) & ~models.Q(cause=""),
             ),
         ]
 

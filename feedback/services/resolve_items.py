@@ -29,6 +29,7 @@ NEWS = 0.01
 FIELDS = (
     "item", "criterion", "policy", "adjudication", "state", "outcome", "probabilities",
     "agreement", "support_people", "support_judges", "judgment_ids", "is_newest", "created_at",
+    "cause", "disagreement",
 )  # fmt: skip
 
 
@@ -156,6 +157,7 @@ def _is_news(decision: Decision, standing: dict[int, Preference]) -> bool:
         or row.outcome != decision.outcome
         or row.judgment_ids != decision.judgments
         or row.adjudication_id != decision.adjudication
+        or row.cause != decision.cause
         or _has_moved(row, decision)
     )
 
@@ -164,8 +166,8 @@ def _has_moved(row: Preference, decision: Decision) -> bool:
     before, after = list(row.probabilities), list(decision.probabilities)
     if len(before) != len(after) or (row.agreement is None) != (decision.agreement is None):
         return True
-    before.append(row.agreement or 0.0)
-    after.append(decision.agreement or 0.0)
+    before += [row.agreement or 0.0, row.disagreement or 0.0]
+    after += [decision.agreement or 0.0, decision.disagreement or 0.0]
     return any(abs(old - new) >= NEWS for old, new in zip(before, after, strict=True))
 
 
@@ -185,4 +187,6 @@ def _row(decision: Decision, criterion: str, policy: Policy, now: datetime) -> t
         decision.judgments,
         True,
         now,
+        decision.cause,
+        decision.disagreement,
     )
