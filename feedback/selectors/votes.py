@@ -19,7 +19,7 @@ from feedback.statistics.agreement import VoteTable
 from feedback.statistics.arrays import Booleans, Floats, Integers
 
 # Stands for NULL, since every column is a number.
-_ABSENT = -1000
+ABSENT = -1000
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Votes:
         return directions[unit]
 
 
-_FROM = """
+COUNTED = """
 FROM annotation_assignment asg
 JOIN annotation_item i ON i.id = asg.item_id
 JOIN annotation_annotator ann ON ann.id = asg.annotator_id
@@ -92,7 +92,7 @@ _BEFORE_VALUES = 8
 def voted_kinds(project: Project, item_ids: Sequence[int] | None = None) -> list[tuple[str, str]]:
     """The pairs of kind and criterion that have counted judgments."""
     restriction, items = _restricted(item_ids)
-    query = f"SELECT DISTINCT i.kind, ans.criterion {_FROM} {restriction} ORDER BY 1, 2"
+    query = f"SELECT DISTINCT i.kind, ans.criterion {COUNTED} {restriction} ORDER BY 1, 2"
     with whole_project(item_ids is None), connection.cursor() as cursor:
         cursor.execute(query, [project.pk, *items])
         return [(kind, criterion) for kind, criterion in cursor.fetchall()]
@@ -112,17 +112,17 @@ def load_votes(
 ) -> Votes:
     """One query. Annotators whom the policy excludes are left out."""
     restriction, items = _restricted(item_ids)
-    values = _value_columns(project, kind)
+    values = value_columns(project, kind)
     query = _COMMON.format(
-        absent=_ABSENT, values=", ".join(values), source=_FROM, restriction=restriction
+        absent=ABSENT, values=", ".join(values), source=COUNTED, restriction=restriction
     )
     params = [project.pk, kind, criterion, *items]
     with whole_project(item_ids is None):
         columns = fetch_columns(query, params, _BEFORE_VALUES + len(values))
-    return _weighed(_votes(columns, kind), policy)
+    return weighed(_votes(columns, kind), policy)
 
 
-def _value_columns(project: Project, kind: str) -> list[str]:
+def value_columns(project: Project, kind: str) -> list[str]:
     if kind == Kind.PAIRWISE:
         return ["ans.strength::bigint"]
     if kind == Kind.THUMBS:
@@ -134,7 +134,7 @@ def _value_columns(project: Project, kind: str) -> list[str]:
         .first()
     )
     places = range(1, (longest or 0) + 2)
-    return [f"coalesce(ans.ranks[{place}], {_ABSENT})::bigint" for place in places]
+    return [f"coalesce(ans.ranks[{place}], {ABSENT})::bigint" for place in places]
 
 
 def _votes(columns: list[Integers], kind: str) -> Votes:
@@ -148,18 +148,18 @@ def _votes(columns: list[Integers], kind: str) -> Votes:
         is_judge=is_judge.astype(np.bool_),
         both_bad=both_bad.astype(np.bool_),
         shown_first=shown,
-        acceptable_to=_nan_where_absent(line),
-        value=_nan_where_absent(values if kind == Kind.LISTWISE else values[:, 0]),
+        acceptable_to=nan_where_absent(line),
+        value=nan_where_absent(values if kind == Kind.LISTWISE else values[:, 0]),
         weight=np.ones(len(item)),
     )
 
 
-def _nan_where_absent(values: Integers) -> Floats:
-    result: Floats = np.where(values == _ABSENT, np.nan, values)
+def nan_where_absent(values: Integers) -> Floats:
+    result: Floats = np.where(values == ABSENT, np.nan, values)
     return result
 
 
-def _weighed(votes: Votes, policy: Policy | None) -> Votes:
+def weighed(votes: Votes, policy: Policy | None) -> Votes:
     if policy is None or not policy.weights:
         return votes
     weight = votes.weight.copy()
