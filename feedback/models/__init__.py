@@ -3,6 +3,7 @@
 from feedback.models.agreement import AgreementReport
 from feedback.models.policy import Policy
 from feedback.models.preference import Adjudication, Preference
+from feedback.models.quality import QualityReport
 from feedback.models.resolution import Resolution, StaleItem
 from feedback.models.snapshot import Export, Snapshot
 
@@ -12,6 +13,7 @@ __all__ = [
     "Export",
     "Policy",
     "Preference",
+    "QualityReport",
     "Resolution",
     "Snapshot",
     "StaleItem",
