@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("annotation", "0005_claim"),
+        ("annotation", "0004_labeling_and_queue"),
         ("feedback", "0004_review"),
     ]
 
