@@ -42,6 +42,13 @@ class AnswerValue:
             "thumb": self.thumb,
         }
 
+    def as_expected(self) -> dict[str, Any]:
+        """The shape of GoldAnswer.expected: only what was answered."""
+        given = {name: value for name, value in self.as_fields().items() if value is not None}
+        if not self.both_bad:
+            del given["both_bad"]
+        return given
+
 
 def to_canonical(value: AnswerValue, shown_order: Sequence[int]) -> AnswerValue:
     if value.strength is not None:

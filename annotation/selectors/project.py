@@ -42,7 +42,8 @@ class Funnel:
 
 def progress_of(projects: Sequence[Project]) -> dict[int, Progress]:
     """One query for all of them."""
-    asked = Q(closed_at=None)
+    # Gold takes no slots: what it has left is nobody's work.
+    asked, closed = Q(closed_at=None, is_gold=False), Q(closed_at__isnull=False, is_gold=False)
     taken = F("overlap") - F("open_slots")
     rows = (
         Item.objects.filter(project__in=[project.pk for project in projects])
@@ -53,7 +54,7 @@ def progress_of(projects: Sequence[Project]) -> dict[int, Progress]:
             n_held=Count("pk", filter=Q(held_at__isnull=False)),
             n_slots=Coalesce(Sum("overlap", filter=asked), 0),
             n_filled=Coalesce(Sum(taken, filter=asked), 0),
-            n_closed=Coalesce(Sum("overlap", filter=~asked), 0),
+            n_closed=Coalesce(Sum("overlap", filter=closed), 0),
         )
     )
     return {

@@ -186,7 +186,7 @@ class BatchWriter:
             GoldAnswer(
                 item=one.item,
                 criterion=criterion,
-                expected=as_expected(value),
+                expected=value.as_expected(),
                 source=one.row.gold_source[:100],
             )
             for one in placed
@@ -233,9 +233,3 @@ class BatchWriter:
                     source=who.source, external_id=who.external_id
                 )
         return self._annotators[who]
-
-
-def as_expected(value: AnswerValue) -> dict[str, object]:
-    """The shape of GoldAnswer.expected: only what was answered."""
-    given = {name: one for name, one in value.as_fields().items() if one is not None}
-    return given if given.get("both_bad") else {k: v for k, v in given.items() if k != "both_bad"}
