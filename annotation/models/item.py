@@ -79,6 +79,12 @@ class Item(models.Model):
             ),
             models.Index(fields=["project", "kind"], name="item_kind"),
             models.Index(fields=["project", "rnd"], name="item_gold", condition=Q(is_gold=True)),
+            # Few among very many, and every look at the queue asks for them.
+            models.Index(
+                fields=["project", "held_at"],
+                name="item_held",
+                condition=Q(held_at__isnull=False, closed_at__isnull=True),
+            ),
         ]
 
     def __str__(self) -> str:
