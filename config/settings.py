@@ -1,5 +1,6 @@
 """Every setting of Prefloop. The README's table of settings is tested against this file."""
 
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -42,6 +43,7 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "django.contrib.humanize",
     "django_htmx",
+    "axes",
     "csp",
     "rest_framework",
     "drf_spectacular",
@@ -117,6 +119,28 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
 ]
+# Wrong passwords are counted by account and device: core/sign_in_limits.py says why.
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+# Tries while locked out do not make it longer, so nobody can keep an account shut for ever.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_LOCKOUT_PARAMETERS = [["username", "user_agent"]]
+AXES_USERNAME_CALLABLE = "core.sign_in_limits.counted_name"
+AXES_CLIENT_IP_CALLABLE = "core.sign_in_limits.no_address"
+AXES_SENSITIVE_PARAMETERS = ["username", "old_password", "new_password1", "new_password2"]
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+# The sign-in page asks axes itself, so no other request pays for its middleware; addresses are
+# left out on purpose, and what it calls the user agent is a signed device that nobody can invent.
+SILENCED_SYSTEM_CHECKS = ["axes.W002", "axes.W006"]
+# A link for a new password serves once, within two days.
+PASSWORD_RESET_TIMEOUT = 2 * 24 * 3600
+
 LOGIN_URL = "core:sign-in"
 LOGIN_REDIRECT_URL = "core:home"
 LOGOUT_REDIRECT_URL = "core:home"
@@ -125,6 +149,12 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _public.scheme == "https"
+# Browsers take a cookie named so only over TLS, from this host itself and for all of its paths.
+_host = "__Host-" if SESSION_COOKIE_SECURE else ""
+SESSION_COOKIE_NAME = f"{_host}sessionid"
+CSRF_COOKIE_NAME = f"{_host}csrftoken"
+DEVICE_COOKIE_NAME = f"{_host}device"
+CSRF_COOKIE_HTTPONLY = True
 SECURE_SSL_REDIRECT = False
 SECURE_HSTS_SECONDS = 31_536_000 if _public.scheme == "https" else 0
 _behind_proxy = env.flag("PREFLOOP_BEHIND_PROXY", default=False)
