@@ -3,6 +3,7 @@
 from core.models.audit import AuditEvent
 from core.models.job import Job
 from core.models.secret import Secret
+from core.models.session import Session
 from core.models.user import ApiToken, User
 
-__all__ = ["ApiToken", "AuditEvent", "Job", "Secret", "User"]
+__all__ = ["ApiToken", "AuditEvent", "Job", "Secret", "Session", "User"]
