@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from django import forms
-from django.contrib.auth.forms import PasswordChangeForm
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.core.exceptions import ValidationError
+from django.http import HttpRequest, QueryDict
 
+from core.access import SignedInRequest
+from core.errors import Conflict
 from core.models import ApiToken, User
+from core.services.sign_in import try_password
 
 
 class SignUpForm(forms.Form):
@@ -58,12 +64,43 @@ class SignUpForm(forms.Form):
                 self.add_error("password", error)
 
 
-class OwnPasswordForm(PasswordChangeForm):
-    """Below the tokens, so it must not pull the page down to itself."""
+class SignInForm(AuthenticationForm):
+    error_messages = {
+        **AuthenticationForm.error_messages,
+        "invalid_login": "The username or the password is wrong. Upper and lower case matter in "
+        "the password.",
+    }
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+    def clean(self) -> dict[str, Any]:
+        username, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
+        if username and password:
+            request = cast("HttpRequest", self.request)
+            try:
+                self.user_cache = try_password(
+                    request=request, username=username, password=password
+                )
+            except Conflict as error:
+                raise ValidationError(error.message) from error
+            if self.user_cache is None:
+                raise self.get_invalid_login_error()
+        return self.cleaned_data
+
+
+class OwnPasswordForm(PasswordChangeForm):
+    """The old password is a guess like any other, when somebody else sits before the screen."""
+
+    def __init__(self, request: SignedInRequest, data: QueryDict | None = None) -> None:
+        super().__init__(request.user, data)
+        self.request = request
+        # Below the tokens, so it must not pull the page down to itself.
         self.fields["old_password"].widget.attrs.pop("autofocus", None)
+
+    def clean_old_password(self) -> str:
+        given: str = self.cleaned_data["old_password"]
+        username = self.user.get_username()
+        if try_password(request=self.request, username=username, password=given) is None:
+            raise ValidationError("This is not your password. Type the one you sign in with.")
+        return given
 
 
 class TokenForm(forms.Form):

@@ -1,12 +1,12 @@
 from django.urls import path
 
-from core.views import account, job, site
+from core.views import account, job, sign_in, site
 
 app_name = "core"
 urlpatterns = [
     path("", site.home, name="home"),
-    path("sign-in/", site.sign_in, name="sign-in"),
-    path("sign-out/", site.sign_out, name="sign-out"),
+    path("sign-in/", sign_in.sign_in, name="sign-in"),
+    path("sign-out/", sign_in.sign_out, name="sign-out"),
     path("theme/", site.set_theme, name="theme"),
     path("account/", account.account, name="account"),
     path("account/tokens/", account.create_token, name="create-token"),

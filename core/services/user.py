@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from core.errors import Conflict, PrefloopError
 from core.models import User
 from core.services.audit import record_event
+from core.sign_in_limits import forget_tries
 
 
 @transaction.atomic
@@ -45,4 +46,18 @@ def create_user(
     except IntegrityError as error:
         raise Conflict(f"There is a user named {username} already.", field="username") from error
     record_event(actor=actor, action="create_user", target=user, detail={"is_admin": is_admin})
+    return user
+
+
+@transaction.atomic
+def set_password(*, user: User, password: str, actor: User | None) -> User:
+    """Sessions are bound to the password, so all of them end."""
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise PrefloopError(" ".join(error.messages), field="new_password1") from error
+    user.set_password(password)
+    user.save(update_fields=["password"])
+    forget_tries(user.username)
+    record_event(actor=actor, action="set_password", target=user)
     return user

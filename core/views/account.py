@@ -7,12 +7,14 @@ from django.contrib.auth import update_session_auth_hash
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
 
 from core.access import SignedInRequest, signed_in
 from core.forms import OwnPasswordForm, TokenForm
 from core.models import ApiToken
 from core.services.api_token import create_api_token, revoke_api_token
+from core.services.user import set_password
 
 
 def render_account(
@@ -25,7 +27,7 @@ def render_account(
     context = {
         "tokens": ApiToken.objects.visible_to(request.user),
         "token_form": token_form or TokenForm(user=request.user),
-        "password_form": password_form or OwnPasswordForm(request.user),
+        "password_form": password_form or OwnPasswordForm(request),
         "new_token": new_token,
     }
     is_refused = any(form is not None and form.errors for form in (token_form, password_form))
@@ -65,11 +67,14 @@ def revoke_token(request: SignedInRequest, token_id: int) -> HttpResponse:
 
 @signed_in
 @require_POST
+@sensitive_post_parameters()
 def change_password(request: SignedInRequest) -> HttpResponse:
-    form = OwnPasswordForm(request.user, request.POST)
+    form = OwnPasswordForm(request, request.POST)
     if not form.is_valid():
         return render_account(request, password_form=form)
-    form.save()
-    update_session_auth_hash(request, form.user)
-    messages.success(request, "Your password is changed.")
+    user = set_password(
+        user=request.user, password=form.cleaned_data["new_password1"], actor=request.user
+    )
+    update_session_auth_hash(request, user)
+    messages.success(request, "Your password is changed, and you are signed out elsewhere.")
     return redirect("core:account")

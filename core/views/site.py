@@ -1,8 +1,7 @@
-"""Sign-in, the start page, light and dark, and whether the process is well."""
+"""The start page, light and dark, and whether the process is well."""
 
 from __future__ import annotations
 
-from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -14,11 +13,6 @@ from core.access import public
 
 THEMES = ("light", "dark", "auto")
 ONE_YEAR = 365 * 24 * 3600
-
-sign_in = public(
-    LoginView.as_view(template_name="core/sign_in.html", redirect_authenticated_user=True)
-)
-sign_out = public(LogoutView.as_view())
 
 
 @public

@@ -37,7 +37,7 @@ def test_signing_in_and_out(cast: Cast) -> None:
 def test_a_wrong_password_is_refused_in_words(cast: Cast) -> None:
     reply = Client().post(reverse("core:sign-in"), {"username": "lena", "password": "no"})
     assert reply.status_code == 200
-    assert "correct username and password" in reply.content.decode()
+    assert "username or the password is wrong" in reply.content.decode()
 
 
 def test_sign_in_goes_on_to_the_page_that_asked_but_to_no_other_site(cast: Cast) -> None:
