@@ -32,15 +32,17 @@ def skip_item(*, assignment: Assignment, reason: str = "", flagged: bool = False
     )
     assignment.refresh_from_db()
     if skipped:
-        # Who skips a probe has answered the item before: it speaks of the person, not of the item.
-        if not assignment.occasion.startswith("probe"):
-            _count(item, assignment)
+        count_against(item=item, assignment=assignment)
     elif assignment.state != State.SKIPPED:
         raise Conflict("You have answered this item already, so it cannot be skipped.")
     return assignment
 
 
-def _count(item: Item, assignment: Assignment) -> None:
+def count_against(*, item: Item, assignment: Assignment) -> None:
+    """One person's skip or flag. `item` is locked; a flag is stored after this."""
+    # Who skips a probe has answered the item before: it speaks of the person, not of the item.
+    if assignment.occasion.startswith("probe") or assignment.flags.exists():
+        return
     Item.objects.filter(pk=item.pk).update(skips=F("skips") + 1)
     held = Item.objects.filter(pk=item.pk, skips__gte=item.project.skip_limit, held_at=None).update(
         held_at=timezone.now()

@@ -11,6 +11,7 @@ from annotation.answers import AnswerValue, checked_all, to_canonical
 from annotation.models import (
     Answer,
     Assignment,
+    Draft,
     Item,
     Judgment,
     JudgmentComment,
@@ -98,7 +99,7 @@ def _write(judgment: Judgment, answers: Mapping[str, AnswerValue], comment: str)
     assignment, protocol = judgment.assignment, judgment.protocol
     order = assignment.shown_order
     shown = checked_all(assignment.item.kind, len(order), protocol.criterion_keys, answers)
-    _check_reasons(protocol, judgment.reasons)
+    _check_words(judgment, comment)
     judgment.save(force_insert=True)
     Answer.objects.bulk_create(
         Answer(judgment=judgment, criterion=key, **to_canonical(value, order).as_fields())
@@ -115,10 +116,17 @@ def _the_same(known: Judgment, assignment: Assignment) -> Judgment:
     return known
 
 
-def _check_reasons(protocol: Protocol, reasons: Sequence[str]) -> None:
-    unknown = sorted(set(reasons) - set(protocol.reasons))
+def _check_words(judgment: Judgment, comment: str) -> None:
+    protocol, kind = judgment.protocol, judgment.assignment.item.kind
+    unknown = sorted(set(judgment.reasons) - set(protocol.reasons_for(kind)))
     if unknown:
         raise PrefloopError(f"This project has no reason called “{unknown[0]}”.")
+    needed, given = protocol.comment_min_length, len(comment.strip())
+    if given < needed and judgment.origin in (Judgment.Origin.WEB, Judgment.Origin.API):
+        raise PrefloopError(
+            f"This project asks for a comment of at least {needed} characters; yours has {given}.",
+            field="comment",
+        )
 
 
 def _bounded(milliseconds: int | None) -> int | None:
@@ -133,6 +141,8 @@ def _move(assignment: Assignment, after: str, judgment: Judgment) -> None:
     ).update(state=after, current=judgment, lease_expires_at=None, finished_at=finished)
     if not moved:
         raise Conflict("This item changed while you answered. Send the answer again.")
+    # After the row is locked: a draft that comes later sees that it is answered.
+    Draft.objects.filter(pk=assignment.pk).delete()
     assignment.state, assignment.current = after, judgment
     assignment.lease_expires_at, assignment.finished_at = None, finished
 
