@@ -169,12 +169,16 @@ def _closes_dollar(source: str, inside: int, end: int) -> bool:
 
 
 def _mark_blocks(state: StateCore) -> None:
-    """Let each block find its own direction, and keep the page's headings above the text's."""
+    """Let each block find its own direction, and keep the page's headings above the text's.
+
+    A list or a quotation finds it from its words, which it could not if they had their own.
+    """
     for token in state.tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(int(token.tag[1]) + 2, 6)}"
         if token.nesting == 1 and token.tag in TEXT_BLOCKS:
-            token.attrSet("dir", "auto")
+            if token.level == 0 or token.tag in ("td", "th"):
+                token.attrSet("dir", "auto")
             align = str(token.attrs.pop("style", "")).removeprefix("text-align:")
             if align in ALIGNMENTS:
                 token.attrSet("class", ALIGNMENTS[align])
@@ -199,11 +203,15 @@ def _code(
 ) -> str:
     _budget(env).check()
     code, info = tokens[at].content, tokens[at].info.strip()
-    language = info.split(" ")[0].lower()
+    label = f'<div class="code-info">{html.escape(info)}</div>\n' if info else ""
+    return f"{label}{code_html(code, info.split(' ')[0].lower())}\n"
+
+
+def code_html(code: str, language: str) -> str:
+    """Write code as HTML, highlighted where the language is known and the code not too long."""
     known = language in LANGUAGES and len(code) <= MAXIMUM_CODE
     shown = _highlighted(code, language) if known else html.escape(code)
-    label = f'<div class="code-info">{html.escape(info)}</div>\n' if info else ""
-    return f'{label}<pre dir="ltr"><code class="code-block">{shown}</code></pre>\n'
+    return f'<pre dir="ltr"><code class="code-block">{shown}</code></pre>'
 
 
 def _highlighted(code: str, language: str) -> str:

@@ -8,10 +8,11 @@ named here, so it passes a strict content security policy.
 
 import hashlib
 import html
+import json
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 
 import nh3
@@ -23,16 +24,21 @@ from core.hidden_characters import show_hidden
 from core.markdown import (
     ALIGNMENTS,
     LINK_SCHEMES,
+    MAXIMUM_CODE,
     PLACEHOLDER_CLOSE,
     PLACEHOLDER_OPEN,
     TEXT_BLOCKS,
     Budget,
     NotFormattableError,
     build_parser,
+    code_html,
 )
 
 MAXIMUM_MARKDOWN = 200_000  # characters; a response of 8,000 words has about 50,000
 CACHED_CHARACTERS = 32_000_000
+# A browser lays out only the pieces that are seen: two million characters cost as much as four
+# thousand. Shorter text stays whole.
+PIECE = 4_000
 
 TAGS = TEXT_BLOCKS | {
     "a", "br", "code", "div", "em", "hr", "pre", "s", "span", "strong", "table", "tbody",
@@ -69,7 +75,40 @@ def render_markdown(text: str) -> SafeString:
 
 def render_plain(text: str) -> SafeString:
     """Show text exactly as written: nothing formatted, white space kept, hidden marks visible."""
-    return SafeString(f'<div class="plain-text" dir="auto">{html.escape(show_hidden(text))}</div>')
+    shown = show_hidden(text)
+    if len(shown) <= 2 * PIECE:
+        return SafeString(f'<div class="plain-text" dir="auto">{html.escape(shown)}</div>')
+    pieces = (f'<div class="piece">{html.escape(piece)}</div>' for piece in _pieces(shown))
+    return SafeString(f'<div class="plain-text" dir="auto">{"".join(pieces)}</div>')
+
+
+def render_data(text: str) -> SafeString:
+    """Show what a program wrote: JSON indented and highlighted, everything else as written."""
+    spread = _spread(text) if len(text) <= MAXIMUM_CODE else None
+    return render_plain(text) if spread is None else SafeString(code_html(spread, "json"))
+
+
+def _spread(text: str) -> str | None:
+    """JSON on lines of its own, if nothing but white space changes by that."""
+    try:
+        value = json.loads(text)
+        written = json.dumps(value, ensure_ascii=False, indent=2)
+    except (ValueError, RecursionError):
+        return None
+    is_same = "".join(written.split()) == "".join(text.split())
+    return show_hidden(written) if is_same and isinstance(value, dict | list) else None
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Cut at line ends, or else where a word ends, or else anywhere."""
+    start = 0
+    while len(text) - start > 2 * PIECE:
+        end = text.find("\n", start + PIECE, start + 2 * PIECE) + 1
+        end = end or text.find(" ", start + PIECE, start + 2 * PIECE) + 1
+        end = end or start + 2 * PIECE
+        yield text[start:end]
+        start = end
+    yield text[start:]
 
 
 def _as_written(text: str) -> SafeString:

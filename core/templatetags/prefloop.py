@@ -8,7 +8,8 @@ from typing import Any
 from django import template
 from django.utils.safestring import SafeString
 
-from core.rendering import render_markdown
+from core.hidden_characters import show_hidden
+from core.rendering import render_data, render_markdown
 
 register = template.Library()
 
@@ -17,6 +18,18 @@ register = template.Library()
 def markdown(text: str) -> SafeString:
     """What people or models wrote, made safe."""
     return render_markdown(text)
+
+
+@register.filter
+def data(text: str) -> SafeString:
+    """What a program wrote, made safe."""
+    return render_data(text)
+
+
+@register.filter
+def shown(text: str) -> str:
+    """A name that people or models gave, with what it hides made visible."""
+    return show_hidden(text)
 
 
 @register.filter

@@ -1,5 +1,6 @@
 """What people and models wrote is shown whole, and can do nothing to the page."""
 
+import json
 import time
 from xml.etree.ElementTree import Element
 
@@ -12,148 +13,19 @@ from core import mathml as mathml_module
 from core.hidden_characters import show_hidden
 from core.markdown import MAXIMUM_DEPTH
 from core.mathml import mathml
-from core.rendering import ATTRIBUTES, CLASSES, TAGS, render_markdown, render_plain
+from core.rendering import (
+    ATTRIBUTES,
+    CLASSES,
+    PIECE,
+    TAGS,
+    render_data,
+    render_markdown,
+    render_plain,
+)
+from tests.payloads import PAYLOADS
 
 HTML = "{http://www.w3.org/1999/xhtml}"
 MATHML = "{http://www.w3.org/1998/Math/MathML}"
-
-PAYLOADS = [
-    "<script>alert(1)</script>",
-    "<ScRiPt>alert(1)</sCrIpT>",
-    "<script src=//evil.example/x.js></script>",
-    "<scr<script>ipt>alert(1)</scr</script>ipt>",
-    "<img src=x onerror=alert(1)>",
-    "<img/src=x/onerror=alert(1)>",
-    '<img src="javascript:alert(1)">',
-    "<IMG SRC=`javascript:alert(1)`>",
-    '<img """><script>alert("XSS")</script>"\\>',
-    "<svg onload=alert(1)>",
-    "<svg><script>alert(1)</script></svg>",
-    "<svg><animate onbegin=alert(1) attributeName=x dur=1s>",
-    "<svg><style><img src=x onerror=alert(1)></style></svg>",
-    '<svg><use href="data:image/svg+xml,<svg onload=alert(1)>#x"></use></svg>',
-    '<math><mtext><table><mglyph><style><img src=x onerror=alert(1)>',
-    '<math><mi xlink:href="javascript:alert(1)">x</mi></math>',
-    '<math href="javascript:alert(1)">x</math>',
-    "<math><annotation-xml encoding=text/html><script>alert(1)</script></annotation-xml></math>",
-    "<iframe src=javascript:alert(1)></iframe>",
-    "<iframe srcdoc='<script>alert(1)</script>'></iframe>",
-    "<object data=javascript:alert(1)></object>",
-    "<embed src=javascript:alert(1)>",
-    "<body onload=alert(1)>",
-    "<input autofocus onfocus=alert(1)>",
-    "<select autofocus onfocus=alert(1)>",
-    "<textarea autofocus onfocus=alert(1)>",
-    "<details open ontoggle=alert(1)>",
-    "<video><source onerror=alert(1)></video>",
-    "<audio src=x onerror=alert(1)>",
-    "<marquee onstart=alert(1)>",
-    "<form action=javascript:alert(1)><input type=submit></form>",
-    "<button formaction=javascript:alert(1)>x</button>",
-    "<isindex action=javascript:alert(1)>",
-    "<base href=//evil.example/>",
-    "<link rel=stylesheet href=//evil.example/x.css>",
-    "<meta http-equiv=refresh content='0;url=javascript:alert(1)'>",
-    "<style>@import '//evil.example/x.css';</style>",
-    "<style>body{background:url(javascript:alert(1))}</style>",
-    '<div style="background:url(javascript:alert(1))">',
-    '<div style="position:fixed;inset:0">cover</div>',
-    '<p id="content" class="toast">clobber</p>',
-    '<a id=defaultView href="clobber:x">',
-    "<form id=document><input name=cookie></form>",
-    '<a href="javascript:alert(1)">x</a>',
-    '<a href="jav&#x09;ascript:alert(1)">x</a>',
-    '<a href="&#1;javascript:alert(1)">x</a>',
-    '<a href="vbscript:msgbox(1)">x</a>',
-    '<a href="data:text/html,<script>alert(1)</script>">x</a>',
-    '<a target=_blank href="https://e.example">x</a>',
-    '<div hx-get="/admin" hx-trigger="load">x</div>',
-    '<div hx-on:load="alert(1)">x</div>',
-    '<div data-hx-post="/delete" hx-trigger=load>x</div>',
-    "<template><script>alert(1)</script></template>",
-    "<noscript><p title='</noscript><img src=x onerror=alert(1)>'></noscript>",
-    "<plaintext>",
-    "<xmp><script>alert(1)</script></xmp>",
-    "<title><script>alert(1)</script></title>",
-    "<!--<img src='--><img src=x onerror=alert(1)//'>",
-    "<!--[if gte IE 4]><script>alert(1)</script><![endif]-->",
-    "<![CDATA[<script>alert(1)</script>]]>",
-    "<?xml version='1.0'?><script>alert(1)</script>",
-    "<!DOCTYPE html><script>alert(1)</script>",
-    "</p></div></main><script>alert(1)</script>",
-    "<\x00script>alert(1)</script>",
-    "<script\x0c>alert(1)</script>",
-    "\ufeff<script>alert(1)</script>",
-    "%3Cscript%3Ealert(1)%3C/script%3E",
-    "&lt;script&gt;alert(1)&lt;/script&gt;",
-    "&#60;script&#62;alert(1)&#60;/script&#62;",
-    "\\<script\\>alert(1)\\</script\\>",
-    "[x](javascript:alert(1))",
-    "[x](JaVaScRiPt:alert(1))",
-    "[x](javascript&colon;alert(1))",
-    "[x](&#106;avascript:alert(1))",
-    "[x](&#x6A;avascript:alert(1))",
-    "[x](java\tscript:alert(1))",
-    "[x](<java\u00a0script:alert(1)>)",
-    "[x](\x01javascript:alert(1))",
-    "[x](vbscript:alert(1))",
-    "[x](file:///etc/passwd)",
-    "[x](data:text/html;base64,PHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg==)",
-    "[x](//evil.example/x)",
-    "[x](/api/users/1/delete)",
-    "[x](#content)",
-    "[x](?next=evil)",
-    '[x](https://e.example "onmouseover=alert(1)")',
-    '[x](https://e.example" onmouseover="alert(1))',
-    "[x](https://e.example'onmouseover='alert(1))",
-    '[x](https://e.example "\\"><script>alert(1)</script>")',
-    "[<img src=x onerror=alert(1)>](https://e.example)",
-    "[![x](javascript:alert(1))](javascript:alert(1))",
-    "<javascript:alert(1)>",
-    "<https://e.example/\"onclick=alert(1)>",
-    "<mailto:x@e.example?body=<script>>",
-    "[x]: javascript:alert(1)\n\n[x]",
-    '[x]: https://e.example "<script>alert(1)</script>"\n\n[x]',
-    "![x](https://evil.example/pixel.png)",
-    "![x](javascript:alert(1))",
-    '![x" onerror="alert(1)](x)',
-    "![<script>alert(1)</script>](https://e.example)",
-    "![x](data:image/svg+xml;base64,PHN2ZyBvbmxvYWQ9YWxlcnQoMSk+)",
-    "```<script>alert(1)</script>\nx\n```",
-    '```python" onload="alert(1)\nx\n```',
-    "```html\n<script>alert(1)</script>\n```",
-    "```diff\n+<img src=x onerror=alert(1)>\n```",
-    "    <script>alert(1)</script>",
-    "`<script>alert(1)</script>`",
-    "| <script>x</script> | b |\n|---|---|\n| <img src=x onerror=alert(1)> | [x](vbscript:y) |",
-    '| a |\n|:-:" onload=x|\n| b |',
-    "# <script>alert(1)</script>",
-    "> <script>alert(1)</script>",
-    "- <script>alert(1)</script>",
-    "1. <img src=x onerror=alert(1)>",
-    "**<script>alert(1)</script>**",
-    "~~<script>alert(1)</script>~~",
-    "$\\text{<script>alert(1)</script>}$",
-    "$\\text{<img src=x onerror=alert(1)>}$",
-    "$$\\mathrm{</math><script>alert(1)</script>}$$",
-    "$\\href{javascript:alert(1)}{x}$",
-    "$\\style{position:fixed}{x}$",
-    "$\\class{toast}{x}$",
-    "$\\cssId{content}{x}$",
-    "$\\color{red;background:url(x)}{x}$",
-    "$\\unicode{x3c}script\\unicode{x3e}$",
-    "$\\hspace{1em\" onload=\"alert(1)}x$",
-    "\\(\\text{&lt;script&gt;alert(1)&lt;/script&gt;}\\)",
-    "\\[\\operatorname{<svg onload=alert(1)>}\\]",
-    "$\\def\\a{\\a\\a}\\a$",
-    "$<script>alert(1)</script>$",
-    "[$\\text{<b>}$](javascript:alert(1))",
-    "\ue0000\ue001 \ue00099999\ue001",
-    '[x](https://e.example/\ue0000\ue001)',
-    "$x$ [y](https://e.example/\ue0000\ue001 \"\ue0000\ue001\")",
-    "{{ 7*7 }} {% debug %} ${7*7} <%= 7*7 %>",
-    "javascript:/*--></title></style></textarea></script><svg/onload='+/\"/+/onmouseover=1/+/[*/[]/+alert(1)//'>",
-]  # fmt: skip
 
 
 def parsed(rendered: str) -> list[Element]:
@@ -177,7 +49,7 @@ def assert_harmless_html(element: Element) -> None:
     assert tag in TAGS | {"p"}
     attributes = dict(element.attrib)
     names = set(attributes.pop("class", "").split())
-    assert names <= CLASSES.get(tag, set()) | {"plain-text", "rendering-note"}
+    assert names <= CLASSES.get(tag, set()) | {"plain-text", "piece", "rendering-note"}
     if tag == "a":
         assert attributes.pop("rel") == "nofollow noopener noreferrer"
         assert attributes["href"].startswith(("https://", "http://", "mailto:"))
@@ -195,6 +67,8 @@ def test_payload_is_harmless(payload: str) -> None:
     for text in (payload, f"before {payload} after", f"> - {payload}\n\n{payload}"):
         assert_harmless(render_markdown(text))
         assert_harmless(render_plain(text))
+        assert_harmless(render_data(text))
+        assert_harmless(render_data(json.dumps({text: [text]}, ensure_ascii=False)))
 
 
 SYNTAX = st.sampled_from(
@@ -218,6 +92,45 @@ def test_any_formula_converts_or_is_declined(latex: str) -> None:
 def test_plain_text_keeps_every_character(text: str) -> None:
     (block,) = parsed(render_plain(text))
     assert "".join(block.itertext()) == show_hidden(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 2_000_000,
+        "word " * 60_000,
+        "line\n" * 60_000,
+        "🙂" * 20_000 + "\n" * 20_000,
+        "a" * (2 * PIECE) + "\n",
+    ],
+)
+def test_long_text_is_in_pieces_that_hold_every_character(text: str) -> None:
+    block, *pieces = parsed(render_plain(text))
+    assert "".join(block.itertext()) == text
+    assert all(len(str(piece.text)) <= 2 * PIECE for piece in pieces)
+    assert len(pieces) >= len(text) / (2 * PIECE)
+
+
+def test_pieces_end_where_a_line_or_a_word_ends() -> None:
+    for text, end in (("a line\n" * 5_000, "\n"), ("word " * 5_000, " ")):
+        _, *pieces = parsed(render_plain(text))
+        assert all(str(piece.text).endswith(end) for piece in pieces)
+
+
+def test_json_of_a_program_is_spread_out() -> None:
+    rendered = render_data('{"city": "Köln", "days": [1, 2.5]}')
+    assert '<span class="hl-nt">"city"</span>' in rendered
+    assert "Köln" in rendered
+    assert rendered.count("\n") >= 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"a": 1, "a": 2}', "1.0e5 [", '{"a": 1.0e5}', '"\\u00e9"', "12", "a **b**", "[" * 90_000, ""],
+)
+def test_other_words_of_a_program_stay_as_they_are(text: str) -> None:
+    (block, *_) = parsed(render_data(text))
+    assert "".join(block.itertext()) == text
 
 
 def test_markdown_is_formatted() -> None:
