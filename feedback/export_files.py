@@ -79,7 +79,13 @@ def _type(kind: Any) -> pa.DataType:
     ]
 
 
-_MESSAGES = [{"role": "text", "content": "text"}]
+_CALL = {"id": "text", "type": "text", "function": {"name": "text", "arguments": "text"}}
+_MESSAGES = [
+    {
+        "role": "text", "content": "text", "name": "text", "tool_call_id": "text",
+        "tool_calls": [_CALL],
+    }
+]  # fmt: skip
 _COMMON = {"id": "text", "side": "text", "criterion": "text", "prompt_id": "whole"}
 _SHAPED = {Shape.PAIRS, Shape.PAIRS_CONVERSATIONAL, Shape.BINARY, Shape.LISTS}
 _PAIR_FACTS = {

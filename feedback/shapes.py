@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+from annotation.messages import as_text
+
 Record = dict[str, Any]
 Row = dict[str, Any]
 EVEN = 0.5
@@ -118,8 +120,8 @@ SHAPES: dict[str, Callable[[Record, ShapeOptions], Iterator[Row]]] = {
 }
 
 
-def plain_text(messages: list[dict[str, str]]) -> str:
+def plain_text(messages: list[dict[str, Any]]) -> str:
     """One message is its text; a conversation names its speakers, a paragraph each."""
     if len(messages) == 1:
-        return messages[0]["content"]
-    return "\n\n".join(f"{one['role'].capitalize()}: {one['content']}" for one in messages)
+        return as_text(messages[0])
+    return "\n\n".join(f"{one['role'].capitalize()}: {as_text(one)}" for one in messages)

@@ -11,6 +11,7 @@ from rest_framework import serializers
 from annotation.messages import (
     MAX_CHARACTERS,
     MAX_MESSAGES,
+    MAX_TOOL_CALLS,
     ROLES,
     Messages,
     checked_prompt,
@@ -21,6 +22,22 @@ from annotation.selectors.content import STATES
 from core.api.fields import Choice, Flag, Input, Object, Text, Whole, several
 from core.errors import PrefloopError
 
+TOOL_CALL = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "type": {"type": "string", "enum": ["function"]},
+        "function": {
+            "type": "object",
+            "properties": {
+                "name": {"type": "string"},
+                "arguments": {"type": "string", "description": "JSON, as text."},
+            },
+            "required": ["name", "arguments"],
+        },
+    },
+    "required": ["function"],
+}
 MESSAGES = {
     "type": "array",
     "minItems": 1,
@@ -30,6 +47,14 @@ MESSAGES = {
         "properties": {
             "role": {"type": "string", "enum": list(ROLES)},
             "content": {"type": "string", "description": f"At most {MAX_CHARACTERS:,} characters."},
+            "tool_calls": {
+                "type": "array",
+                "maxItems": MAX_TOOL_CALLS,
+                "items": TOOL_CALL,
+                "description": "Of an assistant's message: the tools that it calls.",
+            },
+            "name": {"type": "string", "description": "Of a tool's message: the tool."},
+            "tool_call_id": {"type": "string", "description": "Which call a tool answers."},
         },
         "required": ["role", "content"],
     },
@@ -71,7 +96,7 @@ class MessagesOut(serializers.JSONField):
 
 
 class NewPromptIn(Input):
-    messages = PromptMessages(help_text="A text, or messages that end with the user's.")
+    messages = PromptMessages(help_text="A text, or messages that end with the user's or a tool's.")
     external_id = Text(required=False, default="", allow_blank=True, max_length=200)
     tags = Object(required=False, default=dict)
 

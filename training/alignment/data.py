@@ -15,12 +15,13 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-Text = str | list[dict[str, str]]
+Text = str | list[dict[str, Any]]
 
 
 class DataError(ValueError):
@@ -154,8 +155,26 @@ def _text(values: Mapping[str, Any], field: str, *, completion: bool) -> Text:
     if isinstance(value, list) and value and all(_is_message(message) for message in value):
         if completion and value[-1]["role"] != "assistant":
             raise DataError(f"field '{field}' must end with a message of the assistant")
-        return [{"role": item["role"], "content": item["content"]} for item in value]
+        return [_message(item) for item in value]
     raise DataError(f"field '{field}' must be a text or a list of role and content messages")
+
+
+def _message(item: Mapping[str, Any]) -> dict[str, Any]:
+    """What chat templates read. The arguments of tool calls are objects there, texts on file."""
+    message = {"role": item["role"], "content": item["content"]}
+    message.update({name: item[name] for name in ("name", "tool_call_id") if item.get(name)})
+    if item.get("tool_calls"):
+        message["tool_calls"] = [
+            {**call, "function": _function(call["function"])} for call in item["tool_calls"]
+        ]
+    return message
+
+
+def _function(function: Mapping[str, Any]) -> dict[str, Any]:
+    arguments = function["arguments"]
+    with suppress(ValueError):
+        arguments = json.loads(arguments)
+    return {"name": function["name"], "arguments": arguments}
 
 
 def _is_message(value: Any) -> bool:

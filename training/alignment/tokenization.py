@@ -161,7 +161,7 @@ def end_tokens(tokenizer: Any) -> frozenset[int]:
 
 
 def _completion_text(
-    prompt: list[dict[str, str]], completion: list[dict[str, str]], tokenizer: Any
+    prompt: list[dict[str, Any]], completion: list[dict[str, Any]], tokenizer: Any
 ) -> str:
     opened = _render(prompt, tokenizer, open_turn=True)
     whole = _render([*prompt, *completion], tokenizer, open_turn=False)
@@ -173,11 +173,16 @@ def _completion_text(
     return whole[len(opened) :]
 
 
-def _render(messages: list[dict[str, str]], tokenizer: Any, *, open_turn: bool) -> str:
+def _render(messages: list[dict[str, Any]], tokenizer: Any, *, open_turn: bool) -> str:
     if tokenizer.chat_template is None:
         raise DataError("the data hold chat messages, but the tokenizer has no chat template")
-    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=open_turn)
-    return str(text)
+    text = str(
+        tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=open_turn)
+    )
+    calls = [call for message in messages for call in message.get("tool_calls", ())]
+    if any(call["function"]["name"] not in text for call in calls):
+        raise DataError("the tokenizer's chat template leaves tool calls out")
+    return text
 
 
 def _plain_ids(text: str, tokenizer: Any) -> list[int]:

@@ -26,6 +26,15 @@ def test_a_pair_of_messages(tmp_path):
     assert row.completions == {"chosen": assistant("c"), "rejected": assistant("r")}
 
 
+def test_tool_calls_reach_the_chat_template_with_their_arguments_as_objects(tmp_path):
+    function = {"name": "weather", "arguments": '{"city": "Bern"}'}
+    chosen = [{**assistant("")[0], "tool_calls": [{"type": "function", "function": function}]}]
+    line = {"prompt": user("p"), "chosen": chosen, "rejected": assistant("r")}
+    (row,) = rows_of(tmp_path, line)
+    (call,) = row.completions["chosen"][0]["tool_calls"]
+    assert call["function"] == {"name": "weather", "arguments": {"city": "Bern"}}
+
+
 def test_a_plain_pair_is_certain_and_counts_once(tmp_path):
     (row,) = rows_of(tmp_path, PAIR)
     assert (row.id, row.target, row.weight) == ("rows-1", 1.0, 1.0)

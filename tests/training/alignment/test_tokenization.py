@@ -36,6 +36,13 @@ def test_the_chat_template_decides_the_boundary_and_the_end_token_counts():
     }
 
 
+def test_a_template_that_knows_no_tools_is_refused_where_tools_are_called():
+    call = {"type": "function", "function": {"name": "weather", "arguments": {}}}
+    calling = [{"role": "assistant", "content": "", "tool_calls": [call]}]
+    with pytest.raises(DataError, match="leaves tool calls out"):
+        encode_completion(user("Rain?"), calling, byte_tokenizer())
+
+
 def test_a_completion_of_several_turns_ends_with_its_last():
     tokenizer = byte_tokenizer()
     turns = [*assistant("A"), *user("B"), *assistant("C")]
