@@ -54,7 +54,8 @@ def test_a_stuck_item(cast: Cast, assignment: Assignment) -> None:
 
 
 def test_an_over_assigned_item(cast: Cast, assignment: Assignment) -> None:
-    item = make_item(cast.project, overlap=2, priority=1)
+    item = make_item(cast.project, overlap=2)
+    Item.objects.exclude(pk=item.pk).update(closed_at=timezone.now())
     for user in (cast.lena, cast.rita):
         claim_item(project=cast.project, user=user)
     Item.objects.filter(pk=item.pk).update(overlap=1)
