@@ -171,7 +171,7 @@ def _believe(votes: Votes, unit: Integers, units: int, kind: str, policy: Policy
         annotators, annotator = np.unique(votes.annotator, return_inverse=True)
         joined = aggregate_votes(
             unit, annotator.astype(np.int64), category,
-            units=units, annotators=len(annotators), categories=categories,
+            units=units, annotators=len(annotators), categories=categories, weight=votes.weight,
         )  # fmt: skip
         if joined.method == "dawid_skene":
             first = joined.answer[:, 1] if is_thumbs else probability_first(joined.answer)

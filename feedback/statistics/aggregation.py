@@ -15,7 +15,6 @@ from feedback.statistics.arrays import (
     Booleans,
     Floats,
     Integers,
-    count_votes,
     divide,
     shares,
 )
@@ -74,16 +73,21 @@ def aggregate_votes(
     units: int,
     annotators: int,
     categories: int,
+    weight: Floats | None = None,
     smoothing: float = 4.0,
 ) -> Aggregation:
-    """Join votes (each [votes]) by Dawid-Skene where it can be learned, else by vote shares."""
-    votes = _Votes(unit, annotator, category, units, annotators, categories)
+    """Join votes (each [votes]) by Dawid-Skene where it can be learned, else by vote shares.
+
+    `weight` [votes] counts a vote more or less: see `dawid_skene`.
+    """
+    votes = _Votes(unit, annotator, category, units, annotators, categories, weight)
     reason = _why_not_learned(votes)
     if reason:
         return _vote_shares(votes, reason)
     return dawid_skene(
         unit, annotator, category,
-        units=units, annotators=annotators, categories=categories, smoothing=smoothing,
+        units=units, annotators=annotators, categories=categories, weight=weight,
+        smoothing=smoothing,
     )  # fmt: skip
 
 
@@ -95,6 +99,7 @@ def dawid_skene(
     units: int,
     annotators: int,
     categories: int,
+    weight: Floats | None = None,
     smoothing: float = 4.0,
     tolerance: float = 1e-6,
     iterations: int = 200,
@@ -105,8 +110,12 @@ def dawid_skene(
     per annotator and true class, spread as the whole group's votes for that class are, so that
     a newcomer is taken for an average annotator; 0 gives the paper's estimates. Stops when no
     probability moves by `tolerance`; smoothed like this, that takes some tens of steps.
+
+    `weight` [votes] multiplies what a vote adds to the log-likelihood: its evidence about the
+    unit (E-step) and its count in the annotator's confusion matrix (M-step). A vote of weight 2
+    is worth the same vote twice, one of weight 0 none.
     """
-    votes = _Votes(unit, annotator, category, units, annotators, categories)
+    votes = _Votes(unit, annotator, category, units, annotators, categories, weight)
     truth = _vote_shares(votes, "").truth if smoothing else shares(votes.counts)
     step, converged = 0, False
     while step < iterations and not converged:
@@ -134,17 +143,31 @@ class _Votes:
     units: int
     annotators: int
     categories: int
+    weight: Floats | None = None
 
     @property
     def counts(self) -> Floats:
-        return count_votes(self.unit, self.category, units=self.units, categories=self.categories)
+        """How many votes each class of each unit has, as many as their weights say."""
+        size = self.units * self.categories
+        cells = np.bincount(
+            self.unit * self.categories + self.category, weights=self.weight, minlength=size
+        )
+        return cells.reshape(self.units, self.categories).astype(np.float64)
+
+    def weighted(self, values: Floats) -> Floats:
+        """Values [votes] times the weights of the votes."""
+        if self.weight is None:
+            return values
+        # The logarithm of an impossible answer is minus infinity, of which 0 times is nothing.
+        nothing = np.zeros(len(values))
+        return np.multiply(values, self.weight, out=nothing, where=self.weight > 0)
 
     def tallies(self, truth: Floats) -> Floats:
         """Expected votes [annotators, true class, answer] given the beliefs [units, classes]."""
         cell = self.annotator * self.categories + self.category
         size = self.annotators * self.categories
         by_class = [
-            np.bincount(cell, weights=truth[self.unit, each], minlength=size)
+            np.bincount(cell, weights=self.weighted(truth[self.unit, each]), minlength=size)
             for each in range(self.categories)
         ]
         table = np.stack(by_class).reshape(self.categories, self.annotators, self.categories)
@@ -165,14 +188,14 @@ class _Votes:
             log_confusion, log_prior = np.log(confusion), np.log(prevalence)
         log_truth = np.tile(log_prior, (self.units, 1))
         for each in range(self.categories):
-            evidence = log_confusion[self.annotator, each, self.category]
+            evidence = self.weighted(log_confusion[self.annotator, each, self.category])
             log_truth[:, each] += np.bincount(self.unit, weights=evidence, minlength=self.units)
         return np.asarray(np.exp(log_truth - logsumexp(log_truth, axis=1, keepdims=True)))
 
 
 def _why_not_learned(votes: _Votes) -> str:
     """Say why annotators cannot be told apart by their votes, or nothing if they can."""
-    shared = int((votes.counts.sum(axis=1) >= 2).sum())
+    shared = int((np.bincount(votes.unit, minlength=votes.units) >= 2).sum())
     if shared < MINIMUM_SHARED_ITEMS:
         return (
             f"Only {shared} items have two votes or more; {MINIMUM_SHARED_ITEMS} are needed to "

@@ -99,6 +99,56 @@ def test_a_newcomer_is_taken_for_an_average_annotator() -> None:
     assert fit.weight[3] == pytest.approx(fit.weight[:3].mean(), abs=0.2)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 4.0])
+def test_a_vote_of_weight_two_is_the_same_vote_twice(smoothing: float) -> None:
+    _, (unit, annotator, category) = crowd(60, [0.9, 0.7, 0.4])
+    weight = np.where(annotator == 1, 2.0, 1.0)
+    twice = np.concatenate([np.arange(len(unit)), np.flatnonzero(annotator == 1)])
+    size = {"units": 60, "annotators": 3, "categories": 3, "smoothing": smoothing}
+    weighted = dawid_skene(unit, annotator, category, weight=weight, **size)
+    doubled = dawid_skene(unit[twice], annotator[twice], category[twice], **size)
+    for name in ("truth", "answer", "confusion", "weight", "prevalence"):
+        assert getattr(weighted, name) == pytest.approx(getattr(doubled, name), abs=1e-4)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 4.0])
+def test_a_vote_of_weight_nothing_is_no_vote(smoothing: float) -> None:
+    _, (unit, annotator, category) = crowd(60, [0.9, 0.8, 0.2])
+    kept = annotator != 2
+    size = {"units": 60, "annotators": 3, "categories": 3, "smoothing": smoothing}
+    without = dawid_skene(unit[kept], annotator[kept], category[kept], **size)
+    weighted = dawid_skene(unit, annotator, category, weight=kept.astype(np.float64), **size)
+    assert weighted.truth == pytest.approx(without.truth, abs=1e-4)
+    assert weighted.answer == pytest.approx(without.answer, abs=1e-4)
+
+
+def test_a_lighter_vote_is_weaker_evidence() -> None:
+    """Somebody stands alone against two: the less they weigh, the less they are believed."""
+    _, (unit, annotator, category) = crowd(200, [0.8, 0.8, 0.8], seed=3)
+    category = category.copy()
+    category[:3] = [0, 0, 2]
+    believed = []
+    for given in (1.0, 0.5, 0.1):
+        weight = np.where(annotator == 2, given, 1.0)
+        fit = aggregate_votes(
+            unit, annotator, category, units=200, annotators=3, categories=3, weight=weight
+        )
+        assert fit.method == "dawid_skene"
+        believed.append(fit.truth[0, 2])
+    assert believed[0] > 1.5 * believed[1] > 3 * believed[2] / 2
+
+
+def test_weights_of_one_change_nothing_where_shares_decide() -> None:
+    votes = (np.array([0, 0, 0]), np.array([0, 1, 2]), np.array([2, 2, 0]))
+    size = {"units": 1, "annotators": 3, "categories": 3}
+    plain = aggregate_votes(*votes, **size)
+    assert plain.method == "vote_shares"
+    same = aggregate_votes(*votes, weight=np.ones(3), **size)
+    heavier = aggregate_votes(*votes, weight=np.array([1.0, 1.0, 5.0]), **size)
+    assert same.truth.tolist() == plain.truth.tolist()
+    assert heavier.truth[0, 0] > 0.5 > plain.truth[0, 0]
+
+
 def test_few_votes_fall_back_to_shares_with_a_reason() -> None:
     fit = fit_crowd((np.array([0, 0, 0]), np.array([0, 1, 2]), np.array([2, 2, 0])), 2, 3)
     assert fit.method == "vote_shares"
