@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Iterator
 from typing import Any
 
 from django.http import HttpResponse, JsonResponse
@@ -13,6 +13,7 @@ from annotation.access import Capability, project_view
 from annotation.models import Kind, Project
 from core import jobs
 from core.access import SignedInRequest
+from core.csv_reply import Cell, csv_reply
 from feedback.models import AgreementReport
 from feedback.selectors.agreement import criterion_names, newest_reports, unfinished_job
 from feedback.selectors.preferences import stale_of
@@ -72,20 +73,19 @@ def measure(request: SignedInRequest, project: Project) -> HttpResponse:
 @project_view(Capability.RESEARCH)
 @require_GET
 def agreement_csv(request: SignedInRequest, project: Project) -> HttpResponse:
-    reply = HttpResponse(content_type="text/csv; charset=utf-8")
-    reply["Content-Disposition"] = f'attachment; filename="agreement-{project.pk}.csv"'
-    writer = csv.writer(reply)
-    writer.writerow(COLUMNS)
+    return csv_reply(f"agreement-{project.pk}.csv", COLUMNS, _cells(project))
+
+
+def _cells(project: Project) -> Iterator[list[Cell]]:
     for report in newest_reports(project):
         for row in figure_rows(report.figures):
             one = row.estimate
             parameters = "; ".join(f"{name}={value}" for name, value in one["parameters"].items())
-            writer.writerow([
+            yield [
                 report.kind, report.criterion, row.between, row.key, one["value"], one["low"],
                 one["high"], one["level"], one["units"], one["clusters"], one["method"], parameters,
                 one["resamples"], one["seed"], one["reason"],
-            ])  # fmt: skip
-    return reply
+            ]  # fmt: skip
 
 
 @project_view(Capability.RESEARCH)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from typing import Any
 
 from django.contrib import messages
@@ -16,6 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from annotation.access import Capability, project_view
 from annotation.models import Project
 from core.access import SignedInRequest, admin_only
+from core.csv_reply import csv_reply
 from core.errors import PrefloopError
 from feedback.models import Snapshot
 from training.alignment.methods import get_method
@@ -187,13 +187,8 @@ def run_log(request: SignedInRequest, project: Project, run_id: int) -> HttpResp
 def run_metrics(request: SignedInRequest, project: Project, run_id: int) -> HttpResponse:
     """The numbers behind the plots."""
     found = _run(project, run_id)
-    response = HttpResponse(content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="run-{found.pk}-metrics.csv"'
-    writer = csv.writer(response)
-    writer.writerow(["step", "metric", "value"])
-    for name, points in curves(found).items():
-        writer.writerows((step, name, value) for step, value in points)
-    return response
+    rows = ((step, name, value) for name, points in curves(found).items() for step, value in points)
+    return csv_reply(f"run-{found.pk}-metrics.csv", ["step", "metric", "value"], rows)
 
 
 @project_view(Capability.TRAIN)
