@@ -47,7 +47,8 @@ class Snapshots(ListEndpoint[Snapshot]):
         response=JobOut,
         code=202,
         description="The job's result names the snapshot; when nothing has changed, the one "
-        "before. Refused when the training or the held-out side would be empty.",
+        "before. Refused when the training or the held-out side would be empty: at once, or by the "
+        "job where judgments wait to be decided about.",
     )
     def post(self, request: Request, project_id: int) -> Response:
         project = project_of(self, Capability.RESEARCH)

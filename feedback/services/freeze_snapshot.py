@@ -26,7 +26,7 @@ from feedback.selectors.snapshot import (
     usable_ids,
 )
 from feedback.services.policy import PolicyValues, current_policy
-from feedback.services.resolve_items import resolve_stale
+from feedback.services.resolve_items import is_resolved, resolve_stale
 from feedback.shapes import SHAPES, Record, ShapeOptions
 from feedback.snapshot_files import SnapshotWriter
 
@@ -60,9 +60,9 @@ def freeze_snapshot(
 
 
 def request_freeze(*, project: Project, created_by: User, note: str = "") -> Job:
-    """Refuses at once what would fail in the background."""
-    resolve_stale(project=project)
-    refuse_empty_side(project)
+    """Refuses at once what is known to fail; what is not decided yet is decided by the job."""
+    if is_resolved(project):
+        refuse_empty_side(project)
     return jobs.enqueue(
         "freeze_snapshot", args={"note": note[:200]}, created_by=created_by, project_id=project.pk
     )
@@ -76,6 +76,8 @@ def freeze(
     context: ShowsProgress | None = None,
 ) -> Frozen:
     """Not one transaction: preferences never change, so a list of their ids is a fixed view."""
+    if context is not None:
+        context.progress(done=0, total=0, message="Deciding about the newest judgments")
     resolve_stale(project=project)
     refuse_empty_side(project)
     ids = usable_ids(project)

@@ -69,11 +69,17 @@ def resolve_stale(*, project: Project) -> ResolvedCounts:
     About all of them when the policy has changed since: its job may not have run yet, and a
     snapshot must not be frozen by a rule that is no longer in force.
     """
+    if is_resolved(project):
+        return ResolvedCounts()
     items = set(stale_of(project).values_list("item_id", flat=True))
+    return resolve_items(project=project, item_ids=sorted(items))
+
+
+def is_resolved(project: Project) -> bool:
+    """Whether every judgment is decided about, by the policy in force."""
     by_another = Resolution.objects.filter(project=project).exclude(policy=None)
-    if items or by_another.exclude(policy=current_policy(project)).exists():
-        return resolve_items(project=project, item_ids=sorted(items))
-    return ResolvedCounts()
+    changed = by_another.exclude(policy=current_policy(project))
+    return not (stale_of(project).exists() or changed.exists())
 
 
 @dataclass

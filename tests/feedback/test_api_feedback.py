@@ -238,6 +238,7 @@ def test_freeze(cast: Cast, path: str, rosa: Api) -> None:
 
 def test_an_empty_side_is_refused_at_once(cast: Cast, path: str, rosa: Api) -> None:
     judged(cast.project, Kind.PAIRWISE, 1, 1)
+    resolve_items(project=cast.project)
     answer = rosa.post(f"{path}/snapshots")
     assert (answer.status_code, answer.json()["code"]) == (400, "empty_side")
     assert not Job.objects.exists()

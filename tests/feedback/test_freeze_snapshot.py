@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -13,7 +14,7 @@ from annotation.models import Item, Kind, Project, Side
 from core import jobs
 from core.errors import PrefloopError
 from core.models import AuditEvent
-from feedback.models import Snapshot
+from feedback.models import Preference, Snapshot
 from feedback.services.freeze_snapshot import NothingToFreeze, freeze, request_freeze
 from feedback.snapshot_files import SnapshotDamaged, folder_of, read_records, verify
 from tests.cast import Cast, make_item
@@ -105,6 +106,18 @@ def test_an_empty_side_is_refused(cast: Cast, sides: list[str], words: str) -> N
     with pytest.raises(NothingToFreeze):
         request_freeze(project=cast.project, created_by=cast.rosa)
     assert not Snapshot.objects.exists()
+
+
+def test_asking_decides_nothing_itself(cast: Cast, django_assert_max_num_queries: Any) -> None:
+    """The click returns at once however much waits; the job decides, then freezes or refuses."""
+    judged(cast.project, Kind.PAIRWISE, 2, 1)
+    with django_assert_max_num_queries(12):
+        job = request_freeze(project=cast.project, created_by=cast.rosa)
+    assert not Preference.objects.exists()
+    jobs.run(job.pk)
+    job.refresh_from_db()
+    assert (job.state, "would be empty" in job.error) == ("failed", True)
+    assert Preference.objects.exists()
 
 
 def test_withdrawn_equal_and_excluded_stay_out(cast: Cast) -> None:
