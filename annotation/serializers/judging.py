@@ -16,6 +16,7 @@ from annotation.serializers.content import (
     ResponseMessages,
 )
 from annotation.serializers.project import CriterionOut
+from annotation.services.rewrite_response import LONGEST_REWRITE
 from core.api.fields import Flag, Input, Text, Whole, several
 
 
@@ -76,6 +77,14 @@ class SubmitIn(Input):
     comment = Text(required=False, default="", allow_blank=True, max_length=5000)
     reasons = serializers.ListField(
         child=Text(max_length=60), required=False, default=list, max_length=20
+    )
+    rewrite = Text(
+        required=False,
+        default="",
+        allow_blank=True,
+        max_length=LONGEST_REWRITE,
+        trim_whitespace=False,
+        help_text="Of one response alone: a better text for its last message.",
     )
     duration_ms = Milliseconds()
     active_ms = Milliseconds()

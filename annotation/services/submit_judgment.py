@@ -18,6 +18,7 @@ from annotation.models import (
     Protocol,
 )
 from annotation.services.project import freeze_protocol
+from annotation.services.rewrite_response import rewrite_response
 from core.errors import Conflict, PrefloopError
 
 State = Assignment.State
@@ -31,12 +32,15 @@ def submit_judgment(
     answers: Mapping[str, AnswerValue],
     comment: str = "",
     reasons: Sequence[str] = (),
+    rewrite: str = "",
     duration_ms: int | None = None,
     active_ms: int | None = None,
     origin: str = Judgment.Origin.WEB,
     protocol: Protocol | None = None,
 ) -> Judgment:
     """`answers` are in the order shown. The same `client_key` again returns the same judgment.
+
+    `rewrite` is a better text for a response that is judged alone; equal to it, it is none.
 
     A late answer takes a free slot back, or is kept as surplus. An assignment that is answered
     already gets a further revision: the newest answer is the one that counts.
@@ -52,16 +56,16 @@ def submit_judgment(
     )
     if assignment.state == State.LEASED:
         try:
-            return _answer_in_time(judgment, answers, comment)
+            return _answer_in_time(judgment, answers, comment, rewrite)
         except (IntegrityError, PrefloopError):
             # Answered, expired or sent twice meanwhile, or not valid: look again, under locks.
             judgment.pk = None
-    return _answer_under_locks(judgment, answers, comment)
+    return _answer_under_locks(judgment, answers, comment, rewrite)
 
 
 @transaction.atomic
 def _answer_in_time(
-    judgment: Judgment, answers: Mapping[str, AnswerValue], comment: str
+    judgment: Judgment, answers: Mapping[str, AnswerValue], comment: str, rewrite: str
 ) -> Judgment:
     """The first answer under a live lease. The slot stays as it is, so no item is locked.
 
@@ -69,14 +73,14 @@ def _answer_in_time(
     still be there.
     """
     assignment = judgment.assignment
-    _write(judgment, answers, comment)
+    _write(judgment, answers, comment, rewrite)
     _move(assignment, State.DONE, judgment)
     return judgment
 
 
 @transaction.atomic
 def _answer_under_locks(
-    judgment: Judgment, answers: Mapping[str, AnswerValue], comment: str
+    judgment: Judgment, answers: Mapping[str, AnswerValue], comment: str, rewrite: str
 ) -> Judgment:
     """Late answers, revisions and repeats."""
     assignment = judgment.assignment
@@ -90,12 +94,14 @@ def _answer_under_locks(
         judgment.revision = locked.judgments.count() + 1
     for name in ("state", "current_id", "finished_at"):
         setattr(assignment, name, getattr(locked, name))
-    _write(judgment, answers, comment)
+    _write(judgment, answers, comment, rewrite)
     _move(assignment, _state_after(item, assignment), judgment)
     return judgment
 
 
-def _write(judgment: Judgment, answers: Mapping[str, AnswerValue], comment: str) -> None:
+def _write(
+    judgment: Judgment, answers: Mapping[str, AnswerValue], comment: str, rewrite: str
+) -> None:
     assignment, protocol = judgment.assignment, judgment.protocol
     order = assignment.shown_order
     shown = checked_all(assignment.item.kind, len(order), protocol.criterion_keys, answers)
@@ -107,6 +113,8 @@ def _write(judgment: Judgment, answers: Mapping[str, AnswerValue], comment: str)
     )
     if comment.strip():
         JudgmentComment.objects.create(judgment=judgment, text=comment.strip())
+    if rewrite:
+        rewrite_response(judgment=judgment, text=rewrite)
     freeze_protocol(protocol=protocol)
 
 
