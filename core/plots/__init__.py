@@ -6,7 +6,9 @@ carries the numbers behind it as a table. Nothing here imports Django.
 
 from core.plots.dots import Point, Row, interval_chart, scatter_chart
 from core.plots.figure import Plot, Svg
+from core.plots.histogram import histogram
 from core.plots.lines import Series, line_chart
+from core.plots.marks import interval_mark
 
 __all__ = [
     "Plot",
@@ -14,7 +16,9 @@ __all__ = [
     "Row",
     "Series",
     "Svg",
+    "histogram",
     "interval_chart",
+    "interval_mark",
     "line_chart",
     "scatter_chart",
 ]
