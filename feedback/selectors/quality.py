@@ -26,7 +26,8 @@ from feedback.statistics.labeler_quality import AnswerTable, ProbeTable, Work
 
 State = Assignment.State
 _PEOPLE = "AND ann.judge_id IS NULL"
-_MOMENT = "extract(epoch FROM coalesce(asg.finished_at, asg.created_at))::bigint"
+# In milliseconds. Imported answers have the moment of their import in common: no order.
+_MOMENT = "(1000 * extract(epoch FROM coalesce(asg.finished_at, asg.created_at)))::bigint"
 _ANSWERS = """
 SELECT i.id, i.prompt_id, asg.annotator_id, ans.both_bad::int::bigint,
   asg.shown_order[1]::bigint, {moment}, {values}
@@ -66,7 +67,7 @@ class Loaded:
     work: Work
     annotators: list[int]
     strata: list[tuple[str, str]]
-    # When each timed answer was given, in seconds since 1970, in the order of `work.seconds`.
+    # When each timed answer was given, in milliseconds since 1970, in the order of `work.seconds`.
     timed_at: Integers
 
 

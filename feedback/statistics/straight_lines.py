@@ -71,12 +71,15 @@ def _longest_runs(
 ) -> tuple[Integers, Floats]:
     """The length [raters] of the longest run, and a bound on its probability by chance.
 
+    Answers of one moment came together, by an import: nobody knows their order, so they are no
+    run.
     A run of an answer of share p, as long as L, begins at one of the n - L + 1 places with at
     most p^L, or (1 - p) p^L after another answer: the sum bounds the chance of any.
     """
     order = np.lexsort((moment, rater))
-    by, said = rater[order], answer[order]
-    begins = np.flatnonzero(np.r_[True, (by[1:] != by[:-1]) | (said[1:] != said[:-1])])
+    by, said, at = rater[order], answer[order], moment[order]
+    changes = (by[1:] != by[:-1]) | (said[1:] != said[:-1]) | (at[1:] == at[:-1])
+    begins = np.flatnonzero(np.r_[True, changes])
     length = np.diff(np.r_[begins, len(by)])
     longest = np.zeros(len(counts), dtype=np.int64)
     np.maximum.at(longest, by[begins], length)
