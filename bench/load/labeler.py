@@ -2,96 +2,103 @@
 
 Run as a process of its own: `python -m bench.load.labeler settings.json`. Each labeler is a
 thread with one connection. An answer whose reply got lost is sent again with the same client key.
-What was acknowledged is written out, so that nothing acknowledged can go missing unseen.
+What was sent and acknowledged is written out, so that nothing can go missing unseen.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 import random
-import re
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlencode
+from typing import Any
 
-HIDDEN = re.compile(r'name="(assignment|client_key|csrfmiddlewaretoken)" value="([^"]*)"')
-SUBMIT = re.compile(r'id="answer" method="post" action="([^"]+)"')
-STRENGTH = re.compile(r'name="(strength-[^"]+)"')
-GIVE_UP_SECONDS = 30
+from bench.load.answers import random_answers, shown_tokens
+from bench.load.client import Client, Page, Reply, read_page
+
+GIVE_UP_SECONDS = 30.0
+# A labeler at a human pace opens the page anew after this many answers.
+ANSWERS_A_PAGE = 10
 
 
 @dataclass
 class Labeler:
-    port: int
-    session: str
+    client: Client
     project: int
     random: random.Random
-    connection: http.client.HTTPConnection | None = None
-    cookies: dict[str, str] = field(default_factory=dict)
-    acknowledged: list[str] = field(default_factory=list)
-    milliseconds: list[float] = field(default_factory=list)
+    # Between two answers; 0: the next one at once.
+    pace_seconds: float = 0.0
+    sent: list[dict[str, Any]] = field(default_factory=list)
+    milliseconds: dict[str, list[float]] = field(default_factory=dict)
     resent: int = 0
 
     def work(self, until: float) -> None:
-        self.cookies["sessionid"] = self.session
-        page = self.request("GET", f"/projects/{self.project}/label/")
-        while time.monotonic() < until:
-            form = SUBMIT.search(page)
-            if form is None:
-                return
-            started = time.monotonic()
-            page = self.submit(form[1], page)
-            self.milliseconds.append((time.monotonic() - started) * 1000)
+        if not self.waited(self.random.random(), until):
+            return
+        page = self.open()
+        while page is not None and self.waited(self.random.uniform(0.5, 1.5), until):
+            page = self.submit(page)
+            if self.pace_seconds and len(self.sent) % ANSWERS_A_PAGE == 0:
+                page = self.open()
 
-    def submit(self, url: str, page: str) -> str:
-        fields = dict(HIDDEN.findall(page))
-        fields |= {name: str(self.random.randint(-3, 3)) for name in set(STRENGTH.findall(page))}
-        fields |= {"duration_ms": "4000", "active_ms": "3500"}
-        answer = self.request("POST", url, urlencode(fields), self.cookies["csrftoken"])
-        self.acknowledged.append(fields["client_key"])
-        return answer
+    def waited(self, share: float, until: float) -> bool:
+        """False: the time is up."""
+        left = until - time.monotonic()
+        time.sleep(max(0.0, min(self.pace_seconds * share, left)))
+        return time.monotonic() < until
 
-    def request(self, method: str, url: str, body: str = "", csrf: str = "") -> str:
+    def open(self) -> Page | None:
+        path = f"/projects/{self.project}/label/"
+        return read_page(self.timed("next", lambda: self.client.get(path)))
+
+    def submit(self, page: Page) -> Page | None:
+        fields, answers = random_answers(page, self.random)
+        form = page.fields | fields | {"duration_ms": "4000", "active_ms": "3500"}
+        text = self.timed("submit", lambda: self.client.post(page.action, form))
+        self.sent.append(
+            {
+                "key": page.fields["client_key"],
+                "assignment": page.assignment,
+                "tokens": shown_tokens(page),
+                "answers": answers,
+            }
+        )
+        return read_page(text)
+
+    def timed(self, what: str, ask: Callable[[], Reply]) -> str:
+        started = time.monotonic()
+        reply = self.until_answered(ask)
+        self.milliseconds.setdefault(what, []).append((time.monotonic() - started) * 1000)
+        if reply.status != 200:
+            raise AssertionError(f"{what} answered {reply.status}: {reply.text[:300]}")
+        return reply.text
+
+    def until_answered(self, ask: Callable[[], Reply]) -> Reply:
         give_up = time.monotonic() + GIVE_UP_SECONDS
         while True:
             try:
-                return self.once(method, url, body, csrf)
-            except (OSError, http.client.HTTPException):
+                return ask()
+            except OSError:
                 # The server process was killed: connect anew and send the same again.
-                self.connection = None
                 self.resent += 1
                 if time.monotonic() > give_up:
                     raise
                 time.sleep(0.05)
 
-    def once(self, method: str, url: str, body: str, csrf: str) -> str:
-        if self.connection is None:
-            self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        headers = {
-            "Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items()),
-            "HX-Request": "true" if method == "POST" else "",
-            "X-CSRFToken": csrf,
-            "Content-Type": "application/x-www-form-urlencoded",
-        }
-        self.connection.request(method, url, body, {k: v for k, v in headers.items() if v})
-        response = self.connection.getresponse()
-        text = response.read().decode()
-        for cookie in response.headers.get_all("Set-Cookie") or []:
-            name, value = cookie.split(";")[0].split("=", 1)
-            self.cookies[name] = value
-        if response.status != 200:
-            raise AssertionError(f"{method} {url} answered {response.status}: {text[:300]}")
-        return text
-
 
 def main() -> None:
     settings = json.loads(Path(sys.argv[1]).read_text())
     labelers = [
-        Labeler(settings["port"], session, settings["project"], random.Random(number))
+        Labeler(
+            Client(settings["port"], session),
+            settings["project"],
+            random.Random(number),
+            settings["pace_seconds"],
+        )
         for number, session in enumerate(settings["sessions"])
     ]
     began = time.monotonic()
@@ -103,8 +110,12 @@ def main() -> None:
         thread.join()
     outcome = {
         "seconds": time.monotonic() - began,
-        "acknowledged": [key for labeler in labelers for key in labeler.acknowledged],
-        "milliseconds": [ms for labeler in labelers for ms in labeler.milliseconds],
+        "cpu_seconds": time.process_time(),
+        "sent": [one for labeler in labelers for one in labeler.sent],
+        "milliseconds": {
+            what: [ms for labeler in labelers for ms in labeler.milliseconds.get(what, [])]
+            for what in ("next", "submit")
+        },
         "resent": sum(labeler.resent for labeler in labelers),
     }
     Path(settings["outcome"]).write_text(json.dumps(outcome))
