@@ -1,6 +1,6 @@
 from django.urls import path
 
-from annotation.views import import_data, invitation, item, labeling, people, project
+from annotation.views import everybody, import_data, invitation, item, labeling, people, project
 
 app_name = "annotation"
 urlpatterns = [
@@ -85,6 +85,19 @@ urlpatterns = [
         people.withdraw_invitation,
         name="invitation-withdraw",
     ),
+    # The people of the instance
+    path("people/", everybody.people, name="everybody"),
+    path("people/new/", everybody.new_person, name="new-person"),
+    path("people/<int:user_id>/", everybody.person, name="person"),
+    path("people/<int:user_id>/rights/", everybody.rights, name="person-rights"),
+    path(
+        "people/<int:user_id>/password-link/",
+        everybody.password_link,
+        name="person-password-link",
+    ),
+    path("people/<int:user_id>/deactivate/", everybody.deactivate, name="person-deactivate"),
+    path("people/<int:user_id>/reactivate/", everybody.reactivate, name="person-reactivate"),
+    path("people/<int:user_id>/forget/", everybody.forget, name="person-forget"),
     path("join/", invitation.join, name="join"),
     path("join/<str:secret>/", invitation.open_invitation, name="invitation"),
 ]

@@ -64,6 +64,18 @@ class SignUpForm(forms.Form):
                 self.add_error("password", error)
 
 
+class NewPersonForm(forms.Form):
+    username = forms.CharField(max_length=150, validators=[UnicodeUsernameValidator()])
+    name = forms.CharField(max_length=150, required=False)
+    email = forms.EmailField(
+        label="E-mail", required=False, help_text="For you to reach them; nothing is sent to it."
+    )
+    can_create_projects = forms.BooleanField(
+        required=False, label="May create projects, and manages those"
+    )
+    is_admin = forms.BooleanField(required=False, label="Admin of this instance: may do everything")
+
+
 class SignInForm(AuthenticationForm):
     error_messages = {
         **AuthenticationForm.error_messages,

@@ -1,12 +1,13 @@
 from django.urls import path
 
-from core.views import account, job, sign_in, site
+from core.views import account, job, password, sign_in, site
 
 app_name = "core"
 urlpatterns = [
     path("", site.home, name="home"),
     path("sign-in/", sign_in.sign_in, name="sign-in"),
     path("sign-out/", sign_in.sign_out, name="sign-out"),
+    path("password/<uidb64>/<token>/", password.choose_password, name="choose-password"),
     path("theme/", site.set_theme, name="theme"),
     path("account/", account.account, name="account"),
     path("account/tokens/", account.create_token, name="create-token"),

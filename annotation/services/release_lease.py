@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from annotation.models import Assignment, Item, Membership
 from core.errors import Conflict
@@ -35,10 +36,19 @@ def release_lease(*, assignment: Assignment, actor: User) -> Assignment:
 def release_all_leases(*, membership: Membership) -> int:
     """For somebody who may not work here any more: absent people hold nothing."""
     held = Assignment.objects.filter(
-        annotator__user=membership.user_id,
-        item__project=membership.project_id,
-        state=State.LEASED,
+        annotator__user=membership.user_id, item__project=membership.project_id
     )
+    return _release(held)
+
+
+@transaction.atomic
+def release_leases_of(*, user: User) -> int:
+    """In all projects: the account has ended."""
+    return _release(Assignment.objects.filter(annotator__user=user))
+
+
+def _release(assignments: QuerySet[Assignment]) -> int:
+    held = assignments.filter(state=State.LEASED)
     found = dict(held.values_list("pk", "item_id"))
     # Items before assignments, and in one order, so that nobody waits in a circle.
     items = Item.objects.filter(pk__in=found.values()).order_by("pk")

@@ -21,6 +21,8 @@ PUBLIC = {
     "core:theme",
     "core:healthz",
     "core:readyz",
+    # A link for a new password, made by an admin.
+    "core:choose-password",
     # An invitation's link, and the page on which its bearer joins.
     "annotation:invitation",
     "annotation:join",

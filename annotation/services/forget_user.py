@@ -1,0 +1,70 @@
+"""Ends an account, for now or for good; what the person answered stays in both cases."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from annotation.models import (
+    Assignment,
+    Draft,
+    Flag,
+    Invitation,
+    Judgment,
+    JudgmentComment,
+    Membership,
+)
+from annotation.services.release_lease import release_leases_of
+from core.errors import PrefloopError
+from core.models import User
+from core.services.account import deactivate_user, erase_user
+from core.services.audit import record_event
+
+
+@transaction.atomic
+def deactivate_person(*, user: User, actor: User) -> User:
+    """Absent people hold nothing: their items go back to the queue at once."""
+    deactivate_user(user=user, actor=actor)
+    release_leases_of(user=user)
+    return user
+
+
+@transaction.atomic
+def forget_user(*, user: User, actor: User, confirmation: str) -> User:
+    """Name, e-mail, log-ins and free text go; the pseudonym and the answers stay.
+
+    `confirmation` is the username, typed: this cannot be undone.
+    """
+    if confirmation.strip().lower() != user.username.lower():
+        raise PrefloopError(
+            f"Type the username {user.username} to confirm. Nothing was erased.",
+            field="confirmation",
+        )
+    erase_user(user=user, actor=actor)
+    release_leases_of(user=user)
+    _leave(user, actor)
+    _erase_words(user)
+    return user
+
+
+def _leave(user: User, actor: User) -> None:
+    """What managers wrote about somebody is about somebody, too."""
+    memberships = Membership.objects.filter(user=user)
+    for membership in memberships.exclude(state=Membership.State.LEFT):
+        record_event(
+            actor=actor,
+            action="remove_member",
+            target=membership,
+            project_id=membership.project_id,
+            detail={"user": user.pk},
+        )
+    memberships.update(state=Membership.State.LEFT, state_reason="")
+
+
+def _erase_words(user: User) -> None:
+    own = Assignment.objects.filter(annotator__user=user)
+    Draft.objects.filter(assignment__in=own).delete()
+    Flag.objects.filter(assignment__in=own).update(note="")
+    own.exclude(skip_reason="").update(skip_reason="")
+    judgments = Judgment.objects.filter(assignment__in=own)
+    JudgmentComment.objects.filter(judgment__in=judgments).delete()
+    Invitation.objects.filter(created_by=user).update(note="")
