@@ -87,10 +87,10 @@ _MESSAGES = [
     }
 ]  # fmt: skip
 _COMMON = {"id": "text", "side": "text", "criterion": "text", "prompt_id": "whole"}
-_SHAPED = {Shape.PAIRS, Shape.PAIRS_CONVERSATIONAL, Shape.BINARY, Shape.LISTS}
+_SHAPED = {Shape.PAIRS, Shape.PAIRS_CONVERSATIONAL, Shape.BINARY, Shape.LISTS, Shape.DEMONSTRATIONS}
 _PAIR_FACTS = {
     "probability": "number", "group": "text",
-    "chosen_generator": "text", "rejected_generator": "text",
+    "chosen_generator": "text", "rejected_generator": "text", "source": "text",
 }  # fmt: skip
 _FIELDS: dict[str, dict[str, Any]] = {
     Shape.PAIRS: {"prompt": "text", "chosen": "text", "rejected": "text", **_PAIR_FACTS},
@@ -100,6 +100,9 @@ _FIELDS: dict[str, dict[str, Any]] = {
     Shape.BINARY: {
         "prompt": _MESSAGES, "completion": _MESSAGES, "label": "flag", "generator": "text",
         "source": "text",
+    },
+    Shape.DEMONSTRATIONS: {
+        "prompt": _MESSAGES, "completion": _MESSAGES, "generator": "text", "source": "text",
     },
     Shape.LISTS: {
         "prompt": _MESSAGES, "completions": [_MESSAGES], "ranks": ["whole"],
@@ -113,6 +116,9 @@ _FIELDS: dict[str, dict[str, Any]] = {
             "strength": "number", "both_bad": "flag", "ranks": ["whole"],
             "acceptable_to": "whole", "thumb": "whole",
         },
+        "rewrites": [
+            {"id": "text", "generator": "text", "messages": _MESSAGES, "judgment": "whole"}
+        ],
         "state": "text", "probabilities": ["number"],
         "support": {"people": "whole", "judges": "whole"},
         "preference": "whole", "judgments": ["whole"], "adjudication": "whole",

@@ -45,6 +45,13 @@ class ExportForm(forms.Form):
         help_text="The preferred response as good, the other as bad; the file's name says so.",
     )
 
+    rewrites = forms.BooleanField(
+        required=False,
+        label="Pairs from rewrites too",
+        help_text="What a labeler wrote as chosen, the response that it replaces as rejected; "
+        "nobody voted on these. The file's name and each row's source say so.",
+    )
+
     def __init__(self, *args: Any, project: Project, names: dict[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         snapshots = self.fields["snapshot"]
@@ -56,7 +63,7 @@ class ExportForm(forms.Form):
             criteria.choices = [("", "All"), *names.items()]
 
     def options(self) -> dict[str, Any]:
-        names = ("side", "criterion", "ties", "binary_from_pairs")
+        names = ("side", "criterion", "ties", "binary_from_pairs", "rewrites")
         return {name: self.cleaned_data[name] for name in names}
 
 

@@ -202,7 +202,7 @@ class ExportIn(Input):
     options = Object(
         required=False,
         default=dict,
-        help_text="side: train, held_out or both; criterion; ties; binary_from_pairs.",
+        help_text="side: train, held_out or both; criterion; ties; binary_from_pairs; rewrites.",
     )
 
 

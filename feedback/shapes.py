@@ -1,4 +1,6 @@
-"""A snapshot's records in the shapes that training tools read: pairs, binary, ranked lists.
+"""A snapshot's records in the shapes that training tools read.
+
+Pairs, binary labels, ranked lists, and demonstrations: what people wrote in place of a response.
 
 Plain functions on plain dictionaries. Rows are conversational: texts are lists of messages.
 """
@@ -20,10 +22,12 @@ EVEN = 0.5
 @dataclass(frozen=True)
 class ShapeOptions:
     """`ties`: pairs of equal worth too, with probability 0.5. `binary_from_pairs`: preferred
-    responses as good and the others as bad, beside what thumbs say."""
+    responses as good and the others as bad, beside what thumbs say. `rewrites`: pairs too of what
+    a person wrote against the response that it is to replace."""
 
     ties: bool = False
     binary_from_pairs: bool = False
+    rewrites: bool = False
 
 
 def pairs(record: Record, options: ShapeOptions) -> Iterator[Row]:
@@ -38,6 +42,40 @@ def pairs(record: Record, options: ShapeOptions) -> Iterator[Row]:
             better = ranks[second] - ranks[first]
             for row in _pair(record, first, second, better, share, options):
                 yield {**row, "id": f"{record['id']}:{first}-{second}", "group": record["id"]}
+    elif options.rewrites:
+        yield from _rewrite_pairs(record)
+
+
+def _rewrite_pairs(record: Record) -> Iterator[Row]:
+    """Nobody voted on these pairs: who wrote one side says that it is better, hence probability 1.
+    Several against one response share its `group`."""
+    original = record["responses"][0]
+    for row in demonstrations(record, ShapeOptions()):
+        yield {
+            "id": row["id"],
+            "group": record["id"],
+            "prompt_id": record["prompt_id"],
+            "prompt": record["prompt"],
+            "chosen": row["completion"],
+            "rejected": original["messages"],
+            "probability": 1.0,
+            "chosen_generator": row["generator"],
+            "rejected_generator": original["generator"],
+            "source": row["source"],
+        }
+
+
+def demonstrations(record: Record, options: ShapeOptions) -> Iterator[Row]:
+    """What people wrote in place of a response that they judged."""
+    for place, rewrite in enumerate(record.get("rewrites", ())):
+        yield {
+            "id": f"{record['id']}:rewrite-{place}",
+            "prompt_id": record["prompt_id"],
+            "prompt": record["prompt"],
+            "completion": rewrite["messages"],
+            "generator": rewrite["generator"],
+            "source": "rewrite",
+        }
 
 
 def _pair(
@@ -117,6 +155,7 @@ SHAPES: dict[str, Callable[[Record, ShapeOptions], Iterator[Row]]] = {
     "pairs": pairs,
     "binary": binary,
     "lists": lists,
+    "demonstrations": demonstrations,
 }
 
 

@@ -63,6 +63,7 @@ class Export(models.Model):
         PAIRS_CONVERSATIONAL = "pairs_conversational", "Pairs (conversational)"
         BINARY = "binary", "Binary"
         LISTS = "lists", "Ranked lists"
+        DEMONSTRATIONS = "demonstrations", "Demonstrations (rewrites)"
         RECORDS = "records", "Snapshot records"
         JUDGMENTS = "judgments", "Raw judgments"
 

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, QuerySet, Value, When
+from django.db.models import Case, CharField, Count, Exists, F, OuterRef, Q, QuerySet, Value, When
 
-from annotation.models import Item, ItemResponse, Judgment, Project, Side
+from annotation.models import (
+    Assignment,
+    Item,
+    ItemResponse,
+    Judgment,
+    Project,
+    Response,
+    Rewrite,
+    Side,
+)
 from feedback.models import Preference
 from feedback.selectors.preferences import preferences_of
 from feedback.shapes import Record
@@ -62,12 +71,16 @@ def records(preference_ids: Sequence[int]) -> Iterator[Record]:
     for start in range(0, len(preference_ids), CHUNK):
         ids = preference_ids[start : start + CHUNK]
         rows = Preference.objects.select_related("item__prompt", "policy").in_bulk(ids)
-        responses = _responses({row.item_id for row in rows.values()})
+        items = {row.item_id for row in rows.values()}
+        responses, rewrites = _responses(items), _rewrites(items)
         protocols = _protocols({key for row in rows.values() for key in row.judgment_ids})
         for pk in ids:
             row = rows[pk]
             versions = {protocols[key] for key in row.judgment_ids}
-            yield _record(row, responses[row.item_id], max(versions, default=None))
+            record = _record(row, responses[row.item_id], max(versions, default=None))
+            if row.item_id in rewrites:
+                record["rewrites"] = rewrites[row.item_id]
+            yield record
 
 
 def _responses(item_ids: set[int]) -> dict[int, list[dict[str, Any]]]:
@@ -78,13 +91,35 @@ def _responses(item_ids: set[int]) -> dict[int, list[dict[str, Any]]]:
     )
     found: dict[int, list[dict[str, Any]]] = {}
     for row in rows:
-        response = row.response
-        found.setdefault(row.item_id, []).append(
-            {
-                "id": str(response.uuid),
-                "generator": response.generator.name,
-                "messages": response.messages,
-            }
+        found.setdefault(row.item_id, []).append(_response(row.response))
+    return found
+
+
+def _response(response: Response) -> dict[str, Any]:
+    return {
+        "id": str(response.uuid),
+        "generator": response.generator.name,
+        "messages": response.messages,
+    }
+
+
+def _rewrites(item_ids: set[int]) -> dict[int, list[dict[str, Any]]]:
+    """What stands in the newest answers that count; an older revision's rewrite was taken back."""
+    rows = (
+        Rewrite.objects.filter(
+            judgment__assignment__item__in=item_ids,
+            judgment__assignment__occasion=Assignment.MAIN,
+            judgment__assignment__state=Assignment.State.DONE,
+            judgment__assignment__current=F("judgment"),
+            response__withdrawn_at=None,
+        )
+        .select_related("response__generator", "judgment__assignment")
+        .order_by("pk")
+    )
+    found: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row.judgment.assignment.item_id, []).append(
+            {**_response(row.response), "judgment": row.judgment_id}
         )
     return found
 

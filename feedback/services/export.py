@@ -26,11 +26,13 @@ from feedback.snapshot_files import SIDES, read_records
 Row = dict[str, Any]
 Shape = Export.Shape
 BOTH = "both"
+PAIRS = (Shape.PAIRS, Shape.PAIRS_CONVERSATIONAL)
 DEFAULTS: dict[str, Any] = {
     "side": BOTH,
     "criterion": "",
     "ties": False,
     "binary_from_pairs": False,
+    "rewrites": False,
 }
 
 
@@ -44,7 +46,8 @@ def request_export(
     options: dict[str, Any] | None = None,
     created_by: User | None,
 ) -> Export:
-    """`options`: side (train, held_out, both), criterion (empty: all), ties, binary_from_pairs."""
+    """`options`: side (train, held_out, both), criterion (empty: all), ties, binary_from_pairs,
+    rewrites."""
     export = create_export(
         project=project, snapshot=snapshot, shape=shape, format=format, options=options,
         created_by=created_by,
@@ -107,7 +110,7 @@ def _checked_options(options: dict[str, Any]) -> dict[str, Any]:
         raise PrefloopError("The side is train, held_out or both.")
     if not isinstance(chosen["criterion"], str):
         raise PrefloopError("The criterion is a name, or empty for all.")
-    for name in ("ties", "binary_from_pairs"):
+    for name in ("ties", "binary_from_pairs", "rewrites"):
         if not isinstance(chosen[name], bool):
             raise PrefloopError(f"{name} is true or false.")
     return chosen
@@ -147,6 +150,8 @@ def _file_name(export: Export) -> str:
     shape = export.shape
     if export.options.get("binary_from_pairs") and shape == Shape.BINARY:
         shape = "binary_from_pairs"
+    if export.options.get("rewrites") and shape in PAIRS:
+        shape = f"{shape}_with_rewrites"
     words.append(shape.replace("_", "-"))
     if export.options.get("side", BOTH) != BOTH:
         words.append(export.options["side"].replace("_", "-"))
@@ -183,12 +188,11 @@ def _rows(export: Export) -> Iterator[list[Row]]:
 def _shaped(record: Row, export: Export) -> Iterable[Row]:
     if export.shape == Shape.RECORDS:
         return [record]
-    options = ShapeOptions(
-        ties=export.options["ties"], binary_from_pairs=export.options["binary_from_pairs"]
-    )
+    asked = ("ties", "binary_from_pairs", "rewrites")
+    options = ShapeOptions(**{name: export.options.get(name, False) for name in asked})
     facts = {"side": record["side"], "criterion": record["criterion"]}
-    name = "pairs" if export.shape in (Shape.PAIRS, Shape.PAIRS_CONVERSATIONAL) else export.shape
-    extra = {"group": None} if name == "pairs" else {}
+    name = "pairs" if export.shape in PAIRS else export.shape
+    extra = {"group": None, "source": record["kind"]} if name == "pairs" else {}
     rows = ({**extra, **facts, **row} for row in SHAPES[name](record, options))
     return map(_plain, rows) if export.shape == Shape.PAIRS else rows
 

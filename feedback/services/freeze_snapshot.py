@@ -167,7 +167,7 @@ class _Tally:
         fields = ("side", "kind", "criterion", "state", "records")
         counts = [dict(zip(fields, (*key, n), strict=True)) for key, n in self.counts.items()]
         rows: dict[str, dict[str, dict[str, int]]] = {}
-        for (data, criterion, side), count in sorted(self.rows.items()):
+        for (data, criterion, side), count in sorted((+self.rows).items()):
             sides = rows.setdefault(data, {}).setdefault(criterion, dict.fromkeys(SIDE_NAMES, 0))
             sides[side] = count
         return {

@@ -26,7 +26,7 @@ def training_data_available(*, snapshot: Snapshot) -> dict[str, dict[str, dict[s
     """Rows by data kind, criterion and side: {"pairs": {"overall": {"train": 80, "held_out": 9}}}.
 
     `binary` counts thumbs; `binary_from_pairs` what there is when pairs are used as well. Ties
-    are not counted.
+    are not counted; `demonstrations` are also the pairs that `rewrites` would add.
     """
     rows: dict[str, dict[str, dict[str, int]]] = snapshot.manifest["rows"]
     return rows
@@ -40,9 +40,10 @@ def write_training_files(
     folder: Path,
     ties: bool = False,
     binary_from_pairs: bool = False,
+    rewrites: bool = False,
 ) -> TrainingFiles:
     """train.jsonl and held_out.jsonl in `folder`, in the shape that `data` names."""
-    options = ShapeOptions(ties=ties, binary_from_pairs=binary_from_pairs)
+    options = ShapeOptions(ties=ties, binary_from_pairs=binary_from_pairs, rewrites=rewrites)
     shape = SHAPES[data]
     folder.mkdir(parents=True, exist_ok=True)
     rows = dict.fromkeys(SIDES, 0)

@@ -27,6 +27,7 @@ DATA = {
     "lists": "Ranked lists",
     "binary": "Binary (from thumbs)",
     "binary_from_pairs": "Binary, pairs used too",
+    "demonstrations": "Demonstrations (rewrites)",
 }
 
 

@@ -11,6 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from annotation.models import Assignment, Kind, Side
+from annotation.services.rewrite_response import rewrite_response
 from core import jobs
 from core.errors import PrefloopError
 from feedback.models import Export, Snapshot
@@ -20,7 +21,9 @@ from tests.cast import Cast, make_project
 from tests.feedback.votes import judge_annotator, judged, revise, vote
 from training.alignment.data import read_rows
 
-SHAPES = ["pairs", "pairs_conversational", "binary", "lists", "records", "judgments"]
+SHAPES = [
+    "pairs", "pairs_conversational", "binary", "lists", "demonstrations", "records", "judgments",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -29,7 +32,10 @@ def snapshot(cast: Cast) -> Snapshot:
         judged(cast.project, Kind.PAIRWISE, 2, 1, side=side)
         judged(cast.project, Kind.PAIRWISE, 0, 0, side=side)
         judged(cast.project, Kind.LISTWISE, [2, 1, 3], [2, 1, 3], side=side)
-        judged(cast.project, Kind.THUMBS, 1, 1, side=side)
+        item = judged(cast.project, Kind.THUMBS, 1, 1, side=side)
+        for assignment in item.assignments.order_by("pk")[:1]:
+            assert assignment.current is not None
+            rewrite_response(judgment=assignment.current, text="Better.")
     return freeze(project=cast.project, created_by=None).snapshot
 
 
@@ -88,6 +94,9 @@ def test_options(snapshot: Snapshot) -> None:
     assert built(snapshot, "pairs").rows == 8
     assert built(snapshot, "pairs", side="held_out").rows == 4
     assert built(snapshot, "pairs", ties=True).rows == 10
+    rewrites = built(snapshot, "pairs", rewrites=True)
+    assert (rewrites.rows, "pairs-with-rewrites" in rewrites.file_name) == (10, True)
+    assert {row["source"] for row in rows_of(rewrites)} == {"pairwise", "listwise", "rewrite"}
     from_pairs = built(snapshot, "binary", binary_from_pairs=True)
     assert (from_pairs.rows, "binary-from-pairs" in from_pairs.file_name) == (6, True)
 

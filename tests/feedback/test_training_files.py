@@ -7,14 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
-from annotation.models import Kind, Side
+from annotation.models import (
+    Assignment,
+    Kind,
+    Project,
+    Prompt,
+    Response,
+    Rewrite,
+    Side,
+)
+from annotation.services.rewrite_response import rewrite_response
 from core.errors import PrefloopError
 from feedback.models import Snapshot
+from feedback.selectors.snapshot import records, usable_ids
 from feedback.services import training_data_available, write_training_files
 from feedback.services.freeze_snapshot import freeze
 from tests.cast import Cast, make_item
-from tests.feedback.votes import judged, vote
+from tests.feedback.votes import judged, revise, vote
 from training.alignment.data import read_rows
 
 
@@ -27,10 +38,21 @@ def snapshot(cast: Cast) -> Snapshot:
         judged(cast.project, Kind.LISTWISE, [1, 1, 2], [1, 1, 2], side=side)
         judged(cast.project, Kind.THUMBS, 1, 1, side=side)
         judged(cast.project, Kind.THUMBS, 0, 0, side=side)
+        rewrite(cast.project, side)
     bad = make_item(cast.project)
     for name in "ab":
         vote(bad, name, 0, both_bad=True)
     return freeze(project=cast.project, created_by=None).snapshot
+
+
+def rewrite(project: Project, side: str) -> None:
+    """Writes a better response than the one that was found bad."""
+    assignments = Assignment.objects.filter(
+        item__kind=Kind.THUMBS, item__prompt__side=side, current__answers__thumb=0
+    )
+    for place, assignment in enumerate(assignments.order_by("pk")):
+        assert assignment.current is not None
+        rewrite_response(judgment=assignment.current, text=f"Better {place}.")
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -88,6 +110,58 @@ def test_lists(snapshot: Snapshot, tmp_path: Path) -> None:
     )
     assert [row["ranks"] for row in lines(files.train)] == [[2, 1, 3], [1, 1, 2]]
     assert len(read_rows(files.train, "pairs")) == 6
+
+
+def test_a_rewrite_is_a_demonstration_on_its_prompts_side(
+    snapshot: Snapshot, tmp_path: Path
+) -> None:
+    files = write_training_files(
+        snapshot=snapshot, data="demonstrations", criterion="overall", folder=tmp_path
+    )
+    assert files.rows == {"train": 2, "held_out": 2}
+    for path, side in ((files.train, Side.TRAIN), (files.held_out, Side.HELD_OUT)):
+        rows = lines(path)
+        assert [row["completion"][0]["content"] for row in rows] == ["Better 0.", "Better 1."]
+        prompts = Prompt.objects.filter(pk__in=[row["prompt_id"] for row in rows])
+        assert {prompt.side for prompt in prompts} == {side}
+        assert len({row["generator"] for row in rows}) == 2
+
+
+def test_rewrites_are_chosen_sides_only_when_asked(snapshot: Snapshot, tmp_path: Path) -> None:
+    files = write_training_files(
+        snapshot=snapshot, data="pairs", criterion="overall", folder=tmp_path, rewrites=True
+    )
+    assert files.rows == {"train": 8, "held_out": 8}
+    rows = [row for row in lines(files.train) if row.get("source") == "rewrite"]
+    assert [row["chosen"][0]["content"] for row in rows] == ["Better 0.", "Better 1."]
+    original = Response.objects.get(items__assignments__judgments__rewrite__isnull=False,
+        prompt__side=Side.TRAIN, items__assignments__annotator__external_id="a")  # fmt: skip
+    assert {row["rejected"][0]["content"] for row in rows} == {original.messages[0]["content"]}
+    assert {
+        (row["probability"], row["chosen_generator"] != row["rejected_generator"]) for row in rows
+    } == {(1.0, True)}
+    read = [row for row in read_rows(files.train, "pairs") if "rewrite" in row.id]
+    assert [row.weight for row in read] == [0.5, 0.5]
+
+
+def test_only_the_newest_answers_rewrite_counts(snapshot: Snapshot, cast: Cast) -> None:
+    newer = revise(Rewrite.objects.earliest("pk").judgment.assignment, 0)
+    assert not hasattr(newer, "rewrite")
+    fresh = freeze(project=cast.project, created_by=None).snapshot
+    counts = [
+        training_data_available(snapshot=one)["demonstrations"]["overall"]["train"]
+        for one in (snapshot, fresh)
+    ]
+    assert counts == [2, 1]
+    assert fresh.content_hash != snapshot.content_hash
+
+
+def test_gold_probes_and_withdrawn_texts_give_none(snapshot: Snapshot, cast: Cast) -> None:
+    first, second = Rewrite.objects.filter(response__prompt__side=Side.TRAIN)
+    Assignment.objects.filter(current=first.judgment).update(takes_slot=False, occasion="probe 1")
+    Response.objects.filter(rewrites=second).update(withdrawn_at=timezone.now())
+    decided = list(records(usable_ids(cast.project)))
+    assert {record["side"] for record in decided if "rewrites" in record} == {"held_out"}
 
 
 def test_what_is_available_is_what_is_written(snapshot: Snapshot, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ shapes
   pairs_conversational  the same as lists of messages
   binary                prompt, completion, label; from thumbs, and from pairs when asked
   lists                 prompt, completions, ranks
+  demonstrations        prompt, completion: what labelers wrote in place of a response
   records               the snapshot's own records
   judgments             every judgment of the project as it was given, by pseudonym
 
@@ -45,7 +46,7 @@ class Command(BaseCommand):
             "--shape",
             required=True,
             choices=Export.Shape.values,
-            help="what a row is: a pair, a labelled response, a ranked list, a record, a judgment",
+            help="what a row is: a pair, a labelled response, a ranked list, a demonstration, …",
         )
         parser.add_argument(
             "--format", default="jsonl", choices=Export.Format.values, help="default: jsonl"
@@ -62,11 +63,14 @@ class Command(BaseCommand):
         parser.add_argument(
             "--binary-from-pairs", action="store_true", help="labels from pairs as well"
         )
+        parser.add_argument(
+            "--rewrites", action="store_true", help="pairs of what labelers wrote instead as well"
+        )
         parser.add_argument("--output", type=Path, help="copy the file here")
         parser.add_argument("--as", dest="username", help="who does it, for the audit trail")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        names = ("side", "criterion", "ties", "binary_from_pairs")
+        names = ("side", "criterion", "ties", "binary_from_pairs", "rewrites")
         project = find_project(options["project"])
         is_raw = options["shape"] == Export.Shape.JUDGMENTS
         try:
