@@ -1,6 +1,7 @@
 from django.urls import path
 
 from feedback.views import (
+    adjudicated,
     adjudication,
     agreement,
     export,
@@ -13,6 +14,7 @@ from feedback.views import (
 
 app_name = "feedback"
 _project = "projects/<int:project_id>"
+_review = f"{_project}/adjudication/<int:assignment_id>"
 urlpatterns = [
     path("home/decisions/", home.home_decisions, name="home-decisions"),
     path(f"{_project}/funnel/feedback/", funnel.funnel, name="funnel"),
@@ -24,11 +26,19 @@ urlpatterns = [
     # Decisions
     path(f"{_project}/preferences/", preference.preferences, name="preferences"),
     path(f"{_project}/adjudication/", adjudication.adjudication, name="adjudication"),
+    path(f"{_project}/adjudication/decided/", adjudicated.adjudicated, name="adjudicated"),
+    path(f"{_review}/", adjudication.reveal, name="reveal"),
+    path(f"{_review}/answer/", adjudication.answer, name="adjudication-answer"),
+    path(f"{_review}/later/", adjudication.later, name="adjudication-later"),
+    path(f"{_review}/heartbeat/", adjudication.heartbeat, name="adjudication-heartbeat"),
+    path(f"{_review}/decide/", adjudication.decide, name="decide"),
     path(
-        f"{_project}/adjudication/<int:preference_id>/reveal/", adjudication.reveal, name="reveal"
+        f"{_project}/items/<int:item_id>/take-back/", adjudication.undo, name="adjudication-undo"
     ),
     path(
-        f"{_project}/adjudication/<int:preference_id>/decide/", adjudication.decide, name="decide"
+        f"{_project}/items/<int:item_id>/decisions/",
+        adjudicated.item_decisions,
+        name="item-decisions",
     ),
     path(f"{_project}/policy/", policy.policy, name="policy"),
     path(f"{_project}/policy/resolve/", policy.resolve, name="resolve"),

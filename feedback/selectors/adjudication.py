@@ -1,103 +1,108 @@
-"""The reviewer's queue, an item as it is shown blind, and who answered what."""
+"""An item as its reviewer sees it, what was decided about items, and how decisions came about."""
 
 from __future__ import annotations
 
-import random
-import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
-from django.db.models import Q
+from django.utils import timezone
 
-from annotation.answer_form import ShownCriterion, ShownItem, ShownResponse
-from annotation.answer_words import in_words
+from annotation.answer_form import ShownCriterion, ShownItem, ShownResponse, show_item
 from annotation.answers import AnswerValue, to_shown
-from annotation.models import Annotator, Answer, Project
+from annotation.models import Assignment, Generator, ItemResponse, Judgment, Project
 from core.models import User
-from feedback.models import Preference
+from feedback.models import Adjudication, Preference
 from feedback.selectors.agreement import criterion_names
-from feedback.selectors.preferences import contested
+from feedback.selectors.review_votes import blind_answers
+from feedback.services.adjudicate import FINAL
 
-NO_ANSWER = AnswerValue()
-
-
-def next_contested(project: Project, *, after: Preference | None = None) -> Preference | None:
-    """Most disagreement first; `after` one that was put off, and round again at the end."""
-    queue = contested(project).select_related("item__prompt", "item__project")
-    if after is None:
-        return queue.first()
-    later = Q(agreement__gt=after.agreement) | Q(agreement=after.agreement, pk__gt=after.pk)
-    return queue.filter(later).first() or queue.first()
+UNDO_FOR = timedelta(days=1)
 
 
-def order_for(user: User, preference: Preference) -> list[int]:
-    """A shuffle that is the same for this reviewer each time the item is opened."""
-    order = list(range(preference.item.item_responses.count()))
-    random.Random(f"{user.pk}:{preference.item_id}").shuffle(order)
-    return order
+def first_answer(assignment: Assignment) -> Judgment:
+    """Only the first was blind, whatever came after it."""
+    return assignment.judgments.get(revision=1)
 
 
-def show_contested(
-    preference: Preference, order: Sequence[int], *, answer: AnswerValue = NO_ANSWER, note: str = ""
-) -> ShownItem:
-    """As the labeling page shows an item; `answer` is in the order shown."""
-    item = preference.item
-    names = criterion_names(item.project)
-    texts = {
-        row.position: row.response.messages
-        for row in item.item_responses.select_related("response")
-    }
-    criterion = ShownCriterion(
-        preference.criterion, names.get(preference.criterion, preference.criterion), answer
-    )
-    return ShownItem(
-        kind=item.kind,
-        # Drafts are kept by this number: below zero it is no assignment's.
-        assignment=-preference.pk,
-        client_key=uuid.uuid4().hex,
-        prompt=item.prompt.messages,
-        responses=[
-            ShownResponse(shown, texts[position], _rank(preference.criterion, answer, shown))
-            for shown, position in enumerate(order)
-        ],
-        criteria=[criterion],
+def judged_before(assignment: Assignment) -> bool:
+    """Whether the reviewer's own answer as a labeler is among those to be reviewed."""
+    own = Assignment.objects.filter(item=assignment.item_id, annotator=assignment.annotator_id)
+    return own.filter(occasion=Assignment.MAIN, current__isnull=False).exists()
+
+
+def show_decision(assignment: Assignment, rows: Sequence[Preference], blind: Judgment) -> ShownItem:
+    """The criteria that wait, each with what was decided and taken back, else the blind answer."""
+    names = criterion_names(assignment.item.project)
+    given = blind_answers(blind) | _taken_back(assignment)
+    criteria = [
+        ShownCriterion(row.criterion, names.get(row.criterion, row.criterion), _shown(
+            given.get(row.criterion), assignment.shown_order
+        ))
+        for row in rows
+    ]  # fmt: skip
+    whole = show_item(assignment, assignment.item.project.protocol)
+    return replace(
+        whole,
+        criteria=criteria,
         reasons=[],
-        comment=note,
+        comment="",
+        responses=[_ranked(one, criteria) for one in whole.responses],
     )
 
 
-def _rank(criterion: str, answer: AnswerValue, shown: int) -> dict[str, int]:
-    return {} if answer.ranks is None else {criterion: answer.ranks[shown]}
+def _shown(value: AnswerValue | None, order: Sequence[int]) -> AnswerValue:
+    return AnswerValue() if value is None else to_shown(value, order)
+
+
+def _ranked(response: ShownResponse, criteria: Sequence[ShownCriterion]) -> ShownResponse:
+    given = {one.key: one.answer.ranks for one in criteria}
+    ranks = {key: row[response.index] for key, row in given.items() if row is not None}
+    return replace(response, ranks=ranks)
+
+
+def _taken_back(assignment: Assignment) -> dict[str, AnswerValue]:
+    rows = Adjudication.objects.filter(
+        item=assignment.item_id,
+        adjudicator=assignment.annotator.user_id,
+        verdict=Adjudication.Verdict.DECIDED,
+    ).order_by("pk")
+    return {row.criterion: value_of(row) for row in rows}
+
+
+def value_of(row: Adjudication) -> AnswerValue:
+    return AnswerValue(
+        strength=row.strength,
+        both_bad=row.both_bad,
+        ranks=None if row.ranks is None else tuple(row.ranks),
+        acceptable_to=row.acceptable_to,
+        thumb=row.thumb,
+    )
 
 
 @dataclass(frozen=True)
-class NamedAnswer:
-    annotator: Annotator
-    words: str
-    reasons: list[str]
-    comment: str
+class Writer:
+    number: int
+    generator: Generator
 
 
-def named_answers(preference: Preference, order: Sequence[int]) -> list[NamedAnswer]:
-    """The judgments that the preference rests on, in words of the order shown."""
-    answers = (
-        Answer.objects.filter(judgment__in=preference.judgment_ids, criterion=preference.criterion)
-        .select_related(
-            "judgment__comment",
-            "judgment__assignment__annotator__judge",
-            "judgment__assignment__annotator__user",
-        )
-        .order_by("judgment_id")
+def writers_of(assignment: Assignment) -> list[Writer]:
+    """Who wrote the responses, in the order in which the reviewer sees them."""
+    rows = ItemResponse.objects.filter(item=assignment.item_id).select_related(
+        "response__generator"
     )
-    return [_named(answer, order) for answer in answers]
+    by_place = {row.position: row.response.generator for row in rows}
+    return [
+        Writer(shown + 1, by_place[place]) for shown, place in enumerate(assignment.shown_order)
+    ]
 
 
-def _named(answer: Answer, order: Sequence[int]) -> NamedAnswer:
-    comment = getattr(answer.judgment, "comment", None)
-    shown = to_shown(AnswerValue.of(answer), order)
-    return NamedAnswer(
-        annotator=answer.judgment.assignment.annotator,
-        words=in_words(shown, lambda position: f"Response {position + 1}"),
-        reasons=answer.judgment.reasons,
-        comment=comment.text if comment else "",
-    )
+def last_decision(project: Project, user: User) -> Adjudication | None:
+    """The reviewer's own last word, if it is of the last day and can still be taken back."""
+    last = Adjudication.objects.filter(
+        item__project=project, adjudicator=user, created_at__gte=timezone.now() - UNDO_FOR
+    ).first()
+    if last is None or last.verdict not in FINAL:
+        return None
+    newest = Adjudication.objects.filter(item=last.item_id, criterion=last.criterion).first()
+    return last if newest == last else None

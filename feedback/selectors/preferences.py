@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.db.models import Count, F, QuerySet
+from django.db.models import Count, QuerySet
 
 from annotation.models import Item, Project
 from feedback.models import Preference, StaleItem
@@ -28,9 +28,3 @@ def count_by_state(project: Project) -> dict[str, int]:
     """How many preferences stand in each state; every state is named."""
     rows = preferences_of(project).values_list("state").annotate(Count("pk"))
     return {**dict.fromkeys(State.values, 0), **dict(rows)}
-
-
-def contested(project: Project) -> PreferenceQuerySet:
-    """The adjudication queue: most disagreement first."""
-    rows = preferences_of(project).filter(state=State.CONTESTED)
-    return rows.order_by(F("agreement").asc(), "pk")

@@ -10,12 +10,11 @@ from django.db import connection
 from django.urls import reverse
 from playwright.sync_api import BrowserContext, Page, expect
 
-from annotation.models import Kind, Side
+from annotation.models import Assignment, Kind, Side
 from core import jobs
 from core.models import Job
-from feedback.models import Adjudication, Export, Preference, Snapshot
-from feedback.selectors.adjudication import order_for
-from feedback.selectors.preferences import contested
+from feedback.models import Adjudication, Export, Snapshot
+from feedback.selectors.review_queue import in_order, waiting
 from feedback.services.resolve_items import resolve_items
 from tests.browser.signing import sign_in
 from tests.cast import Cast
@@ -52,42 +51,69 @@ def test_adjudicating_all_kinds_by_key(
     sign_in(context, cast.rita, live_server.url)
     page.goto(live_server.url + reverse("feedback:adjudication", args=[cast.project.pk]))
     keys = {Kind.PAIRWISE: "2", Kind.THUMBS: "1", Kind.LISTWISE: "o"}
-    for kind in [row.item.kind for row in contested(cast.project)]:
-        expect(page.locator(f".item-{kind}")).to_be_visible()
-        expect(page.get_by_text("What others answered")).to_have_count(0)
+    votes = page.locator(".vote")
+    for kind in [row.item.kind for row in in_order(waiting(cast.project))]:
+        expect(page.locator(f".item-{kind} [data-step='blind']")).to_be_visible()
+        expect(votes).to_have_count(0)
         page.keyboard.press(keys[Kind(kind)])
         page.keyboard.press("Enter")
-        expect(page.get_by_text("What others answered")).to_be_visible()
-        expect(page.locator(".annotator")).to_have_count(2)
+        expect(votes).to_have_count(2)
+        expect(page.get_by_text("model a")).to_have_count(0)
+        page.keyboard.press("n")
+        expect(page.get_by_text("model a")).to_be_visible()
         page.keyboard.press("r")
-        page.locator("#comment").fill(f"Because of the {kind}.")
+        page.keyboard.type(f"Because of the {kind}.")
         page.keyboard.press("Escape")
         page.keyboard.press("Enter")
         expect(page.locator("#said")).to_have_text("Decided.")
-    expect(page.get_by_text("Nothing is contested")).to_be_visible()
-    assert Adjudication.objects.filter(note__startswith="Because of the").count() == 3
-    row = Preference.objects.newest().get(item=pair)
-    assert row.outcome["strength"] == (2.0 if order_for(cast.rita, row)[0] == 0 else -2.0)
+    expect(page.get_by_text("Nothing waits")).to_be_visible()
+    rows = Adjudication.objects.filter(note__startswith="Because of the", named=True)
+    assert rows.exclude(blind=None).count() == 3
+    review = Assignment.objects.get(item=pair, occasion="review")
+    assert rows.get(item=pair).strength == (2 if review.shown_order[0] == 0 else -2)
+    page.keyboard.press("u")
+    expect(page.locator("#said")).to_contain_text("Taken back")
+    assert waiting(cast.project).count() == 1
 
 
-def test_excluding_and_putting_off(
+def test_nothing_moves_when_the_votes_come(
     cast: Cast, context: BrowserContext, page: Page, live_server
 ) -> None:
-    for _ in range(2):
-        judged(cast.project, Kind.PAIRWISE, 3, -3)
+    judged(cast.project, Kind.PAIRWISE, 3, -3)
     resolve_items(project=cast.project)
-    first, second = contested(cast.project)
+    sign_in(context, cast.rita, live_server.url)
+    page.goto(live_server.url + reverse("feedback:adjudication", args=[cast.project.pk]))
+    places = [page.locator(name) for name in ("#prompt", "#response-1", "#response-2", "#submit")]
+    before = [place.bounding_box() for place in places]
+    page.keyboard.press("5")
+    page.keyboard.press("Enter")
+    expect(page.locator(".vote")).to_have_count(2)
+    assert [place.bounding_box() for place in places] == before
+    # A reload in the middle loses nothing.
+    page.reload()
+    expect(page.locator(".vote")).to_have_count(2)
+    expect(page.locator("[name='strength-overall']:checked")).to_have_value("-1")
+
+
+def test_putting_off_excluding_and_sending_back(
+    cast: Cast, context: BrowserContext, page: Page, live_server
+) -> None:
+    first, second = (judged(cast.project, Kind.PAIRWISE, 3, -3) for _ in range(2))
+    resolve_items(project=cast.project)
     sign_in(context, cast.rita, live_server.url)
     page.goto(live_server.url + reverse("feedback:adjudication", args=[cast.project.pk]))
     page.keyboard.press("s")
-    expect(page.locator(f"#answer[action*='/{second.pk}/']")).to_be_visible()
-    page.keyboard.press("4")
-    page.keyboard.press("Enter")
-    expect(page.get_by_text("What others answered")).to_be_visible()
-    page.keyboard.press("f")
-    expect(page.locator("#said")).to_have_text("Excluded.")
-    expect(page.locator(f"#answer[action*='/{first.pk}/']")).to_be_visible()
-    assert Preference.objects.newest().get(item=second.item_id).state == "excluded"
+    expect(page.locator("#said")).to_contain_text("Put off")
+    for keys, words in (("mx", "Excluded."), ("ma", "Sent back: 1 more")):
+        page.keyboard.press("4")
+        page.keyboard.press("Enter")
+        expect(page.locator(".vote")).to_have_count(2)
+        for key in keys:
+            page.keyboard.press(key)
+        expect(page.locator("#said")).to_contain_text(words)
+    expect(page.get_by_text("Nothing waits")).to_be_visible()
+    assert Adjudication.objects.get(item=second).verdict == "excluded"
+    assert Adjudication.objects.get(item=first).verdict == "sent back"
 
 
 def test_measure_freeze_export(

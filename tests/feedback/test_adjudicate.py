@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.test import Client
-from django.urls import reverse
+from django.db import IntegrityError, transaction
 
 from annotation.answers import AnswerValue
 from annotation.models import Item, Kind, Side
+from annotation.services.item import close_item
 from core.errors import Conflict, PrefloopError
-from core.models import AuditEvent, User
+from core.models import AuditEvent
 from feedback.models import Adjudication, Preference
-from feedback.selectors.adjudication import order_for
-from feedback.selectors.preferences import contested
-from feedback.services.adjudicate import adjudicate
+from feedback.selectors.review_queue import waiting
+from feedback.services.adjudicate import Grounds, adjudicate, decide_item, send_back, withdraw
 from feedback.services.freeze_snapshot import freeze
 from feedback.services.resolve_items import resolve_items
 from feedback.snapshot_files import read_records
@@ -127,75 +126,100 @@ def test_what_nobody_judged_cannot_be_decided(cast: Cast) -> None:
         )  # fmt: skip
 
 
-def page(client: Client, user: User, cast: Cast, query: str = "") -> Any:
-    client.force_login(user)
-    return client.get(reverse("feedback:adjudication", args=[cast.project.pk]) + query)
+def test_the_line_of_a_list_is_kept(cast: Cast) -> None:
+    item = contest(cast, Kind.LISTWISE)
+    value = AnswerValue(ranks=(2, 1, 3), acceptable_to=2)
+    row = adjudicate(item=item, criterion="overall", adjudicator=cast.rita, value=value)
+    assert row.outcome == {"ranks": [2, 1, 3], "acceptable_to": 2}
+    assert resolve_items(project=cast.project).changed == 0
+    assert Preference.objects.newest().get().outcome == row.outcome
 
 
-def form(kind: str) -> dict[str, Any]:
-    ranks = {f"rank-overall-{shown}": shown + 1 for shown in range(3)}
-    answer = {"strength-overall": 2, "thumb-overall": 1, **ranks}
-    return {"client_key": "0123456789", "comment": "Because.", **answer}
+def test_all_criteria_or_none(cast: Cast) -> None:
+    item = contest(cast)
+    seen = {"overall": Preference.objects.newest().get().pk, "unheard of": 1}
+    values = dict.fromkeys(seen, AnswerValue(strength=1))
+    with pytest.raises(PrefloopError):
+        decide_item(item=item, adjudicator=cast.rita, values=values, seen=seen, grounds=Grounds())
+    assert not Adjudication.objects.exists()
+    assert contest_of(item).state == State.CONTESTED
 
 
-@pytest.mark.parametrize("kind", Kind.values)
-def test_the_page_blind_then_named_then_decided(cast: Cast, client: Client, kind: str) -> None:
-    item = contest(cast, kind)
-    blind = page(client, cast.rita, cast).content.decode()
-    assert "See what others answered" in blind
-    for secret in ("annotator", "model a", str(item.responses.all()[0].uuid)):
-        assert secret not in blind
-    preference = contested(cast.project).get()
-    address = reverse("feedback:reveal", args=[cast.project.pk, preference.pk])
-    named = client.post(address, form(kind)).content.decode()
-    assert named.count("annotator ") == 2
-    assert "What others answered" in named
-    assert "Because." in named
-    address = reverse("feedback:decide", args=[cast.project.pk, preference.pk])
-    assert client.post(address, form(kind)).status_code == 302
-    row = Preference.objects.newest().get()
-    assert row.state == State.ADJUDICATED
-    if kind == Kind.PAIRWISE:
-        first = order_for(cast.rita, preference)[0]
-        assert row.outcome["strength"] == (2.0 if first == 0 else -2.0)
-    assert "Nothing is contested" in page(client, cast.rita, cast).content.decode()
+def contest_of(item: Item) -> Preference:
+    return Preference.objects.newest().get(item=item)
 
 
-def test_a_swap_brings_the_next(cast: Cast, client: Client) -> None:
-    contest(cast)
-    contest(cast)
-    client.force_login(cast.rita)
-    first = contested(cast.project).first()
-    assert first is not None
-    address = reverse("feedback:decide", args=[cast.project.pk, first.pk])
-    reply = client.post(
-        address, {**form("pairwise"), "why": "exclude"}, headers={"HX-Request": "true"}
-    )
-    assert b"1 contested" in reply.content
-    assert b"<html" not in reply.content
-    assert Preference.objects.get(adjudication__isnull=False).state == State.EXCLUDED
+def test_the_grounds_are_kept_and_cannot_be_changed(cast: Cast) -> None:
+    item = contest(cast)
+    grounds = Grounds(note="B is wrong.", seen_judgments=[1, 2], named=True)
+    adjudicate(
+        item=item, criterion="overall", adjudicator=cast.rita, value=AnswerValue(strength=1),
+        grounds=grounds,
+    )  # fmt: skip
+    row = Adjudication.objects.get()
+    assert (row.seen_judgments, row.named, row.blind) == ([1, 2], True, None)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Adjudication.objects.update(strength=-3)
+    # A person can be forgotten, with what they wrote freely.
+    Adjudication.objects.update(adjudicator=None, note="")
 
 
-def test_most_disagreement_first_and_later_means_later(cast: Cast, client: Client) -> None:
-    mild = judged(cast.project, Kind.PAIRWISE, 1, 1, -1, -1, 1)
-    sharp = judged(cast.project, Kind.PAIRWISE, 1, -1)
+def test_taking_back(cast: Cast) -> None:
+    item = contest(cast)
+    before = contest_of(item)
+    adjudicate(item=item, criterion="overall", adjudicator=cast.rita, value=AnswerValue(strength=1))
+    withdraw(item=item, adjudicator=cast.rita)
+    row = contest_of(item)
+    assert (row.state, row.outcome, row.cause) == (State.CONTESTED, before.outcome, before.cause)
+    assert [one.verdict for one in item.adjudications.all()] == ["withdrawn", "decided"]
+    vote(item, "z", 2)
     resolve_items(project=cast.project)
-    queue = list(contested(cast.project))
-    assert [row.item_id for row in queue] == [sharp.pk, mild.pk]
-    later = page(client, cast.rita, cast, f"?after={queue[0].pk}").content.decode()
-    assert f"/{queue[1].pk}/reveal/" in later
-    again = page(client, cast.rita, cast, f"?after={queue[1].pk}").content.decode()
-    assert f"/{queue[0].pk}/reveal/" in again
+    assert contest_of(item).state == State.ACCEPTED
+    with pytest.raises(Conflict, match="no decision of yours"):
+        withdraw(item=item, adjudicator=cast.rita)
 
 
-def test_stranger_and_weaker_role(cast: Cast, client: Client) -> None:
-    contest(cast)
-    preference = contested(cast.project).get()
-    assert page(client, cast.mallory, cast).status_code == 404
-    assert page(client, cast.bob, cast).status_code == 403
-    for name in ("reveal", "decide"):
-        address = reverse(f"feedback:{name}", args=[cast.project.pk, preference.pk])
-        for user, status in ((cast.mallory, 404), (cast.bob, 403)):
-            client.force_login(user)
-            assert client.post(address, form("pairwise")).status_code == status
+def test_nobody_takes_back_what_another_decided(cast: Cast) -> None:
+    item = contest(cast)
+    adjudicate(item=item, criterion="overall", adjudicator=cast.rita, value=AnswerValue(strength=1))
+    with pytest.raises(Conflict, match="no decision of yours"):
+        withdraw(item=item, adjudicator=cast.rosa)
+    assert contest_of(item).state == State.ADJUDICATED
+
+
+def back(cast: Cast, item: Item, more: int = 1) -> Item:
+    seen = {"overall": contest_of(item).pk}
+    return send_back(
+        item=item, adjudicator=cast.rita, seen=seen, more=more, grounds=Grounds(note="unclear")
+    )
+
+
+def test_sending_back_asks_more_people(cast: Cast) -> None:
+    item = contest(cast)
+    close_item(item=item, actor=cast.mary)
+    asked = back(cast, item, more=2)
+    assert (asked.overlap, asked.open_slots, asked.is_open) == (4, 4, True)
+    assert Adjudication.objects.get().verdict == "sent back"
+    assert contest_of(item).state == State.CONTESTED
+    assert not waiting(cast.project).exists()
+    # Whatever they answer, it waits again once nobody is asked any more.
+    close_item(item=item, actor=cast.mary)
+    assert waiting(cast.project).get().item == item
+
+
+def test_a_decided_item_can_be_sent_back(cast: Cast) -> None:
+    item = contest(cast)
+    adjudicate(item=item, criterion="overall", adjudicator=cast.rita, value=AnswerValue(strength=1))
+    back(cast, item)
+    assert contest_of(item).state == State.CONTESTED
+
+
+def test_gold_and_full_items_cannot_be_sent_back(cast: Cast) -> None:
+    item = contest(cast)
+    with pytest.raises(Conflict, match="at most 50"):
+        back(cast, item, more=49)
+    Item.objects.filter(pk=item.pk).update(is_gold=True)
+    item.refresh_from_db()
+    with pytest.raises(Conflict, match="gold"):
+        back(cast, item)
     assert not Adjudication.objects.exists()

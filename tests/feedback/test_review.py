@@ -1,0 +1,500 @@
+"""The reviewers' queue and pages: what comes next, blind first, then the votes, then names."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from annotation.models import Assignment, Item, Judgment, Kind
+from annotation.services.expire_leases import expire_leases
+from annotation.services.review_item import claim_review, own_reviews
+from core.models import User
+from feedback.models import Adjudication, Preference
+from feedback.selectors.adjudicated import reviewers_of
+from feedback.selectors.judgments import judgment_rows
+from feedback.selectors.review_queue import Filter, next_items, queue_of, waiting
+from feedback.selectors.votes import load_votes
+from feedback.services.resolve_items import resolve_items
+from tests.cast import Cast, annotator_of
+from tests.feedback.votes import judge_annotator, judged, vote
+from tests.races import in_threads
+
+State = Assignment.State
+CONTESTED: dict[str, list[Any]] = {
+    Kind.PAIRWISE: [2, -2],
+    Kind.THUMBS: [0, 1],
+    Kind.LISTWISE: [[1, 2, 3], [3, 2, 1]],
+}
+
+
+def contest(cast: Cast, *values: Any, kind: str = Kind.PAIRWISE, **fields: Any) -> Item:
+    item = judged(cast.project, kind, *(values or CONTESTED[kind]), **fields)
+    resolve_items(project=cast.project, item_ids=[item.pk])
+    return item
+
+
+def order(cast: Cast, user: User | None = None, **only: str) -> list[int]:
+    return next_items(cast.project, annotator_of(user or cast.rita), Filter(**only))
+
+
+def claim(cast: Cast, user: User) -> Assignment | None:
+    return claim_review(project=cast.project, user=user, item_ids=order(cast, user))
+
+
+def answer_form(kind: str = Kind.PAIRWISE, strength: int = 2) -> dict[str, Any]:
+    ranks = {f"rank-overall-{shown}": shown + 1 for shown in range(3)}
+    return {
+        "client_key": f"0123456789 {timezone.now().timestamp()}",
+        "comment": "My own words.",
+        "strength-overall": strength,
+        "thumb-overall": 1,
+        **ranks,
+    }
+
+
+class Reviewer:
+    """A person at the reviewer's page, by plain forms."""
+
+    def __init__(self, cast: Cast, user: User) -> None:
+        self.cast, self.user, self.client = cast, user, Client()
+        self.client.force_login(user)
+
+    def get(self, query: str = "") -> Any:
+        return self.client.get(
+            reverse("feedback:adjudication", args=[self.cast.project.pk]) + query
+        )
+
+    def url(self, name: str, assignment: Assignment) -> str:
+        return reverse(f"feedback:{name}", args=[self.cast.project.pk, assignment.pk])
+
+    def open(self) -> Assignment:
+        assert self.get().status_code == 200
+        return own_reviews(annotator_of(self.user)).get(state=State.LEASED)
+
+    def answer(self, assignment: Assignment, **form: Any) -> Any:
+        return self.client.post(
+            self.url("adjudication-answer", assignment), answer_form() | form, follow=True
+        )
+
+    def decide(self, assignment: Assignment, **form: Any) -> Any:
+        shown = self.client.get(self.url("reveal", assignment)).content.decode()
+        hidden = dict(re.findall(r'name="(seen-\w+|votes)" value="([^"]*)"', shown))
+        return self.client.post(
+            self.url("decide", assignment), answer_form() | hidden | {"note": "Because."} | form
+        )
+
+
+@pytest.fixture
+def rita(cast: Cast) -> Reviewer:
+    return Reviewer(cast, cast.rita)
+
+
+# What comes next
+
+
+def test_most_disagreement_first(cast: Cast) -> None:
+    mild = contest(cast, 1, -1)
+    sharp = contest(cast, 3, -3)
+    middling = contest(cast, 3, -1, 1, -2)
+    assert order(cast) == [sharp.pk, middling.pk, mild.pk]
+
+
+def test_the_older_first_among_equals(cast: Cast) -> None:
+    items = [contest(cast).pk for _ in range(3)]
+    assert order(cast) == items
+
+
+def test_what_people_agree_on_waits_only_where_judges_contradict(cast: Cast) -> None:
+    contested = contest(cast, 1, -1)
+    agreed = judged(cast.project, Kind.PAIRWISE, 2, 2, 3)
+    contradicted = judged(cast.project, Kind.PAIRWISE, 3, 3, 3)
+    vote(agreed, judge_annotator(), 1)
+    vote(contradicted, judge_annotator(), -3)
+    resolve_items(project=cast.project)
+    assert order(cast) == [contested.pk, contradicted.pk]
+    row = Preference.objects.newest().get(item=contradicted)
+    assert (row.state, row.cause, row.disagreement) == ("accepted", "judges", 1.0)
+    assert order(cast, cause="judges") == [contradicted.pk]
+    assert order(cast, cause="even", kind="pairwise", criterion="overall") == [contested.pk]
+    assert order(cast, kind="thumbs") == []
+    queue = queue_of(cast.project, Filter(cause="judges"))
+    assert (queue.items, [one.items for one in queue.facets["cause"]]) == (1, [1, 1])
+
+
+@pytest.mark.parametrize(
+    ("kind", "people", "judge", "waits"),
+    [
+        (Kind.THUMBS, [1, 1], 0, True),
+        (Kind.THUMBS, [1, 1], 1, False),
+        (Kind.LISTWISE, [[1, 2, 3], [1, 2, 3]], [3, 2, 1], True),
+        (Kind.LISTWISE, [[1, 2, 3], [1, 2, 3]], [2, 1, 3], False),
+        (Kind.PAIRWISE, [0, 0], 1, True),
+    ],
+)
+def test_judges_against_people(
+    cast: Cast, kind: str, people: list[Any], judge: Any, waits: bool
+) -> None:
+    item = judged(cast.project, kind, *people)
+    vote(item, judge_annotator(), judge)
+    resolve_items(project=cast.project)
+    assert bool(order(cast)) is waits
+
+
+def test_who_judged_it_gets_another_first(cast: Cast) -> None:
+    own = contest(cast, 3, -3)
+    vote(own, annotator_of(cast.rita), 3)
+    vote(own, "z", -3)
+    other = contest(cast, 1, -1)
+    resolve_items(project=cast.project)
+    assert order(cast) == [other.pk, own.pk]
+    assert order(cast, cast.rosa) == [own.pk, other.pk]
+
+
+def test_two_reviewers_do_not_get_the_same(cast: Cast) -> None:
+    first, second = contest(cast), contest(cast)
+    taken = [claim(cast, user) for user in (cast.rita, cast.rosa, cast.mary)]
+    assert [one and one.item for one in taken] == [first, second, None]
+    assert {one.takes_slot for one in taken if one} == {False}
+
+
+def test_one_s_own_comes_back_in_the_same_order(cast: Cast) -> None:
+    contest(cast, kind=Kind.LISTWISE)
+    first, again = claim(cast, cast.rita), claim(cast, cast.rita)
+    assert first
+    assert again
+    assert (first.pk, first.shown_order) == (again.pk, again.shown_order)
+
+
+def test_another_choice_gives_the_first_back(cast: Cast) -> None:
+    contest(cast)
+    thumbs = contest(cast, kind=Kind.THUMBS)
+    assert claim(cast, cast.rita)
+    claim_review(project=cast.project, user=cast.rita, item_ids=order(cast, kind="thumbs"))
+    leased = Assignment.objects.get(occasion="review", state=State.LEASED)
+    assert leased.item == thumbs
+
+
+def test_a_lease_that_ran_out_frees_the_item(cast: Cast) -> None:
+    contest(cast)
+    assert claim(cast, cast.rita)
+    Assignment.objects.filter(occasion="review").update(
+        lease_expires_at=timezone.now() - timedelta(minutes=1)
+    )
+    assert expire_leases() == 1
+    assert claim(cast, cast.rosa)
+    assert Item.objects.get().open_slots == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_race_for_one_item(cast: Cast) -> None:
+    contest(cast)
+    users = [cast.rita, cast.rosa, cast.mary, cast.ada]
+    taken = in_threads(4, lambda number: claim(cast, users[number]))
+    assert [isinstance(one, Exception) for one in taken] == [False] * 4
+    assert sum(one is not None for one in taken) == 1
+
+
+# The two steps
+
+
+@pytest.mark.parametrize("kind", Kind.values)
+def test_blind_then_anonymous_then_named(cast: Cast, rita: Reviewer, kind: str) -> None:
+    item = contest(cast, kind=kind)
+    vote(item, annotator_of(cast.bob), CONTESTED[kind][0])
+    vote(item, annotator_of(cast.lena), CONTESTED[kind][1])
+    resolve_items(project=cast.project)
+    blind = rita.get().content.decode()
+    secrets = ["annotator ", "Bob", "model a", str(item.responses.all()[0].uuid), "seen-"]
+    assert not [secret for secret in secrets if secret in blind]
+    assignment = rita.open()
+    shown = rita.answer(assignment).content.decode()
+    assert shown.count('<li class="vote">') == 4
+    assert "Annotator 4" in shown
+    assert not [secret for secret in ["annotator ", "Bob", "model a"] if secret in shown]
+    named = rita.client.get(rita.url("reveal", assignment) + "?named=1").content.decode()
+    assert "Bob" in named
+    assert "model a" in named
+    assert rita.decide(assignment, named="1").status_code == 302
+    row = Adjudication.objects.get()
+    assert (row.named, row.note, row.adjudicator) == (True, "Because.", cast.rita)
+    assert row.blind == Judgment.objects.get(assignment=assignment)
+    assert len(row.seen_judgments) == 4
+    assert Preference.objects.newest().get().state == "adjudicated"
+    assert "Nothing waits" in rita.get().content.decode()
+
+
+def test_the_answer_is_turned_to_canonical_order(cast: Cast, rita: Reviewer) -> None:
+    contest(cast)
+    assignment = rita.open()
+    rita.answer(assignment, **{"strength-overall": 3})
+    rita.decide(assignment, **{"strength-overall": -1})
+    sign = 1 if assignment.shown_order[0] == 0 else -1
+    row = Adjudication.objects.get()
+    assert row.blind
+    assert (row.blind.answers.get().strength, row.strength) == (3 * sign, -sign)
+
+
+def test_the_blind_answer_is_given_once(cast: Cast, rita: Reviewer) -> None:
+    contest(cast)
+    assignment = rita.open()
+    for strength in (3, -3):
+        rita.answer(assignment, **{"strength-overall": strength})
+    judgment = Judgment.objects.get(assignment=assignment)
+    assert abs(judgment.answers.get().strength or 0) == 3
+    assert (judgment.answers.get().strength == 3) is (assignment.shown_order[0] == 0)
+
+
+def test_nobody_decides_before_they_answered(cast: Cast, rita: Reviewer) -> None:
+    contest(cast)
+    assignment = rita.open()
+    assert rita.client.get(rita.url("reveal", assignment)).status_code == 302
+    seen = Preference.objects.newest().get().pk
+    form = answer_form() | {"seen-overall": seen}
+    assert rita.client.post(rita.url("decide", assignment), form).status_code == 400
+    assert not Adjudication.objects.exists()
+
+
+def test_reviews_enter_nothing_that_is_counted(cast: Cast, rita: Reviewer) -> None:
+    item = contest(cast)
+    before = [row for row in judgment_rows(cast.project) if row["is_counted"]]
+    assignment = rita.open()
+    rita.answer(assignment)
+    rita.decide(assignment)
+    assert len(load_votes(cast.project, Kind.PAIRWISE, "overall")) == 2
+    rows = list(judgment_rows(cast.project))
+    assert [row for row in rows if row["is_counted"]] == before
+    assert [row["occasion"] for row in rows if not row["is_counted"]] == ["review"]
+    item.refresh_from_db()
+    assert item.open_slots == 2
+
+
+def test_later_means_last(cast: Cast, rita: Reviewer) -> None:
+    first, second = contest(cast), contest(cast)
+    one = rita.open()
+    rita.client.post(rita.url("adjudication-later", one))
+    assert rita.open().item == second
+    assert order(cast) == [second.pk, first.pk]
+    assert order(cast, cast.rosa)[0] == first.pk
+    assert not Item.objects.exclude(skips=0).exists()
+
+
+def test_left_undecided_it_comes_again_with_its_votes(cast: Cast, rita: Reviewer) -> None:
+    contest(cast)
+    assignment = rita.open()
+    rita.answer(assignment)
+    page = rita.get().content.decode()
+    assert 'data-step="decide"' in page
+    assert rita.url("decide", assignment) in page
+    # Another reviewer may have it once this one has left it alone for the length of a lease.
+    assert order(cast, cast.rosa) == []
+    Assignment.objects.filter(pk=assignment.pk).update(
+        finished_at=timezone.now() - timedelta(hours=1)
+    )
+    assert order(cast, cast.rosa) == [assignment.item_id]
+
+
+def test_somebody_was_quicker(cast: Cast, rita: Reviewer) -> None:
+    contest(cast)
+    mine = rita.open()
+    rita.answer(mine)
+    Assignment.objects.filter(pk=mine.pk).update(finished_at=timezone.now() - timedelta(hours=1))
+    rosa = Reviewer(cast, cast.rosa)
+    theirs = rosa.open()
+    rosa.answer(theirs)
+    shown = answer_form() | {"seen-overall": Preference.objects.newest().get().pk}
+    rosa.decide(theirs)
+    refused = rita.client.post(rita.url("decide", mine), shown)
+    assert refused.status_code == 409
+    assert "changed since you opened it" in refused.content.decode()
+    assert Adjudication.objects.get().adjudicator == cast.rosa
+
+
+def test_excluding_sending_back_and_gold(cast: Cast, rita: Reviewer) -> None:
+    for _ in range(2):
+        contest(cast)
+    for why, verdict in (("exclude", "excluded"), ("more", "sent back")):
+        assignment = rita.open()
+        rita.answer(assignment)
+        rita.decide(assignment, why=why, more="2")
+        assert Adjudication.objects.first().verdict == verdict  # type: ignore[union-attr]
+    assert Item.objects.get(pk=assignment.item_id).overlap == 4
+    contest(cast)
+    rosa = Reviewer(cast, cast.rosa)
+    assignment = rosa.open()
+    rosa.answer(assignment)
+    rosa.decide(assignment, gold="1")
+    item = Item.objects.get(pk=assignment.item_id)
+    assert item.is_gold
+    assert abs(item.gold_answers.get().expected["strength"]) == 2
+
+
+def test_a_reviewer_cannot_set_gold(cast: Cast, rita: Reviewer) -> None:
+    contest(cast)
+    assignment = rita.open()
+    assert "Set as gold" not in rita.answer(assignment).content.decode()
+    rita.decide(assignment, gold="1")
+    assert not Item.objects.get().is_gold
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"seen-overall": ""}, {"seen-overall": "x"}, {"seen-overall": "9" * 30},
+        {"strength-overall": "9"}, {"client_key": ""}, {"why": "more", "more": "0"},
+        {"why": "more", "more": "many"}, {"why": "more", "more": "10"},
+    ],
+)  # fmt: skip
+def test_nonsense_is_refused(cast: Cast, rita: Reviewer, form: dict[str, str]) -> None:
+    contest(cast)
+    assignment = rita.open()
+    rita.answer(assignment)
+    assert rita.decide(assignment, **form).status_code == 400
+    assert not Adjudication.objects.exists()
+
+
+def test_taking_back_opens_the_item_again(cast: Cast, rita: Reviewer) -> None:
+    contest(cast)
+    assignment = rita.open()
+    rita.answer(assignment, **{"strength-overall": 3})
+    rita.decide(assignment, **{"strength-overall": -1})
+    assert 'id="undo"' in rita.get().content.decode()
+    address = reverse("feedback:adjudication-undo", args=[cast.project.pk, assignment.item_id])
+    page = rita.client.post(address, follow=True).content.decode()
+    # What was decided is chosen again, not the blind answer.
+    assert re.search(r'value="-1" checked', page)
+    assert waiting(cast.project).count() == 1
+    assert rita.client.post(address).status_code == 409
+
+
+def test_a_swap_brings_the_next_and_moves_the_address(cast: Cast, rita: Reviewer) -> None:
+    contest(cast)
+    contest(cast)
+    assignment = rita.open()
+    htmx = {"HX-Request": "true"}
+    reply = rita.client.post(
+        rita.url("adjudication-answer", assignment), answer_form(), headers=htmx
+    )
+    assert reply["HX-Push-Url"] == rita.url("reveal", assignment)
+    assert b"<html" not in reply.content
+    names = rita.client.get(
+        rita.url("reveal", assignment) + "?named=1", headers=htmx | {"HX-Target": "votes"}
+    )
+    assert names.content.strip().startswith(b'<div id="votes"')
+    assert b'id="answer"' not in names.content
+    form = answer_form() | {
+        "seen-overall": Preference.objects.newest().get(item=assignment.item).pk
+    }
+    reply = rita.client.post(rita.url("decide", assignment) + "?kind=pairwise", form, headers=htmx)
+    assert b"1 waits" in reply.content
+    assert reply["HX-Push-Url"].endswith("?kind=pairwise")
+
+
+def test_an_empty_choice_says_so(cast: Cast, rita: Reviewer) -> None:
+    contest(cast)
+    assert "Nothing of this choice waits" in rita.get("?kind=thumbs").content.decode()
+    assert "Nothing of this choice waits" in rita.get("?cause=%00nonsense").content.decode()
+    Reviewer(cast, cast.rosa).open()
+    assert "Others are at it" in rita.get().content.decode()
+
+
+def test_criteria_that_the_protocol_no_longer_asks_for(cast: Cast, rita: Reviewer) -> None:
+    contest(cast)
+    cast.project.protocols.create(
+        version=2, kinds=["pairwise"], criteria=[{"key": "new", "name": "New", "definition": ""}]
+    )
+    assignment = rita.open()
+    rita.answer(assignment)
+    rita.decide(assignment)
+    assert Judgment.objects.get(assignment=assignment).protocol.version == 1
+    assert Preference.objects.newest().get().state == "adjudicated"
+
+
+# What is told of it afterwards
+
+
+def test_the_report_and_the_item_page(cast: Cast) -> None:
+    for number in range(4):
+        contest(cast, 2, 2, -1, -1, 1)
+        rosa = Reviewer(cast, cast.rosa)
+        assignment = rosa.open()
+        first = 1 if assignment.shown_order[0] == 0 else -1
+        blind = first if number % 2 else -first
+        rosa.answer(assignment, **{"strength-overall": blind})
+        rosa.decide(assignment, **{"strength-overall": first})
+    [one] = reviewers_of(cast.project)
+    assert (one.agreed.words, one.changed.words, one.followed.words) == (
+        "2 of 4",
+        "2 of 4",
+        "2 of 2",
+    )
+    assert one.agreed.interval == "too few for an interval"
+    page = rosa.client.get(reverse("feedback:adjudicated", args=[cast.project.pk])).content.decode()
+    assert page.count("2 × A better") == 4
+    assert "A slightly better" in page
+    address = reverse("feedback:item-decisions", args=[cast.project.pk, assignment.item_id])
+    assert "Because." in rosa.client.get(address).content.decode()
+
+
+def test_a_word_taken_back_tells_nothing_of_what_waits(cast: Cast, rita: Reviewer) -> None:
+    contest(cast)
+    assignment = rita.open()
+    rita.answer(assignment)
+    rita.decide(assignment)
+    rita.client.post(
+        reverse("feedback:adjudication-undo", args=[cast.project.pk, assignment.item_id])
+    )
+    page = rita.client.get(reverse("feedback:adjudicated", args=[cast.project.pk])).content.decode()
+    assert "Taken back" in page
+    assert "Because." not in page
+    assert reviewers_of(cast.project) == []
+
+
+# Who may
+
+
+def test_strangers_and_weaker_roles(cast: Cast, rita: Reviewer) -> None:
+    contest(cast)
+    assignment = rita.open()
+    project = cast.project.pk
+    gets = [
+        reverse("feedback:adjudication", args=[project]),
+        reverse("feedback:adjudicated", args=[project]),
+        rita.url("reveal", assignment),
+    ]
+    posts = [
+        rita.url(name, assignment)
+        for name in (
+            "adjudication-answer",
+            "adjudication-later",
+            "adjudication-heartbeat",
+            "decide",
+        )
+    ] + [reverse("feedback:adjudication-undo", args=[project, assignment.item_id])]
+    for user, status in ((cast.mallory, 404), (cast.bob, 403)):
+        client = Reviewer(cast, user).client
+        assert {client.get(address).status_code for address in gets} == {status}
+        assert {client.post(address, answer_form()).status_code for address in posts} == {status}
+    # Another reviewer neither sees nor settles what this one opened.
+    rosa = Reviewer(cast, cast.rosa).client
+    assert rosa.get(gets[2]).status_code == 404
+    assert {rosa.post(address, answer_form()).status_code for address in posts[:4]} == {404}
+    address = reverse("feedback:item-decisions", args=[project, assignment.item_id])
+    assert rita.client.get(address).status_code == 403
+    assert not Judgment.objects.filter(assignment=assignment).exists()
+
+
+def test_the_heartbeat_keeps_the_item(cast: Cast, rita: Reviewer) -> None:
+    contest(cast)
+    assignment = rita.open()
+    soon = timezone.now() + timedelta(seconds=5)
+    Assignment.objects.filter(pk=assignment.pk).update(lease_expires_at=soon)
+    assert rita.client.post(rita.url("adjudication-heartbeat", assignment)).status_code == 204
+    assignment.refresh_from_db()
+    assert assignment.lease_expires_at
+    assert assignment.lease_expires_at > soon
