@@ -35,8 +35,8 @@ def records_of(loaded: Loaded) -> dict[str, Any]:
     labelers = [
         {
             "annotator": annotator,
-            "answers": int(loaded.work.answered[rater]),
-            "skipped": int(loaded.work.skipped[rater]),
+            "answers": int(loaded.answered[rater]),
+            "skipped": int(loaded.skipped[rater]),
             "figures": figures_of(quality, rater),
         }
         for rater, annotator in enumerate(loaded.annotators)
@@ -44,7 +44,7 @@ def records_of(loaded: Loaded) -> dict[str, Any]:
     return {
         "level": LEVEL,
         "minimum": MINIMUM_ANSWERS,
-        "answers": int(loaded.work.answered.sum()),
+        "answers": int(loaded.answered.sum()),
         "group": {"seconds": _middle(quality.seconds.median.value)},
         "labelers": labelers,
     }

@@ -16,6 +16,7 @@ from feedback.selectors.resolution import projects_to_measure, projects_to_resol
 from feedback.services.export import build_export
 from feedback.services.freeze_snapshot import freeze
 from feedback.services.measure_agreement import measure_agreement
+from feedback.services.measure_quality import measure_quality, request_quality
 from feedback.services.resolve_items import resolve_items, resolve_stale
 
 STOPPED = (Job.State.FAILED, Job.State.CANCELLED)
@@ -39,7 +40,14 @@ def resolve(context: JobContext) -> dict[str, Any]:
 def measure(context: JobContext) -> dict[str, Any]:
     project = _project(context)
     reports = measure_agreement(project=project, context=context)
+    request_quality(project=project)
     return {"reports": [report.pk for report in reports]}
+
+
+@job_kind("measure_quality")
+def measure_labelers(context: JobContext) -> dict[str, Any]:
+    report = measure_quality(project=_project(context), context=context)
+    return {"report": report.pk, "answers": report.answers}
 
 
 @job_kind("freeze_snapshot")

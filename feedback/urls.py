@@ -9,6 +9,7 @@ from feedback.views import (
     home,
     policy,
     preference,
+    quality,
     snapshot,
 )
 
@@ -23,6 +24,12 @@ urlpatterns = [
     path(f"{_project}/agreement/measure/", agreement.measure, name="measure"),
     path(f"{_project}/agreement.csv", agreement.agreement_csv, name="agreement-csv"),
     path(f"{_project}/agreement.json", agreement.agreement_json, name="agreement-json"),
+    # Labelers
+    path(f"{_project}/quality/", quality.quality, name="quality"),
+    path(f"{_project}/quality/table/", quality.quality_table, name="quality-table"),
+    path(f"{_project}/quality/measure/", quality.measure, name="measure-quality"),
+    path(f"{_project}/quality.csv", quality.quality_csv, name="quality-csv"),
+    path(f"{_project}/quality/<int:annotator_id>/", quality.labeler, name="labeler"),
     # Decisions
     path(f"{_project}/preferences/", preference.preferences, name="preferences"),
     path(f"{_project}/adjudication/", adjudication.adjudication, name="adjudication"),
@@ -32,9 +39,7 @@ urlpatterns = [
     path(f"{_review}/later/", adjudication.later, name="adjudication-later"),
     path(f"{_review}/heartbeat/", adjudication.heartbeat, name="adjudication-heartbeat"),
     path(f"{_review}/decide/", adjudication.decide, name="decide"),
-    path(
-        f"{_project}/items/<int:item_id>/take-back/", adjudication.undo, name="adjudication-undo"
-    ),
+    path(f"{_project}/items/<int:item_id>/take-back/", adjudication.undo, name="adjudication-undo"),
     path(
         f"{_project}/items/<int:item_id>/decisions/",
         adjudicated.item_decisions,

@@ -62,10 +62,15 @@ WHERE i.project_id = %s AND asg.state IN ('done', 'surplus') AND asg.occasion <>
 
 @dataclass(frozen=True)
 class Loaded:
-    """`annotators[rater]` is an annotator's id; `strata` names the tables of `work.answers`."""
+    """`annotators[rater]` is an annotator's id; `strata` names the tables of `work.answers`.
+
+    `answered` and `skipped` count items [raters].
+    """
 
     work: Work
     annotators: list[int]
+    answered: Integers
+    skipped: Integers
     strata: list[tuple[str, str]]
     # When each timed answer was given, in milliseconds since 1970, in the order of `work.seconds`.
     timed_at: Integers
@@ -107,8 +112,8 @@ def load_work(project: Project, policy: Policy, *, item_ids: Sequence[int] | Non
         return np.searchsorted(annotators, ids).astype(np.int64)
 
     weight = np.array([float(policy.weights.get(str(one), 1)) for one in annotators.tolist()])
-    tallies = np.array([counts.get(one, (0, 0)) for one in annotators.tolist()], dtype=np.int64)
-    tallies = tallies.reshape(-1, 2)
+    tallies = np.array([counts.get(one, (0, 0, 0)) for one in annotators.tolist()], dtype=np.int64)
+    answered, skipped, is_person = tallies.reshape(-1, 3).T
     work = Work(
         raters=len(annotators),
         answers=[_indexed(table, index(table.rater), weight) for table in answers],
@@ -118,10 +123,10 @@ def load_work(project: Project, policy: Policy, *, item_ids: Sequence[int] | Non
         gold_right=gold_right,
         timed_rater=index(times[0]),
         seconds=times[1] / 1000,
-        answered=tallies[:, 0],
-        skipped=tallies[:, 1],
+        skipped=skipped,
+        offered=(answered + skipped) * is_person,
     )
-    return Loaded(work, annotators.tolist(), strata, times[2])
+    return Loaded(work, annotators.tolist(), answered, skipped, strata, times[2])
 
 
 def _indexed(table: AnswerTable, rater: Integers, weight: Floats) -> AnswerTable:
@@ -192,17 +197,19 @@ def _probes(scope: _Scope, kind: str, criterion: str) -> ProbeTable:
     )
 
 
-def _counts(scope: _Scope) -> dict[int, tuple[int, int]]:
-    """How many items each person has answered, and skipped."""
+def _counts(scope: _Scope) -> dict[int, tuple[int, int, int]]:
+    """How many items each has answered and skipped, and whether they work here: 1 or 0."""
     rows = Assignment.objects.filter(item__project=scope.project, annotator__judge=None)
     if scope.item_ids is not None:
         rows = rows.filter(item__in=scope.item_ids)
-    counted = rows.exclude(occasion=Assignment.REVIEW).values_list("annotator_id")
+    counted = rows.exclude(occasion=Assignment.REVIEW).values_list(
+        "annotator_id", "annotator__user_id"
+    )
     answered = Count("pk", filter=Q(state__in=[State.DONE, State.SURPLUS]))
     skipped = Count("pk", filter=Q(state=State.SKIPPED))
     return {
-        annotator: (answers, skips)
-        for annotator, answers, skips in counted.annotate(n=answered, s=skipped).order_by()
+        annotator: (answers, skips, int(user is not None))
+        for annotator, user, answers, skips in counted.annotate(n=answered, s=skipped).order_by()
         if answers or skips
     }
 

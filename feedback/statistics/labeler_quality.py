@@ -62,9 +62,10 @@ class ProbeTable:
 
 @dataclass(frozen=True)
 class Work:
-    """What the labelers of a project did. `skipped` and `answered` count items [raters].
+    """What the labelers of a project did.
 
-    `gold_*` are [answers to gold items], `seconds*` [answers that were timed].
+    `gold_*` are [answers to gold items], `timed_rater` and `seconds` [answers that were timed];
+    `skipped` and `offered` count items [raters], for those who could skip.
     """
 
     raters: int
@@ -76,7 +77,7 @@ class Work:
     timed_rater: Integers = field(default_factory=lambda: NO_INTEGERS)
     seconds: Floats = field(default_factory=lambda: NO_FLOATS)
     skipped: Integers = field(default_factory=lambda: NO_INTEGERS)
-    answered: Integers = field(default_factory=lambda: NO_INTEGERS)
+    offered: Integers = field(default_factory=lambda: NO_INTEGERS)
 
 
 @dataclass(frozen=True)
@@ -167,12 +168,11 @@ def _rates(tables: Sequence[AnswerTable], raters: int, marked: Sequence[Booleans
 
 
 def _skips(work: Work) -> Figures:
-    """Of the items that a rater came to an end with, those skipped."""
-    skipped, asked = work.skipped, work.skipped + work.answered
-    rater = np.repeat(np.arange(len(asked)), asked)
+    """Of the items that a rater answered or skipped, those skipped."""
+    rater = np.repeat(np.arange(len(work.offered)), work.offered)
     place = np.arange(len(rater))
-    nth = place - np.repeat(np.cumsum(asked) - asked, asked)
-    hit = (nth < np.repeat(skipped, asked)).astype(np.float64)
+    nth = place - np.repeat(np.cumsum(work.offered) - work.offered, work.offered)
+    hit = (nth < np.repeat(work.skipped, work.offered)).astype(np.float64)
     return clustered_shares(rater, place, hit, raters=work.raters)
 
 
