@@ -24,13 +24,41 @@ def show_error(form: forms.BaseForm, error: PrefloopError) -> None:
 class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Project
-        fields: tuple[str, ...] = ("name", "description", "overlap", "lease_seconds", "skip_limit")
+        fields: tuple[str, ...] = (
+            "name", "description", "overlap", "lease_seconds", "skip_limit", "daily_target",
+            "gold_share", "probe_share", "shows_gold_agreement",
+        )  # fmt: skip
         widgets = {"description": forms.Textarea(attrs={"rows": 2})}
-        labels = {"lease_seconds": "Seconds an item waits", "overlap": "People for each item"}
+        labels = {
+            "lease_seconds": "Seconds an item waits",
+            "overlap": "People for each item",
+            "daily_target": "Answers a day",
+            "gold_share": "Gold items, of 100",
+            "probe_share": "Own old items again, of 100",
+            "shows_gold_agreement": "Labelers see how often they agree with gold",
+        }
         help_texts = {
             "description": "One or two sentences; labelers read them on their start page.",
             "overlap": "How many people judge each item that is made from now on.",
+            "daily_target": "Shown to labelers as what is asked of them; nobody is stopped by it.",
+            "gold_share": "Items with a known answer, hidden in the stream: they tell how well "
+            "each person judges. 0: none.",
+            "probe_share": "Items that the person judged before, with the sides swapped: they tell "
+            "whether each person agrees with themselves. 0: none.",
+            "shows_gold_agreement": "On their own page, as a share; never which items are gold.",
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ("gold_share", "probe_share"):
+            if name in self.fields:
+                self.fields[name].required = False
+
+    def clean_gold_share(self) -> int:
+        return self.cleaned_data["gold_share"] or 0
+
+    def clean_probe_share(self) -> int:
+        return self.cleaned_data["probe_share"] or 0
 
 
 class NewProjectForm(SettingsForm):

@@ -55,15 +55,16 @@ def time_left(remaining: int, pace: Pace | None) -> str:
     if middle > LONGEST:
         return f"{asked}: at the present pace it would not end in years."
     unit = "working hour" if pace.period == "hour" else pace.period
-    return (
-        f"{asked}: about {_number(middle)} {unit}{'' if _number(middle) == '1' else 's'} "
-        f"at the pace of the last {pace.periods} {unit}s, likely between "
-        f"{_number(soonest)} and {_number(min(latest, LONGEST))}."
-    )
+    long = f"less than one {unit}" if middle < 1 else f"about {_counted(middle, unit)}"
+    ends = [_number(soonest), _number(min(latest, LONGEST))]
+    likely = f", likely {ends[0]} to {ends[1]}" if ends[0] != ends[1] and latest >= 1 else ""
+    return f"{asked}: {long} at the pace of the last {_counted(pace.periods, unit)}{likely}."
+
+
+def _counted(number: float, unit: str) -> str:
+    return f"{_number(number)} {unit}{'' if _number(number) == '1' else 's'}"
 
 
 def _number(periods: float) -> str:
-    """Two digits that count, never 0."""
-    if periods < 1:
-        return "less than 1"
+    """Two digits that count."""
     return f"{round(periods) if periods < 100 else round(periods, -1):,.0f}"

@@ -18,6 +18,10 @@ class ProjectOut(serializers.ModelSerializer[Project]):
             "overlap",
             "lease_seconds",
             "skip_limit",
+            "daily_target",
+            "gold_share",
+            "probe_share",
+            "shows_gold_agreement",
             "is_demo",
             "created_at",
             "archived_at",
@@ -67,6 +71,26 @@ class ProjectChange(Input):
     overlap = Whole(required=False, min_value=1, max_value=50)
     lease_seconds = Whole(required=False, min_value=30, max_value=7 * 24 * 3600)
     skip_limit = Whole(required=False, min_value=1, max_value=1000)
+    daily_target = Whole(
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=10_000,
+        help_text="Answers a day that labelers are asked for; null: none is named.",
+    )
+    gold_share = Whole(
+        required=False,
+        min_value=0,
+        max_value=50,
+        help_text="Of 100 items handed out, how many are hidden gold.",
+    )
+    probe_share = Whole(
+        required=False,
+        min_value=0,
+        max_value=30,
+        help_text="Of 100 items handed out, how many are own old ones with sides swapped.",
+    )
+    shows_gold_agreement = serializers.BooleanField(required=False)
 
 
 class CriterionOut(serializers.Serializer[dict[str, str]]):

@@ -20,7 +20,10 @@ from core.services.audit import record_event
 CRITERION_KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
 MOST_CRITERIA = 10
 MOST_REASONS = 20
-SETTINGS = ("name", "description", "overlap", "lease_seconds", "skip_limit")
+SETTINGS = (
+    "name", "description", "overlap", "lease_seconds", "skip_limit", "daily_target", "gold_share",
+    "probe_share", "shows_gold_agreement",
+)  # fmt: skip
 
 Criteria = Sequence[Mapping[str, str]]
 
@@ -66,7 +69,7 @@ def create_project(
 
 @transaction.atomic
 def update_project(*, project: Project, actor: User, **changes: Any) -> Project:
-    """Name, description, overlap (of items made from now on), lease and skip limit."""
+    """Any of SETTINGS; a new overlap holds for items that are made from now on."""
     unknown = set(changes) - set(SETTINGS)
     if unknown:
         raise PrefloopError(f"A project has no setting {', '.join(sorted(unknown))}.")

@@ -23,6 +23,7 @@ from annotation.forms import (
     show_error,
 )
 from annotation.models import Project
+from annotation.pause_form import PauseRulesForm
 from annotation.selectors.project import (
     Progress,
     funnel,
@@ -30,6 +31,7 @@ from annotation.selectors.project import (
     projects_where,
     roles_of,
 )
+from annotation.services.pause_rules import set_pause_rules
 from annotation.services.project import create_project, revise_protocol, update_project
 from core.access import SignedInRequest, signed_in
 from core.errors import NotAllowed, PrefloopError
@@ -155,6 +157,43 @@ def protocol(request: SignedInRequest, project: Project) -> HttpResponse:
     return _settings_page(request, project, protocol_form=form, criteria=rows)
 
 
+@project_view(Capability.MANAGE)
+@require_POST
+def pause_rules(request: SignedInRequest, project: Project) -> HttpResponse:
+    form = PauseRulesForm(request.POST)
+    if form.is_valid():
+        try:
+            set_pause_rules(project=project, actor=request.user, rules=form.rules())
+        except PrefloopError as error:
+            form.show_error(error)
+        else:
+            messages.success(request, "Pause rules saved. They look at answers from now on.")
+            return redirect("annotation:settings", project.pk)
+    return _settings_page(request, project, rules_form=form)
+
+
+@project_view(Capability.MANAGE)
+@require_POST
+def shares(request: SignedInRequest, project: Project) -> HttpResponse:
+    """What the shares that are typed would come to; nothing is kept."""
+    given = {name: request.POST.get(name, "") for name in ("gold_share", "probe_share")}
+    typed = {name: int(text) if text.isdecimal() else 0 for name, text in given.items()}
+    return render(request, "annotation/_shares.html", _shares(project, **typed))
+
+
+def _shares(project: Project, gold_share: int, probe_share: int) -> dict[str, int]:
+    """Of 100 items; gold lasts until a person has met all of it."""
+    gold, probes = min(gold_share, 100), min(probe_share, 100)
+    gold_items = project.items.filter(is_gold=True).count()
+    return {
+        "gold": gold,
+        "probes": min(probes, 100 - gold),
+        "fresh": max(0, 100 - gold - probes),
+        "gold_items": gold_items,
+        "gold_lasts": 100 * gold_items // gold if gold else 0,
+    }
+
+
 def _settings_page(
     request: SignedInRequest,
     project: Project,
@@ -162,6 +201,7 @@ def _settings_page(
     form: SettingsForm | None = None,
     protocol_form: ProtocolForm | None = None,
     criteria: BaseFormSet[CriterionForm] | None = None,
+    rules_form: PauseRulesForm | None = None,
 ) -> HttpResponse:
     newest = project.protocol
     context = {
@@ -170,6 +210,8 @@ def _settings_page(
         "form": form or SettingsForm(instance=project),
         "protocol_form": protocol_form or ProtocolForm(initial=ProtocolForm.values_of(newest)),
         "criteria": criteria or CriterionFormSet(prefix="criteria", initial=newest.criteria),
+        "rules_form": rules_form or PauseRulesForm.of(project.pause_rules.all()),
+        **_shares(project, project.gold_share, project.probe_share),
     }
     refused = request.method == "POST"
     status = 422 if refused else 200
