@@ -1,4 +1,4 @@
-from django.urls import path
+from django.urls import include, path
 
 from annotation.views import everybody, import_data, invitation, item, labeling, people, project
 
@@ -19,6 +19,8 @@ urlpatterns = [
     path("projects/<int:project_id>/", project.project, name="project"),
     path("projects/<int:project_id>/settings/", project.settings, name="settings"),
     path("projects/<int:project_id>/protocol/", project.protocol, name="protocol"),
+    # The queue, for its managers
+    path("", include("annotation.work_urls")),
     # Items
     path("projects/<int:project_id>/items/", item.items, name="items"),
     path("projects/<int:project_id>/items/<int:item_id>/", item.item, name="item"),
