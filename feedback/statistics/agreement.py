@@ -333,3 +333,65 @@ def _mean(values: Floats, bootstrap: ClusterBootstrap, method: str) -> Estimate:
         method=method,
         parameters={"weighting": "lists"},
     )
+
+
+@dataclass(frozen=True)
+class AgreementChange:
+    """A figure among some of the votes, among others of them, and the difference between both.
+
+    The difference has an interval of its own: both rest on the same items, so that it is known
+    better than either.
+    """
+
+    before: Estimate
+    after: Estimate
+    difference: Estimate
+
+
+def agreement_change(
+    votes: VoteTable,
+    before: Booleans,
+    after: Booleans,
+    *,
+    kind: Kind,
+    resamples: int = 1_000,
+    seed: int = 0,
+) -> dict[str, AgreementChange]:
+    """How agreement changes when other votes count: those marked `after` (each [votes])."""
+    whole = _Ballot.of(votes, kind)
+    bootstrap = ClusterBootstrap(whole.cluster, resamples, seed)
+    first, second = (_counted(whole, votes.only(rows), kind) for rows in (before, after))
+    alpha = krippendorff_alpha("nominal" if kind == "thumbs" else "ordinal")
+    chosen = {"percent": percent_agreement(weighting="pairs"), "alpha": alpha}
+    return {
+        name: AgreementChange(
+            _estimate(each, first, bootstrap), _estimate(each, second, bootstrap),
+            _difference(each, first, second, bootstrap),
+        )
+        for name, each in chosen.items()
+    }  # fmt: skip
+
+
+def _counted(whole: _Ballot, votes: VoteTable, kind: Kind) -> Floats:
+    """The counts of some of the votes, in the rows of the whole ballot."""
+    counts = np.zeros_like(whole.counts)
+    if len(votes.unit):
+        some = _Ballot.of(votes, kind)
+        counts[np.searchsorted(whole.key, some.key)] = some.counts
+    return counts
+
+
+def _difference(
+    coefficient: Coefficient, first: Floats, second: Floats, bootstrap: ClusterBootstrap
+) -> Estimate:
+    terms = [*coefficient.terms(first)]
+    size = len(terms)
+
+    def formula(sums: Floats) -> Floats:
+        return coefficient.formula(sums[..., size:]) - coefficient.formula(sums[..., :size])
+
+    return bootstrap.estimate(
+        [*terms, *coefficient.terms(second)], formula,
+        used=comparable(first) | comparable(second),
+        method=f"difference of {coefficient.method}", parameters=coefficient.parameters,
+    )  # fmt: skip

@@ -10,11 +10,10 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from annotation.access import Capability, project_view
-from annotation.answer_words import in_words
-from annotation.answers import AnswerValue
 from annotation.models import Project
 from core.access import SignedInRequest
 from feedback.models import Preference
+from feedback.outcome_words import outcome_words
 from feedback.selectors.agreement import criterion_names, unfinished_job
 from feedback.selectors.preferences import count_by_state, preferences_of, stale_of
 
@@ -38,7 +37,10 @@ def preferences(request: SignedInRequest, project: Project) -> HttpResponse:
     context = {
         "project": project,
         "page": page,
-        "rows": [(row, names.get(row.criterion, row.criterion), words_of(row)) for row in page],
+        "rows": [
+            (row, names.get(row.criterion, row.criterion), outcome_words(row.state, row.outcome))
+            for row in page
+        ],
         "states": [
             (state, Preference.State(state).label, count, states == [state])
             for state, count in counts.items()
@@ -49,19 +51,3 @@ def preferences(request: SignedInRequest, project: Project) -> HttpResponse:
         "job": unfinished_job(project, "resolve_items"),
     }
     return render(request, "feedback/preferences.html", context)
-
-
-def words_of(row: Preference) -> str:
-    """The outcome in words; responses are called A, B, C, … in canonical order."""
-    outcome = row.outcome
-    if not outcome or row.state == Preference.State.CONTESTED:
-        return "–"
-    if "thumb" in outcome:
-        return "Good" if outcome["thumb"] else "Bad"
-    if "strength" in outcome:
-        strength = outcome["strength"]
-        if strength == 0:
-            return "Both bad" if outcome["both_bad"] else "Tie"
-        return f"{'A' if strength > 0 else 'B'} better, by {abs(strength):.1f} of 3"
-    ranks = tuple(outcome["ranks"])
-    return in_words(AnswerValue(ranks=ranks, acceptable_to=outcome.get("acceptable_to")))
