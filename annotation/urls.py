@@ -1,6 +1,15 @@
 from django.urls import include, path
 
-from annotation.views import everybody, import_data, invitation, item, labeling, people, project
+from annotation.views import (
+    everybody,
+    import_data,
+    invitation,
+    item,
+    labeling,
+    own_work,
+    people,
+    project,
+)
 
 app_name = "annotation"
 urlpatterns = [
@@ -87,6 +96,9 @@ urlpatterns = [
         people.withdraw_invitation,
         name="invitation-withdraw",
     ),
+    # One's own work
+    path("my-work/", own_work.own_work_everywhere, name="own-work-everywhere"),
+    path("projects/<int:project_id>/my-work/", own_work.own_work, name="own-work"),
     # The people of the instance
     path("people/", everybody.people, name="everybody"),
     path("people/new/", everybody.new_person, name="new-person"),
