@@ -111,3 +111,10 @@ class WeightForm(forms.Form):
 
 
 WeightFormSet = forms.formset_factory(WeightForm, extra=0)
+
+
+class WeighForm(forms.Form):
+    """How much one annotator is to count, and the policy version that was looked at."""
+
+    weight = forms.FloatField(min_value=0, max_value=10)
+    from_version = forms.IntegerField(required=False, min_value=0, max_value=2**31 - 1)

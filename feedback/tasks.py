@@ -7,17 +7,20 @@ from typing import Any
 
 from django.utils import timezone
 
-from annotation.models import Project
+from annotation.models import Annotator, Project
 from core import jobs
 from core.jobs import JobContext, job_kind
 from core.models import Job
 from feedback.models import Export
+from feedback.selectors.change import preview_change
 from feedback.selectors.resolution import projects_to_measure, projects_to_resolve
 from feedback.services.export import build_export
 from feedback.services.freeze_snapshot import freeze
 from feedback.services.measure_agreement import measure_agreement
 from feedback.services.measure_quality import measure_quality, request_quality
+from feedback.services.policy import PolicyValues, current_policy
 from feedback.services.resolve_items import resolve_items, resolve_stale
+from feedback.services.weigh_annotator import with_weight
 
 STOPPED = (Job.State.FAILED, Job.State.CANCELLED)
 # News that a stopped job left behind is looked at again after this.
@@ -48,6 +51,16 @@ def measure(context: JobContext) -> dict[str, Any]:
 def measure_labelers(context: JobContext) -> dict[str, Any]:
     report = measure_quality(project=_project(context), context=context)
     return {"report": report.pk, "answers": report.answers}
+
+
+@job_kind("preview_weight")
+def preview_weight(context: JobContext) -> dict[str, Any]:
+    """Writes nothing but its result."""
+    project = _project(context)
+    annotator = Annotator.objects.get(pk=context.args["annotator"])
+    policy = current_policy(project)
+    values = with_weight(PolicyValues.of(policy), annotator, context.args["weight"])
+    return preview_change(project, policy, values.unsaved(project), context=context)
 
 
 @job_kind("freeze_snapshot")

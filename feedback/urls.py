@@ -11,6 +11,7 @@ from feedback.views import (
     preference,
     quality,
     snapshot,
+    weigh,
 )
 
 app_name = "feedback"
@@ -30,6 +31,9 @@ urlpatterns = [
     path(f"{_project}/quality/measure/", quality.measure, name="measure-quality"),
     path(f"{_project}/quality.csv", quality.quality_csv, name="quality-csv"),
     path(f"{_project}/quality/<int:annotator_id>/", quality.labeler, name="labeler"),
+    path(f"{_project}/quality/<int:annotator_id>/weight/", weigh.weigh, name="weigh"),
+    path(f"{_project}/quality/<int:annotator_id>/weight/try/", weigh.try_weight, name="try-weight"),
+    path(f"{_project}/quality/<int:annotator_id>/weight/set/", weigh.set_weight, name="set-weight"),
     # Decisions
     path(f"{_project}/preferences/", preference.preferences, name="preferences"),
     path(f"{_project}/adjudication/", adjudication.adjudication, name="adjudication"),

@@ -18,12 +18,14 @@ from core.csv_reply import Cell, csv_reply
 from core.errors import PrefloopError
 from feedback.labeler_cells import form_of, reference_of, shown_of, table_rows
 from feedback.labeler_verdicts import LIMITS, interval, verdict
+from feedback.models import Policy
 from feedback.quality_records import NAMES
 from feedback.selectors.agreement import criterion_names, unfinished_job
 from feedback.selectors.labeler import labeler_detail
 from feedback.selectors.labelers import Labeler, Labelers, labelers_of
 from feedback.services.measure_quality import request_quality
 from feedback.services.policy import current_policy
+from feedback.services.weigh_annotator import weight_in
 from feedback.statistics.intervals import MINIMUM_ANSWERS
 
 PER_PAGE = 100
@@ -131,8 +133,18 @@ def labeler(request: SignedInRequest, project: Project, annotator_id: int) -> Ht
         "detail": labeler_detail(project, policy, annotator_id, criterion_names(project)),
         "minimum": MINIMUM_ANSWERS,
         "policy": policy,
+        "before": _weight_before(project, policy, one),
     }
     return render(request, "feedback/labeler.html", context)
+
+
+def _weight_before(project: Project, policy: Policy, one: Labeler) -> float | None:
+    """What the way back leads to; nothing when the newest version did not weigh this labeler."""
+    last = project.policies.filter(version__lt=policy.version).order_by("-version").first()
+    if last is None:
+        return None
+    weight = weight_in(last, one.annotator)
+    return None if weight == one.weight else weight
 
 
 def _figure(key: str, figure: dict[str, Any]) -> dict[str, Any]:
