@@ -1,0 +1,240 @@
+"""One response, and lists, in a real browser: by keys alone, by touch, on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.urls import reverse
+from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, ViewportSize, expect
+
+from annotation.models import Assignment, Judgment, Protocol, Rewrite
+from tests.browser.signing import sign_in
+from tests.cast import Cast, make_item
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+WIDE: ViewportSize = {"width": 1280, "height": 800}
+PHONE: ViewportSize = {"width": 360, "height": 740}
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def label(cast: Cast, context: BrowserContext, page: Page, live_server) -> Open:
+    def open_page(size: ViewportSize = WIDE) -> Page:
+        page.set_viewport_size(size)
+        sign_in(context, cast.lena, live_server.url)
+        page.goto(live_server.url + reverse("annotation:label", args=[cast.project.pk]))
+        expect(page.locator("#keys-list dt")).not_to_have_count(0)
+        return page
+
+    return open_page
+
+
+@pytest.fixture
+def phone(cast: Cast, browser: Browser, live_server) -> Iterator[Open]:
+    """A phone of a hand: touch, no mouse, no keys."""
+    context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True)
+    context.set_default_timeout(15_000)
+
+    def open_page() -> Page:
+        sign_in(context, cast.lena, live_server.url)
+        page = context.new_page()
+        page.goto(live_server.url + reverse("annotation:label", args=[cast.project.pk]))
+        expect(page.locator("#keys-list dt")).not_to_have_count(0)
+        return page
+
+    yield open_page
+    context.close()
+
+
+def judged(page: Page, count: int) -> list[Judgment]:
+    """In the order in which they were made, once so many are stored: the page does not wait."""
+    for _ in range(200):
+        if Judgment.objects.count() >= count:
+            break
+        page.wait_for_timeout(50)
+    expect(page.locator("#on-the-way")).not_to_be_visible()
+    found = list(Judgment.objects.order_by("pk"))
+    assert len(found) == count
+    return found
+
+
+def rest(page: Page) -> None:
+    """As long as it takes to see that there is another item."""
+    expect(page.locator("#answer")).to_be_attached()
+    expect(page.locator(".thumbs :checked")).to_have_count(0)
+    page.wait_for_timeout(300)
+
+
+def thumbs(judgments: list[Judgment]) -> list[int | None]:
+    return [judgment.answers.get().thumb for judgment in judgments]
+
+
+def test_one_key_a_judgment_where_no_reasons_are_asked(cast: Cast, label: Open) -> None:
+    Protocol.objects.update(reasons=[])
+    for _ in range(4):
+        make_item(cast.project, kind="thumbs")
+    page = label()
+    for key in ("1", "2", "ArrowLeft", "ArrowRight"):
+        rest(page)
+        page.keyboard.press(key)
+    expect(page.get_by_text("All done here")).to_be_visible()
+    assert thumbs(judged(page, 4)) == [1, 0, 1, 0]
+
+
+def test_a_tap_for_the_item_before_does_not_judge_the_next(cast: Cast, label: Open) -> None:
+    Protocol.objects.update(reasons=[])
+    for _ in range(3):
+        make_item(cast.project, kind="thumbs")
+    page = label()
+    rest(page)
+    # The next item is held ready by then, so that the second tap of an eager hand meets it.
+    page.wait_for_timeout(700)
+    page.evaluate(TWO_TAPS)
+    judged(page, 1)
+    expect(page.locator("#overall-1")).to_be_checked()
+    page.wait_for_timeout(300)
+    page.keyboard.press("2")
+    assert thumbs(judged(page, 2)) == [1, 0]
+
+
+TWO_TAPS = """
+() => {
+  for (const _ of [1, 2]) {
+    const tap = { key: "1", code: "Digit1", bubbles: true, cancelable: true };
+    document.body.dispatchEvent(new KeyboardEvent("keydown", tap));
+  }
+}
+"""
+
+
+def test_with_reasons_the_first_press_chooses_and_the_second_submits(
+    cast: Cast, label: Open
+) -> None:
+    Protocol.objects.update(reasons=["clear", "wrong"])
+    for _ in range(2):
+        make_item(cast.project, kind="thumbs")
+    page = label()
+    expect(page.get_by_text("clear", exact=True)).not_to_be_visible()
+    page.keyboard.press("3")
+    expect(page.locator(".chip-input:checked")).to_have_count(0)
+    page.keyboard.press("2")
+    expect(page.get_by_text("wrong", exact=True)).to_be_visible()
+    page.keyboard.press("4")
+    page.keyboard.press("2")
+    (first,) = judged(page, 1)
+    assert (first.answers.get().thumb, first.reasons) == (0, ["wrong"])
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    assert judged(page, 2)[1].reasons == []
+
+
+def test_how_one_works_is_remembered(cast: Cast, label: Open) -> None:
+    for _ in range(3):
+        make_item(cast.project, kind="thumbs")
+    page = label()
+    expect(page.get_by_label("One press submits")).not_to_be_checked()
+    page.keyboard.press("o")
+    expect(page.get_by_label("One press submits")).to_be_checked()
+    page.reload()
+    expect(page.get_by_label("One press submits")).to_be_checked()
+    rest(page)
+    page.locator("label[for=overall-2]").click()
+    assert thumbs(judged(page, 1)) == [0]
+    page.keyboard.press("o")
+    page.locator("label[for=overall-1]").click()
+    rest(page)
+    assert Judgment.objects.count() == 1
+
+
+def test_a_press_that_was_wrong_is_changed_and_given_a_reason(cast: Cast, label: Open) -> None:
+    for _ in range(2):
+        make_item(cast.project, kind="thumbs")
+    page = label()
+    page.keyboard.press("o")
+    rest(page)
+    page.keyboard.press("1")
+    judged(page, 1)
+    page.keyboard.press("u")
+    expect(page.locator("#overall-1")).to_be_checked()
+    expect(page.get_by_label("One press submits")).not_to_be_visible()
+    page.keyboard.press("2")
+    page.keyboard.press("3")
+    page.keyboard.press("Enter")
+    expect(page.locator("#overall-1")).not_to_be_checked()
+    assert [one.revision for one in judged(page, 2)] == [1, 2]
+    newest = Judgment.objects.latest("pk")
+    assert (newest.answers.get().thumb, newest.reasons) == (0, ["clear"])
+
+
+def test_where_more_is_asked_a_press_only_chooses(cast: Cast, label: Open) -> None:
+    Protocol.objects.update(reasons=[], comment_min_length=5)
+    make_item(cast.project, kind="thumbs")
+    page = label()
+    expect(page.get_by_label("One press submits")).not_to_be_visible()
+    rest(page)
+    page.keyboard.press("1")
+    page.keyboard.press("1")
+    expect(page.locator("#said")).to_contain_text("5 more characters")
+    page.keyboard.type("Because.")
+    page.keyboard.press("Control+Enter")
+    judged(page, 1)
+
+
+def test_a_response_is_rewritten_by_key(cast: Cast, label: Open) -> None:
+    item = make_item(cast.project, kind="thumbs")
+    original = item.responses.get().messages[0]["content"]
+    page = label()
+    page.keyboard.press("w")
+    field = page.get_by_label("A better response")
+    expect(field).to_be_focused()
+    expect(field).to_have_value(original)
+    page.keyboard.press("Control+End")
+    page.keyboard.type(" And 12 more.")
+    page.keyboard.press("Escape")
+    page.keyboard.press("2")
+    page.keyboard.press("Enter")
+    (judgment,) = judged(page, 1)
+    assert judgment.rewrite.response.messages[0]["content"] == f"{original} And 12 more."
+    page.keyboard.press("u")
+    expect(field).to_have_value(f"{original} And 12 more.")
+    page.get_by_role("button", name="Back to the response as it was").click()
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_text("All done here")).to_be_visible()
+    assert judged(page, 2)[1].revision == 2
+    assert Rewrite.objects.count() == 1
+
+
+def test_a_rewrite_survives_a_reload_and_one_untouched_is_none(cast: Cast, label: Open) -> None:
+    make_item(cast.project, kind="thumbs")
+    page = label()
+    field = page.get_by_label("A better response")
+    page.keyboard.press("w")
+    field.fill("Half a better")
+    page.reload()
+    expect(field).to_have_value("Half a better")
+    page.get_by_role("button", name="Back to the response as it was").click()
+    page.keyboard.press("Escape")
+    page.keyboard.press("1")
+    page.keyboard.press("1")
+    judged(page, 1)
+    assert not Rewrite.objects.exists()
+
+
+def test_thumbs_by_touch(cast: Cast, phone: Open) -> None:
+    for _ in range(2):
+        make_item(cast.project, kind="thumbs")
+    page = phone()
+    page.locator("#rewrite summary").tap()
+    page.get_by_label("A better response").fill("Better.")
+    page.locator("label[for=overall-2]").tap()
+    page.get_by_text("clear", exact=True).tap()
+    page.locator("#submit").tap()
+    (first,) = judged(page, 1)
+    assert (first.answers.get().thumb, first.reasons) == (0, ["clear"])
+    assert first.rewrite.response.messages[0]["content"] == "Better."
+    page.get_by_label("One press submits").tap()
+    rest(page)
+    page.locator("label[for=overall-1]").tap()
+    assert thumbs(judged(page, 2)) == [0, 1]
