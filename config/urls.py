@@ -12,3 +12,5 @@ urlpatterns = [
     path("api/", include("feedback.api_urls")),
     path("api/", include("training.api_urls")),
 ]
+
+handler500 = "core.views.site.server_error"

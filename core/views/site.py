@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
@@ -13,6 +17,7 @@ from core.access import public
 
 THEMES = ("light", "dark", "auto")
 ONE_YEAR = 365 * 24 * 3600
+RETRY_SECONDS = 2
 
 
 @public
@@ -50,3 +55,12 @@ def set_theme(request: HttpRequest) -> HttpResponse:
         "theme", theme, max_age=ONE_YEAR, samesite="Lax", secure=request.is_secure()
     )
     return response
+
+
+@public
+def server_error(request: HttpRequest) -> HttpResponse:
+    """A database that is away comes back by itself: that is said, with when to try again."""
+    if isinstance(sys.exception(), OperationalError | InterfaceError):
+        page = render_to_string("503.html")
+        return HttpResponse(page, status=503, headers={"Retry-After": str(RETRY_SECONDS)})
+    return HttpResponse(render_to_string("500.html"), status=500)
