@@ -14,6 +14,7 @@ import json
 import os
 import pkgutil
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -33,6 +34,8 @@ def main() -> None:
     unknown = set(options.names) - set(known)
     if unknown:
         parser.error(f"no {', '.join(sorted(unknown))} in {options.kind}; there are {known}")
+    # Who ends this ends what it started, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     for name in options.names or known:
         record(options.kind, name)
 

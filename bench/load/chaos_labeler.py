@@ -22,15 +22,16 @@ from typing import Any
 from bench.load.answers import random_answers, shown_tokens
 from bench.load.client import Client, Page, Reply, read_page
 
+PARENT = os.getppid()
 PAUSE = 0.1
-NOTHING_PAUSE = 0.5
+NOTHING_PAUSE = 1.5
 TAKEN = (200, 204)
 # The server says itself that the same should be sent again.
 AGAIN = (409, 429)
 
 
 class Stopped(Exception):
-    """The drain is over, or the harness has given up."""
+    """The drain is over, or the harness is gone."""
 
 
 class Log:
@@ -62,7 +63,7 @@ class ChaosLabeler:
             return
 
     def look_again(self) -> Page | None:
-        self.sleep(NOTHING_PAUSE)
+        self.sleep(NOTHING_PAUSE * self.random.uniform(0.5, 1.5))
         return self.open()
 
     def open(self, client: Client | None = None) -> Page | None:
@@ -184,7 +185,7 @@ class ChaosLabeler:
     def sleep(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         while True:
-            if Path(self.settings["stop"]).exists():
+            if Path(self.settings["stop"]).exists() or os.getppid() != PARENT:
                 raise Stopped
             left = until - time.monotonic()
             if left <= 0:

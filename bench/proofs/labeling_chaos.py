@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -38,7 +39,6 @@ BLOWS = (
     "database session, kill -9",
 )
 SHARES = {"abandoned": 0.05, "late": 0.01, "double_clicked": 0.04, "two_windows": 0.03}
-LEASE_SECONDS = 4
 # Nothing more is answered for so long although something is open: stuck.
 PATIENCE = 30.0
 LONGEST = 900.0
@@ -47,7 +47,9 @@ LONGEST = 900.0
 @dataclass
 class Plan:
     labelers: int = 50
-    items: int = 1800
+    items: int = 1500
+    # Short, but longer than the slowest reply: else every answer comes late.
+    lease_seconds: int = 12
     blows: Sequence[str] = BLOWS * 4
     processes: int = PROCESSES
     shares: dict[str, float] = field(default_factory=lambda: dict(SHARES))
@@ -56,19 +58,26 @@ class Plan:
 SMALL = Plan(
     labelers=6,
     items=40,
+    lease_seconds=4,
     blows=BLOWS[:3],
     processes=2,
     shares={"abandoned": 0.06, "late": 0.04, "double_clicked": 0.15, "two_windows": 0.1},
 )
 
 
-def run(plan: Plan | None = None) -> dict[str, Any]:
+def run(plan: Plan | None = None, *, spoil: str = "") -> dict[str, Any]:
+    """`spoil` is SQL that takes a guard away, to see that the checker notices."""
     plan = plan or Plan()
     with database() as data:
         kinds = ("pairwise", "listwise", "thumbs")
         project, sessions = make_work(
-            plan.labelers + 1, plan.items, overlap=OVERLAP, kinds=kinds, lease_seconds=LEASE_SECONDS
+            plan.labelers + 1,
+            plan.items,
+            overlap=OVERLAP,
+            kinds=kinds,
+            lease_seconds=plan.lease_seconds,
         )
+        spoil_with(spoil)
         say(f"{plan.items} items with overlap {OVERLAP}, {plan.labelers} labelers")
         with web() as server, sweeper(data):
             probe = probe_client(sessions.pop())
@@ -83,6 +92,12 @@ def run(plan: Plan | None = None) -> dict[str, Any]:
         "seconds": round(seconds, 1),
         "killed": returns(nemesis.seconds),
     } | checked
+
+
+def spoil_with(sql: str) -> None:
+    if sql:
+        with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+            connection.execute(sql.encode())
 
 
 @dataclass
@@ -123,7 +138,7 @@ class Drain:
             "project": self.project,
             "sessions": mine,
             "seed": time.time_ns() % 10**9,
-            "lease_seconds": LEASE_SECONDS,
+            "lease_seconds": self.plan.lease_seconds,
             "logs": str(self.data / "labelers"),
             "stop": str(self.data / "stop"),
         }
@@ -179,4 +194,6 @@ class Drain:
 
 
 if __name__ == "__main__":
-    print(json.dumps(run(SMALL)))
+    # Ends what it started also when somebody ends it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    print(json.dumps(run(SMALL, spoil=" ".join(sys.argv[1:]))))

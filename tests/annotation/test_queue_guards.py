@@ -40,7 +40,7 @@ def at_once(act: Callable[[], Any]) -> Any:
     def run(_: int) -> Any:
         with transaction.atomic():
             with connection.cursor() as cursor:
-                cursor.execute("SET LOCAL lock_timeout = '2s'")
+                cursor.execute("SET LOCAL lock_timeout = '300ms'")
             return act()
 
     [result] = in_threads(1, run)
@@ -53,7 +53,8 @@ class Waiter:
     """Another connection that is expected to wait for a lock of ours."""
 
     def __init__(self, act: Callable[[], Any]) -> None:
-        self.act, self.result, self.pid = act, None, 0
+        self.act, self.pid = act, 0
+        self.result: Any = None
         self.known, self.waiting = threading.Event(), False
         self.thread = threading.Thread(target=self._run)
 
@@ -174,7 +175,7 @@ def test_a_lease_that_was_answered_is_not_made_again(cast: Cast) -> None:
     submit_judgment(assignment=first, client_key="a", answers=FIRST_BETTER)
     again = "SELECT id FROM annotation_lease(%s, %s, 'main', now(), now())"
     with (
-        pytest.raises(IntegrityError, match="answered"),
+        pytest.raises(IntegrityError, match="answered in this very moment"),
         transaction.atomic(),
         connection.cursor() as cursor,
     ):
