@@ -11,37 +11,37 @@ def change_words(preview: Mapping[str, Any]) -> str:
     changed, flips = preview["changed"], preview["flips"]
     if not changed:
         return f"None of {preview['decisions']:,} decisions would change."
-    verb = "decision would" if preview["decisions"] == 1 else "decisions would"
+    what = "decision" if preview["decisions"] == 1 else "decisions"
+    told = f"{changed:,} of {preview['decisions']:,} {what} would change"
+    if not flips:
+        return f"{told} state; none would flip to another outcome."
     moved = changed - flips
-    parts = []
-    if moved:
-        parts.append(f"{moved:,} {'changes its' if moved == 1 else 'change their'} state")
-    if flips:
-        parts.append(f"{flips:,} {'flips' if flips == 1 else 'flip'} to another outcome")
-    return f"{changed:,} of {preview['decisions']:,} {verb} change: {' and '.join(parts)}."
+    states = f"{moved:,} in state, and " if moved else ""
+    return f"{told}: {states}{flips:,} would flip to another outcome."
 
 
-def agreement_words(row: Mapping[str, Any]) -> dict[str, str]:
-    """One row of the table of agreement."""
+def agreement_words(row: Mapping[str, Any]) -> dict[str, Any]:
+    """One row of the table of agreement: each estimate as its value and its interval."""
     is_percent = row["figure"] == "percent"
-    difference = row["difference"]
     return {
         "name": row["name"],
         "figure": "Percent, ties kept" if is_percent else "Krippendorff's alpha",
         "before": _estimate(row["before"], is_percent),
         "after": _estimate(row["after"], is_percent),
-        "difference": _estimate(difference, is_percent, signed=True) or difference["reason"],
+        "difference": _estimate(row["difference"], is_percent, signed=True),
     }
 
 
-def _estimate(estimate: Mapping[str, Any], is_percent: bool, *, signed: bool = False) -> str:
+def _estimate(
+    estimate: Mapping[str, Any], is_percent: bool, *, signed: bool = False
+) -> tuple[str, str]:
     if estimate["value"] is None:
-        return "" if signed else "too little data"
+        return "–", "too little data"
     value, low, high = (
         "" if estimate[part] is None else _number(estimate[part], is_percent, signed)
         for part in ("value", "low", "high")
     )
-    return f"{value} ({low} to {high})" if low else value
+    return value, f"{low} to {high}" if low else ""
 
 
 def _number(value: float, is_percent: bool, signed: bool) -> str:

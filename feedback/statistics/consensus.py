@@ -129,10 +129,14 @@ def agreement(rows: Comparisons, *, raters: int) -> Agreement:
     chance, kappa = _chance_and_kappa(totals)
     spread = _jackknife(cells, totals)
     reach = critical_value(cells.clusters.astype(np.float64) - 1) * spread
+    low, high = (
+        # Without any spread (all agree) the jackknife knows nothing: the share's interval does.
+        np.where(spread > SAME, kappa + side * reach, divide(bound - chance, 1 - chance))
+        for side, bound in ((-1, share.low), (1, share.high))
+    )
     figures = Figures(
-        kappa, np.maximum(kappa - reach, -1.0), np.minimum(kappa + reach, 1.0),
-        share.answers, cells.clusters,
-    )  # fmt: skip
+        kappa, np.maximum(low, -1.0), np.minimum(high, 1.0), share.answers, cells.clusters
+    )
     known = (share.answers >= MINIMUM_ANSWERS) & (cells.clusters > 1) & ~np.isnan(reach)
     return Agreement(share, chance, known_only(figures, known), opposed)
 

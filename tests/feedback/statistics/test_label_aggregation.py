@@ -128,8 +128,8 @@ def test_a_lighter_vote_is_weaker_evidence() -> None:
     category = category.copy()
     category[:3] = [0, 0, 2]
     believed = []
-    for given in (1.0, 0.5, 0.1):
-        weight = np.where(annotator == 2, given, 1.0)
+    for lightness in (1.0, 0.5, 0.1):
+        weight = np.where(annotator == 2, lightness, 1.0)
         fit = aggregate_votes(
             unit, annotator, category, units=200, annotators=3, categories=3, weight=weight
         )
