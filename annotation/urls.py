@@ -20,6 +20,17 @@ urlpatterns = [
     path("projects/<int:project_id>/label/skip/", labeling.skip, name="label-skip"),
     path("projects/<int:project_id>/label/last/", labeling.last, name="label-last"),
     path("projects/<int:project_id>/label/heartbeat/", labeling.heartbeat, name="label-heartbeat"),
+    path("projects/<int:project_id>/label/ahead/", labeling.ahead, name="label-ahead"),
+    path("projects/<int:project_id>/label/flag/", labeling.flag, name="label-flag"),
+    path("projects/<int:project_id>/label/draft/", labeling.draft, name="label-draft"),
+    path(
+        "projects/<int:project_id>/label/guidelines/",
+        labeling.guidelines,
+        name="label-guidelines",
+    ),
+    path(
+        "projects/<int:project_id>/label/<int:assignment_id>/", labeling.again, name="label-again"
+    ),
     # Projects
     path("home/projects/", project.home_projects, name="home-projects"),
     path("projects/", project.projects, name="projects"),

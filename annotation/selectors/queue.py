@@ -92,6 +92,15 @@ def last_answered(*, project: Project, user: User) -> Assignment | None:
     return answered.select_related("item__prompt", "current").first()
 
 
+def last_protocol_version(*, project: Project, user: User) -> int | None:
+    """The version by which the user judged last."""
+    answered = Assignment.objects.visible_to(user).filter(
+        item__project=project, current__isnull=False
+    )
+    newest = answered.order_by("-finished_at")
+    return newest.values_list("current__protocol__version", flat=True).first()
+
+
 @dataclass(frozen=True)
 class Done:
     """How much the user has answered in a project."""

@@ -1,86 +1,133 @@
-"""The labeling page: the next item, an answer to it, a skip, a change of the last answer."""
+"""The labeling page: the next item, an answer to it, a skip, a flag, a change of an old answer.
+
+The page holds the next item ready. A submit names the one that is on screen by then (`held`),
+and its reply brings the one after it; without `held` it brings the next to show.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation.access import Capability, project_view
-from annotation.answer_form import read_form, show_item
-from annotation.models import Assignment, Membership, Project, Protocol
-from annotation.selectors.queue import done_by, is_held_by_others, last_answered, work_of
+from annotation.answer_form import draft_of, history_of, protocol_shown, read_form, show_item
+from annotation.models import Assignment, Flag, Project, Protocol
+from annotation.selectors.pause import pause_of
+from annotation.selectors.queue import (
+    done_by,
+    is_held_by_others,
+    last_answered,
+    last_protocol_version,
+    work_of,
+)
 from annotation.services.annotator import annotator_for_user
-from annotation.services.claim_item import claim_item, extend_lease
+from annotation.services.claim_item import claim_item, extend_lease, open_assignment
+from annotation.services.flag_item import flag_item
 from annotation.services.revise_judgment import revise_judgment
+from annotation.services.save_draft import save_draft
 from annotation.services.skip_item import skip_item
 from annotation.services.submit_judgment import submit_judgment
 from core.access import SignedInRequest, signed_in
 from core.errors import PrefloopError
 
+# Only a reply that bears this says that the answer is safe; a network in between may say 200 too.
+STORED = "Prefloop-Stored"
+# A lease of this moment has no draft yet.
+NEW = timedelta(seconds=2)
 
-def _route(name: str, project: Project) -> str:
-    return reverse(f"annotation:{name}", args=[project.pk])
 
-
-def _own_assignment(request: SignedInRequest, project: Project) -> Assignment:
-    """The assignment that the form names, if it is the user's own and of this project."""
-    own = Assignment.objects.visible_to(request.user).filter(item__project=project)
-    number = request.POST.get("assignment", "")
-    found = own.select_related("item").filter(pk=number).first() if number.isdecimal() else None
-    if found is None:
+def _own(request: SignedInRequest, project: Project, numbers: Sequence[str]) -> list[Assignment]:
+    """The user's own assignments of these numbers, in their order; 404 when one is not theirs."""
+    known = [int(number) for number in numbers if number.isdecimal() and len(number) < 19]
+    rows = Assignment.objects.visible_to(request.user).filter(item__project=project)
+    rows = rows.exclude(occasion=Assignment.REVIEW).select_related("item")
+    found = rows.in_bulk(known)
+    if not numbers or len(known) < len(numbers) or len(found) < len(set(known)):
         raise Http404
-    return found
+    for assignment in found.values():
+        assignment.item.project = project
+    return [found[number] for number in known]
 
 
-def _context(request: SignedInRequest, project: Project, protocol: Protocol) -> dict[str, Any]:
-    done = done_by(project=project, user=request.user)
-    return {
+def _named(request: SignedInRequest, project: Project) -> tuple[Assignment, Assignment | None]:
+    """What the form answers, and what is on screen already."""
+    held = request.POST.get("held", "")
+    numbers = [request.POST.get("assignment", ""), *filter(None, [held])]
+    assignment, *others = _own(request, project, numbers)
+    return assignment, others[0] if others else None
+
+
+def _shown(
+    request: SignedInRequest, project: Project, protocol: Protocol, assignment: Assignment | None
+) -> dict[str, Any]:
+    """What the item's own template reads."""
+    context: dict[str, Any] = {
         "project": project,
-        "project_url": _route("project", project),
-        "home_url": reverse("core:home"),
-        "next_url": _route("label", project),
-        "submit_url": _route("label-submit", project),
-        "skip_url": _route("label-skip", project),
-        "heartbeat_url": _route("label-heartbeat", project),
-        "undo_url": _route("label-last", project) if done.lately else None,
-        "done_today": done.today,
-        "criteria": protocol.criteria,
-        "guidelines": protocol.guidelines,
+        "protocol": protocol,
+        "done": done_by(project=project, user=request.user),
     }
+    if assignment is None:
+        annotator = annotator_for_user(user=request.user)
+        context["held_by_others"] = is_held_by_others(project=project, annotator=annotator)
+        return context
+    context["item"] = show_item(assignment, protocol)
+    if assignment.created_at < timezone.now() - NEW:
+        context["draft"] = draft_of(assignment)
+    if assignment.current_id:
+        context["history"] = history_of(assignment, protocol)
+    return context
 
 
 def _page(request: SignedInRequest, context: dict[str, Any]) -> HttpResponse:
     """The same partial serves the page and the swap."""
     if request.htmx:  # type: ignore[attr-defined]
         return render(request, "annotation/_item.html", context)
+    project = context["project"]
+    context["judged_by"] = last_protocol_version(project=project, user=request.user)
     return render(request, "annotation/label.html", context)
 
 
-def _next(
-    request: SignedInRequest, project: Project, protocol: Protocol, *, said: str = ""
-) -> HttpResponse:
+def _next(request: SignedInRequest, project: Project, protocol: Protocol) -> HttpResponse:
     assignment = claim_item(project=project, user=request.user)
-    context = _context(request, project, protocol) | {"said": said}
+    return _page(request, _shown(request, project, protocol, assignment))
+
+
+def _ahead(
+    request: SignedInRequest, project: Project, protocol: Protocol, on_screen: Assignment
+) -> HttpResponse:
+    """The item after the one on screen, held ready."""
+    assignment = claim_item(project=project, user=request.user, beside=[on_screen.pk])
     if assignment is None:
-        annotator = annotator_for_user(user=request.user)
-        context["held_by_others"] = is_held_by_others(project=project, annotator=annotator)
-    else:
-        context["item"] = show_item(assignment, protocol)
-    return _page(request, context)
+        return HttpResponse(status=204)
+    context = _shown(request, project, protocol, assignment)
+    return render(request, "annotation/_item.html", context)
 
 
 def _after(
-    request: SignedInRequest, project: Project, protocol: Protocol, said: str
+    request: SignedInRequest, project: Project, protocol: Protocol, held: Assignment | None
 ) -> HttpResponse:
-    """htmx gets the next item in this reply; a plain form is sent to it."""
-    if request.htmx:  # type: ignore[attr-defined]
-        return _next(request, project, protocol, said=said)
-    return redirect("annotation:label", project.pk)
+    """The script gets the next item in this reply; a plain form is sent to it."""
+    if not request.htmx:  # type: ignore[attr-defined]
+        return redirect("annotation:label", project.pk)
+    if held is None:
+        reply = _next(request, project, protocol)
+    else:
+        reply = _ahead(request, project, protocol, open_assignment(assignment=held))
+    return _stored(request, reply)
+
+
+def _stored(request: SignedInRequest, reply: HttpResponse) -> HttpResponse:
+    reply[STORED] = quote(request.POST.get("client_key", "")[:64])
+    return reply
 
 
 @project_view(None)
@@ -91,49 +138,90 @@ def label(request: SignedInRequest, project: Project) -> HttpResponse:
     if Capability.JUDGE in project.may:
         return _next(request, project, protocol)
     membership = project.memberships.get(user=request.user)
-    paused = membership.state == Membership.State.PAUSED
-    reason = membership.state_reason or "A manager of the project paused it."
-    context = _context(request, project, protocol)
-    return _page(request, context | {"paused": paused, "paused_text": reason})
+    return _page(
+        request,
+        {
+            "project": project,
+            "protocol": protocol,
+            "done": done_by(project=project, user=request.user),
+            "paused": pause_of(membership),
+        },
+    )
+
+
+@project_view(Capability.JUDGE)
+@require_POST
+@never_cache
+def ahead(request: SignedInRequest, project: Project) -> HttpResponse:
+    (on_screen,) = _own(request, project, [request.POST.get("held", "")])
+    return _ahead(request, project, project.protocol, on_screen)
 
 
 @project_view(Capability.JUDGE)
 @require_POST
 @never_cache
 def submit(request: SignedInRequest, project: Project) -> HttpResponse:
-    assignment, protocol = _own_assignment(request, project), project.protocol
+    (assignment, held), newest = _named(request, project), project.protocol
+    protocol = protocol_shown(request.POST, project=project, newest=newest)
     sent = read_form(
         request.POST,
         kind=assignment.item.kind,
         size=len(assignment.shown_order),
         criteria=protocol.criterion_keys,
     )
-    was_answered = assignment.current_id is not None
-    record = revise_judgment if was_answered else submit_judgment
+    record = revise_judgment if assignment.current_id else submit_judgment
     record(
         assignment=assignment,
         client_key=sent.client_key,
         answers=sent.answers,
         comment=sent.comment,
         reasons=sent.reasons,
+        rewrite=sent.rewrite,
         duration_ms=sent.duration_ms,
         active_ms=sent.active_ms,
         protocol=protocol,
     )
-    return _after(request, project, protocol, "Changed." if was_answered else "Saved.")
+    return _after(request, project, newest, held)
 
 
 @project_view(Capability.JUDGE)
 @require_POST
 @never_cache
 def skip(request: SignedInRequest, project: Project) -> HttpResponse:
-    assignment = _own_assignment(request, project)
-    flagged = request.POST.get("why") == "flag"
-    comment = request.POST.get("comment", "").replace("\0", "")
-    skip_item(assignment=assignment, reason=comment, flagged=flagged)
-    return _after(
-        request, project, project.protocol, "Flagged for the manager." if flagged else "Skipped."
-    )
+    assignment, held = _named(request, project)
+    skip_item(assignment=assignment, reason=_text(request, "reason"))
+    return _after(request, project, project.protocol, held)
+
+
+@project_view(Capability.JUDGE)
+@require_POST
+@never_cache
+def flag(request: SignedInRequest, project: Project) -> HttpResponse:
+    """A problem leads on to the next item; after a leaked identity the item stays."""
+    assignment, held = _named(request, project)
+    kind = request.POST.get("kind", "")
+    flag_item(assignment=assignment, kind=kind, note=_text(request, "note"))
+    if kind == Flag.Kind.PROBLEM or not request.htmx:  # type: ignore[attr-defined]
+        return _after(request, project, project.protocol, held)
+    return _stored(request, HttpResponse(status=204))
+
+
+def _text(request: SignedInRequest, name: str) -> str:
+    return request.POST.get(name, "").replace("\0", "")
+
+
+@project_view(Capability.JUDGE)
+@require_POST
+def draft(request: SignedInRequest, project: Project) -> HttpResponse:
+    (assignment,) = _own(request, project, [request.POST.get("assignment", "")])
+    try:
+        values = json.loads(request.POST.get("values", ""))
+        revision, age = int(request.POST["revision"]), int(request.POST.get("age_ms", "0"))
+        since = timedelta(milliseconds=age)
+    except (ValueError, KeyError, OverflowError) as error:
+        raise PrefloopError("This is not a draft of the labeling form.") from error
+    save_draft(assignment=assignment, values=values, revision=revision, age=since)
+    return HttpResponse(status=204)
 
 
 @project_view(Capability.JUDGE)
@@ -143,19 +231,34 @@ def last(request: SignedInRequest, project: Project) -> HttpResponse:
     assignment = last_answered(project=project, user=request.user)
     if assignment is None:
         raise PrefloopError("There is no answer of the last day that could be changed.")
-    protocol = project.protocol
-    context = _context(request, project, protocol) | {
-        "item": show_item(assignment, protocol),
-        "revising": True,
-    }
-    return _page(request, context)
+    return _page(request, _shown(request, project, project.protocol, assignment))
+
+
+@project_view(Capability.JUDGE)
+@require_GET
+@never_cache
+def again(request: SignedInRequest, project: Project, assignment_id: int) -> HttpResponse:
+    """One's own item of any time, to answer it or to change the answer."""
+    (assignment,) = _own(request, project, [str(assignment_id)])
+    return _page(request, _shown(request, project, project.protocol, assignment))
+
+
+@project_view(None)
+@require_GET
+@never_cache
+def guidelines(request: SignedInRequest, project: Project) -> HttpResponse:
+    """Fetched by the page when an item comes under a newer version than it shows."""
+    judged_by = last_protocol_version(project=project, user=request.user)
+    context = {"project": project, "protocol": project.protocol, "judged_by": judged_by}
+    return render(request, "annotation/_label_guidelines.html", context)
 
 
 @project_view(Capability.JUDGE)
 @require_POST
 def heartbeat(request: SignedInRequest, project: Project) -> HttpResponse:
-    extend_lease(assignment=_own_assignment(request, project))
-    return HttpResponse(status=204)
+    """Which of the leases that the page has are still its own."""
+    rows = _own(request, project, request.POST.getlist("assignment")[:4])
+    return JsonResponse({"live": [row.pk for row in rows if extend_lease(assignment=row)]})
 
 
 @signed_in

@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, expect
 
-from annotation.models import Assignment, Judgment, Protocol
+from annotation.models import Assignment, Flag, Judgment, Protocol
 from tests.browser.signing import sign_in
 from tests.cast import Cast, make_item
 
@@ -52,7 +52,18 @@ def shown_ranks(judgment: Judgment) -> list[int]:
 
 
 def saved(page: Page, count: int) -> None:
+    """All that was sent is stored."""
+    expect(page.locator("#main")).to_have_attribute("data-unsent", "0")
     expect(page.locator("#today")).to_have_text(f"{count} today")
+
+
+def held(page: Page) -> None:
+    """The next item is ready in the page."""
+    expect(page.locator("#main")).to_have_attribute("data-held", "1")
+
+
+def on_screen(page: Page) -> str:
+    return page.locator("#answer [name=assignment]").input_value()
 
 
 @SIZES
@@ -63,7 +74,7 @@ def test_pairwise_by_mouse(cast: Cast, label, size) -> None:
     page.locator("label[for=overall-2]").click()
     page.locator("#submit").click()
     saved(page, 1)
-    expect(page.locator("#said")).to_have_text("Saved.")
+    expect(page.locator("#said")).to_contain_text("Saved.")
     assert shown(newest()) == 2
     page.locator("label[for=overall-bad]").click()
     expect(page.locator("#overall-4")).to_be_checked()
@@ -248,11 +259,17 @@ def test_skip_and_flag_by_key(cast: Cast, label) -> None:
         make_item(cast.project)
     page = label()
     page.keyboard.press("s")
-    expect(page.locator("#said")).to_have_text("Skipped.")
+    page.keyboard.type("Not my field")
+    page.keyboard.press("Enter")
+    expect(page.locator("#said")).to_contain_text("Skipped.")
     page.keyboard.press("f")
-    expect(page.locator("#said")).to_have_text("Flagged for the manager.")
+    page.keyboard.press("Tab")
+    page.keyboard.type("Cut off")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#said")).to_contain_text("Flagged for the manager.")
     skipped = Assignment.objects.filter(state=Assignment.State.SKIPPED)
-    assert skipped.count() == 2
+    assert {row.skip_reason for row in skipped} == {"Not my field", "flag: Cut off"}
+    assert Flag.objects.get().note == "Cut off"
     assert not Judgment.objects.exists()
 
 
@@ -264,10 +281,11 @@ def test_the_last_answer_is_changed(cast: Cast, label) -> None:
     page.keyboard.press("Enter")
     saved(page, 1)
     page.keyboard.press("u")
-    expect(page.locator("#today")).to_have_text("Changing your last answer")
+    expect(page.get_by_text("Changing your answer", exact=True)).to_be_visible()
     expect(page.locator("#overall-1")).to_be_checked()
     page.keyboard.press("6")
     page.keyboard.press("Enter")
+    expect(page.locator("#said")).to_contain_text("Changed.")
     saved(page, 1)
     assert newest().revision == 2
     assert shown(newest()) == -2
@@ -285,7 +303,7 @@ def test_a_draft_outlives_a_reload(cast: Cast, label) -> None:
     expect(page.locator("#comment")).to_have_value("Half a thought")
 
 
-def test_an_answer_is_sent_again_after_a_lost_connection(cast: Cast, label) -> None:
+def test_an_answer_is_sent_again_after_a_lost_reply(cast: Cast, label) -> None:
     make_item(cast.project)
     page = label()
     attempts: list[int] = []
@@ -302,10 +320,101 @@ def test_an_answer_is_sent_again_after_a_lost_connection(cast: Cast, label) -> N
     page.route("**/label/submit/", fail_once)
     page.keyboard.press("2")
     page.keyboard.press("Enter")
-    expect(page.locator("#said")).to_contain_text("No connection")
+    expect(page.get_by_role("heading", name="Waiting for the connection")).to_be_visible()
     expect(page.get_by_text("All done here")).to_be_visible()
     assert len(attempts) == 2
     assert Judgment.objects.count() == 1
+
+
+def test_the_next_item_is_there_before_the_network_answers(cast: Cast, label) -> None:
+    for _ in range(3):
+        make_item(cast.project)
+    page = label()
+    held(page)
+    stopped: list[Route] = []
+    page.route("**/label/submit/", lambda route: stopped.append(route))
+    first = on_screen(page)
+    page.keyboard.press("2")
+    page.keyboard.press("Enter")
+    expect(page.locator("#answer [name=assignment]")).not_to_have_value(first)
+    assert not Judgment.objects.exists()
+    second = on_screen(page)
+    stopped[0].continue_()
+    page.unroute("**/label/submit/")
+    saved(page, 1)
+    # What is on screen is known to be, and one more is ready behind it.
+    assert Assignment.objects.get(pk=second).opened_at
+    assert Assignment.objects.filter(state="leased", opened_at=None).count() == 1
+
+
+def test_answers_outlive_a_lost_network_and_a_reload(
+    cast: Cast, label, context: BrowserContext
+) -> None:
+    for _ in range(3):
+        make_item(cast.project)
+    page = label()
+    held(page)
+    context.set_offline(True)
+    for key in "26":
+        page.keyboard.press(key)
+        page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Waiting for the connection")).to_be_visible()
+    expect(page.locator("#on-the-way")).to_have_text("2 answers waiting for the connection")
+    assert not Judgment.objects.exists()
+    # The page is closed with them unsent, as by a crash; another one sends them.
+    page.route("**/label/submit/", lambda route: route.abort())
+    context.set_offline(False)
+    page.reload()
+    expect(page.locator("#on-the-way")).to_contain_text("2 answers")
+    page.unroute("**/label/submit/")
+    page.evaluate("dispatchEvent(new Event('online'))")
+    saved(page, 2)
+    assert [shown(row) for row in Judgment.objects.order_by("pk")] == [2, -2]
+    expect(page.locator("#answer")).to_be_visible()
+    assert int(on_screen(page)) not in {row.assignment_id for row in Judgment.objects.all()}
+
+
+def test_a_refused_answer_comes_back_with_all_that_was_typed(cast: Cast, label) -> None:
+    for _ in range(3):
+        make_item(cast.project)
+    page = label()
+    held(page)
+    first = on_screen(page)
+    # The questions change in this very moment: the answer fits the new ones no longer.
+    Protocol.objects.update(guidelines="Mind the facts.")
+    page.keyboard.press("2")
+    page.keyboard.press("r")
+    page.locator("#comment").fill("Clearer by far")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#said")).to_contain_text("The guidelines changed")
+    page.get_by_role("button", name="Back to it").click()
+    expect(page.locator("#answer [name=assignment]")).to_have_value(first)
+    expect(page.locator("#overall-2")).to_be_checked()
+    expect(page.locator("#comment")).to_have_value("Clearer by far")
+    expect(page.locator("#guidelines-button")).to_contain_text("changed")
+    page.keyboard.press("Enter")
+    saved(page, 1)
+    expect(page.locator("#on-the-way")).to_be_hidden()
+    assert newest().comment.text == "Clearer by far"
+
+
+def test_a_draft_goes_on_at_another_device(
+    cast: Cast, label, browser: Browser, live_server
+) -> None:
+    make_item(cast.project)
+    page = label()
+    page.keyboard.press("6")
+    page.keyboard.press("r")
+    page.locator("#comment").fill("Begun at the desk")
+    with page.expect_response("**/label/draft/"):
+        pass
+    phone = browser.new_context(viewport=NARROW, has_touch=True)
+    sign_in(phone, cast.lena, live_server.url)
+    other = phone.new_page()
+    other.goto(page.url)
+    expect(other.locator("#overall-6")).to_be_checked()
+    expect(other.locator("#comment")).to_have_value("Begun at the desk")
+    phone.close()
 
 
 def test_a_double_click_is_one_answer(cast: Cast, label) -> None:

@@ -1,28 +1,22 @@
-// The labeling page: sets up the item on screen, and hears the keys.
-//
-// A kind of item is a class: constructor(form), commands() for the key table (see keys.js),
-// problem() that shows and names what is missing, and changed(event) where it minds.
-import { restoreDraft, saveDraft } from "./drafts.js";
+// The labeling page: hears keys and clicks, and gives them to the work in hand.
+import { forgetOldDrafts } from "./drafts.js";
 import { drawSheet, isWriting, press } from "./keys.js";
-import { Pairwise } from "./pairwise.js";
-import { RankingPage } from "./ranking.js";
-import { hushError, say } from "./said.js";
-import { listenToSwaps } from "./swaps.js";
-import { Thumbs } from "./thumbs.js";
-import { Watch, idleFor } from "./time.js";
+import { request } from "./requests.js";
+import { say } from "./said.js";
+import { idleFor } from "./time.js";
+import { Work } from "./work.js";
 
-const KINDS = { pairwise: Pairwise, listwise: RankingPage, thumbs: Thumbs };
 const HEARTBEAT_EVERY = 60_000;
 const LEASE_WHILE_IDLE = 5 * 60_000;
 
 const byId = (id) => document.getElementById(id);
-
-// What is on screen: `form` and `kind` are null where there is nothing to judge.
-const page = { form: null, kind: null, watch: null, table: [] };
+let work = null;
+let table = [];
+let canUndo = !byId("undo").hidden;
 
 function click(id) {
   const found = byId(id);
-  if (!found) return false;
+  if (!found || found.hidden) return false;
   found.click();
 }
 
@@ -37,88 +31,99 @@ const ANYWHERE = [
   { on: ["g"], shown: ["G"], words: "Guidelines", run: () => void byId("guidelines").togglePopover() },
   { on: ["?"], shown: ["?"], words: "This sheet", run: () => void byId("keys").togglePopover() },
 ];
+const SHEETS = ANYWHERE.slice(1);
 
 const ON_AN_ITEM = [
   { on: ["Enter"], shown: ["Enter"], words: "Submit, and on to the next item", run: () => click("submit") },
   { on: ["r"], shown: ["R"], words: "Reasons and a comment", run: toggleReasons },
   { on: ["p"], shown: ["P"], words: "Show or hide the prompt", run: () => void (byId("prompt").open = !byId("prompt").open) },
   { on: ["s"], shown: ["S"], words: "Skip", run: () => click("skip") },
-  { on: ["f"], shown: ["F"], words: "Flag a problem with the item", run: () => click("flag") },
+  { on: ["f"], shown: ["F"], words: "Flag: tell the manager", run: () => click("flag") },
 ];
 
 function key(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+  if (event.metaKey || event.altKey || event.defaultPrevented) return;
+  // From within a text, and from anywhere else.
+  if (event.ctrlKey) return void (event.key === "Enter" && sendFrom(event));
   if (isWriting(event.target)) {
     if (event.key === "Escape") event.target.blur();
     return;
   }
-  if (document.querySelector(":popover-open")) {
-    press(ANYWHERE.filter((row) => ["g", "?"].includes(row.on[0])), event);
-    return;
-  }
-  if (event.key === "Escape" && page.form) byId("reasons").open = false;
+  if (document.querySelector(":popover-open")) return void press(SHEETS, event);
+  if (event.key === "Escape" && work.screen.form) byId("reasons").open = false;
   if (event.key === "Enter" && event.target.closest("button, a, summary")) return;
   // Among the reasons letters are words, not commands: they go on in the comment.
   if (event.key.length === 1 && event.target.closest(".reasons-panel")) {
     if (event.key !== " ") byId("comment").focus();
     return;
   }
-  press(page.table, event);
+  press(table, event);
 }
 
-function changed(event) {
-  page.kind.changed?.(event);
-  typed();
-}
-
-function typed() {
-  saveDraft(page.form);
-  hushError();
-}
-
-function setUp() {
-  const said = byId("said");
-  if (said?.textContent) say(said.textContent);
-  const found = byId("answer");
-  if (found === page.form) return;
-  page.watch?.stop();
-  page.form = found;
-  page.table = ANYWHERE;
-  if (found) show(found);
-  drawSheet(byId("keys-list"), page.table);
-}
-
-function show(form) {
-  restoreDraft(form);
-  page.kind = new KINDS[form.dataset.kind](form);
-  page.watch = new Watch();
-  page.table = [...page.kind.commands(), ...ON_AN_ITEM, ...ANYWHERE];
-  form.addEventListener("change", changed);
-  form.addEventListener("input", typed);
-  byId("main").focus({ preventScroll: true });
-}
-
-function refuseUnready(event) {
-  if (!page.form || !event.target.closest("#submit")) return;
-  const problem = page.kind.problem();
-  if (!problem) return;
+function sendFrom(event) {
+  const form = event.target.closest("form") ?? work.screen.form;
   event.preventDefault();
-  say(problem, { isError: true });
+  form?.requestSubmit();
 }
 
-// While somebody is at it, nobody else gets the item.
-function beat() {
-  if (!page.form || idleFor() > LEASE_WHILE_IDLE) return;
-  document.querySelector("[hx-trigger='heartbeat']")?.dispatchEvent(new Event("heartbeat"));
+function entered(screen) {
+  const isJudged = Boolean(screen.form);
+  // Whoever has come to a second screen has done something on the first.
+  canUndo ||= Boolean(work);
+  byId("undo").hidden = screen.isChange || !canUndo;
+  table = [...(isJudged ? screen.kind.commands() : []), ...(isJudged ? ON_AN_ITEM : []), ...ANYWHERE];
+  drawSheet(byId("keys-list"), table);
+  for (const field of document.querySelectorAll(".dialog [name=assignment]")) field.value = screen.assignment ?? "";
+  checkGuidelines(screen);
 }
 
-document.addEventListener("keydown", key);
-document.addEventListener("click", (event) => {
-  refuseUnready(event);
+// An item that comes under a newer version brings the newer guidelines with it.
+async function checkGuidelines(screen) {
+  const { version } = screen.node.dataset;
+  if (!version || version === byId("guidelines-text").dataset.version) return;
+  const reply = await request(byId("main").dataset.guidelines);
+  if (!reply.ok) return;
+  byId("guidelines").innerHTML = await reply.text();
+  byId("guidelines-button").dataset.changed = "";
+  say(`The guidelines have changed: version ${version}. G opens them.`);
+}
+
+function submitted(event) {
+  if (!event.target.matches("#skip-dialog, #flag-dialog")) return;
+  event.preventDefault();
+  const form = event.target;
+  form.hidePopover();
+  if (form.id === "skip-dialog") work.sendForm(form, "Skipped.", true);
+  else if (form.elements.kind.value === "problem") work.sendForm(form, "Flagged for the manager.", true);
+  else work.sendForm(form, "Flagged. You can answer it all the same.", false);
+  form.reset();
+}
+
+function clicked(event) {
   const reasons = byId("reasons");
   if (reasons?.open && !reasons.contains(event.target)) reasons.open = false;
-}, true);
-setInterval(beat, HEARTBEAT_EVERY);
-listenToSwaps(page);
-document.addEventListener("htmx:load", setUp);
-document.addEventListener("DOMContentLoaded", setUp);
+  const link = event.target.closest("#undo, #leave");
+  if (!link || event.ctrlKey || event.metaKey) return;
+  event.preventDefault();
+  if (link.id === "leave") work.leave();
+  else if (!work.screen.isChange) work.visit(link.href);
+}
+
+function start() {
+  const main = byId("main");
+  if (!main.dataset.labeler) return;
+  forgetOldDrafts();
+  work = new Work(main, entered);
+  document.addEventListener("keydown", key);
+  document.addEventListener("click", clicked);
+  document.addEventListener("submit", submitted);
+  // The empty page looks for work by itself.
+  document.addEventListener("htmx:load", () => {
+    const node = byId("item");
+    if (node !== work.screen.node) work.adopt(node);
+  });
+  setInterval(() => idleFor() < LEASE_WHILE_IDLE && work.keepLeases(), HEARTBEAT_EVERY);
+  document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && work.keepLeases());
+}
+
+start();
