@@ -17,6 +17,11 @@ urlpatterns = [
         preferences.Preferences.as_view(),
         name="preferences",
     ),
+    path(
+        "projects/<int:project_id>/adjudication",
+        preferences.Adjudication.as_view(),
+        name="adjudication",
+    ),
     path("projects/<int:project_id>/resolve", preferences.Resolve.as_view(), name="resolve"),
     path("items/<int:item_id>/adjudicate", preferences.Adjudicate.as_view(), name="adjudicate"),
     path("projects/<int:project_id>/snapshots", snapshots.Snapshots.as_view(), name="snapshots"),

@@ -74,7 +74,7 @@ def _thumbs(votes: Sequence[Vote]) -> str:
 
 
 def _pairs(votes: Sequence[Vote]) -> str:
-    parts = []
+    parts: list[str] = []
     for side in ("Response 1", "Response 2"):
         for_it = [vote.value for vote in votes if direction(vote.value) == side]
         strengths = [abs(value.strength or 0) for value in for_it]
@@ -83,7 +83,8 @@ def _pairs(votes: Sequence[Vote]) -> str:
             slightly = sum(one == 1 for one in strengths)
             extras = [f"{n} {word}" for n, word in ((much, "much"), (slightly, "slightly")) if n]
             verb = "prefers" if len(strengths) == 1 else "prefer"
-            words = f"{len(strengths)} of {len(votes)} {verb} {side}"
+            of = "" if parts else f" of {len(votes)}"
+            words = f"{len(strengths)}{of} {verb} {side}"
             parts.append(words + (f" ({', '.join(extras)})" if extras else ""))
     ties = [vote.value.both_bad for vote in votes if vote.value.strength == 0]
     if ties:

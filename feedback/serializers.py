@@ -56,6 +56,8 @@ class PreferenceOut(serializers.ModelSerializer[Preference]):
             "support_people",
             "support_judges",
             "judgments",
+            "cause",
+            "disagreement",
             "adjudication",
             "policy_version",
             "created_at",
@@ -70,8 +72,35 @@ class PreferenceFilters(serializers.Serializer[Any]):
     item = serializers.IntegerField(required=False, min_value=1, max_value=LARGEST_ID)
 
 
+class WaitingFilters(serializers.Serializer[Any]):
+    kind = serializers.ChoiceField(choices=Kind.choices, required=False)
+    criterion = serializers.CharField(required=False, max_length=40)
+    cause = serializers.ChoiceField(choices=Preference.Cause.choices, required=False)
+
+
+class WaitingOut(serializers.ModelSerializer[Preference]):
+    """Blind: that the votes differ and how far, not what they are."""
+
+    item = serializers.IntegerField(source="item_id", read_only=True)
+    kind = serializers.CharField(source="item.kind", read_only=True)
+    preference = serializers.IntegerField(
+        source="pk", read_only=True, help_text="Give it back as `seen`."
+    )
+    since = serializers.DateTimeField(source="created_at", read_only=True)
+
+    class Meta:
+        model = Preference
+        fields = ["item", "kind", "criterion", "cause", "disagreement", "preference", "since"]
+        read_only_fields = fields
+
+
+class QueueOut(serializers.Serializer[Any]):
+    items = serializers.IntegerField(help_text="How many items wait, of those asked for.")
+    waiting = WaitingOut(many=True, help_text="The first 100, most disagreement first.")
+
+
 class AdjudicateIn(Input):
-    """Either `value` or `exclude`."""
+    """One of `value`, `exclude` and `more`."""
 
     criterion = Text(max_length=40)
     value = AnswerIn(
@@ -81,6 +110,13 @@ class AdjudicateIn(Input):
         help_text="The decision, in canonical order (`position` of the item's responses).",
     )
     exclude = Flag(required=False, default=False, help_text="No use for training, whoever wins.")
+    more = Whole(
+        required=False,
+        default=0,
+        min_value=0,
+        max_value=9,
+        help_text="Send it back: ask so many more people to judge it.",
+    )
     note = Text(required=False, default="", allow_blank=True, max_length=5000)
     seen = Whole(
         required=False,

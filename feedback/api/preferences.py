@@ -15,20 +15,25 @@ from annotation.serializers.judging import answer_values
 from core import jobs
 from core.api.endpoint import Endpoint, ListEndpoint
 from core.api.schema import operation
+from core.errors import PrefloopError
 from core.models import ApiToken
 from core.serializers import JobOut
 from feedback.models import Preference
 from feedback.selectors.agreement import unfinished_job
 from feedback.selectors.preferences import preferences_of
+from feedback.selectors.review_queue import Filter, in_order, waiting
 from feedback.serializers import (
     AdjudicateIn,
     ContestedItemOut,
     PreferenceFilters,
     PreferenceOut,
+    QueueOut,
+    WaitingFilters,
 )
-from feedback.services.adjudicate import adjudicate
+from feedback.services.adjudicate import Grounds, adjudicate, send_back
 
 READ, WRITE = ApiToken.Scope.READ, ApiToken.Scope.WRITE
+WAITING_SHOWN = 100
 FILTERS = {"state": "state", "criterion": "criterion", "kind": "item__kind", "item": "item"}
 
 
@@ -41,8 +46,7 @@ class Preferences(ListEndpoint[Preference]):
         "Preferences",
         response=PreferenceOut(many=True),
         parameters=[PreferenceFilters],
-        description="The newest of each item and criterion. What waits for a reviewer: "
-        "`state=contested`.",
+        description="The newest of each item and criterion.",
     )
     def get(self, request: Request, project_id: int) -> Response:
         return self.list(request)
@@ -51,6 +55,28 @@ class Preferences(ListEndpoint[Preference]):
         project = project_of(self, Capability.ADJUDICATE)
         chosen = {FILTERS[name]: value for name, value in self.chosen().items()}
         return preferences_of(project).filter(**chosen).select_related("item", "policy")
+
+
+class Adjudication(Endpoint):
+    scope = READ
+
+    @operation(
+        "What waits for a reviewer",
+        response=QueueOut,
+        parameters=[WaitingFilters],
+        description="Contested items before those where only judges contradict people; not what "
+        "was sent back and is being judged by more people.",
+    )
+    def get(self, request: Request, project_id: int) -> Response:
+        project = project_of(self, Capability.ADJUDICATE)
+        filters = WaitingFilters(data=request.query_params.dict())
+        filters.is_valid(raise_exception=True)
+        rows = waiting(project, Filter(**filters.validated_data))
+        body = {
+            "items": rows.values("item").distinct().count(),
+            "waiting": in_order(rows).select_related("item")[:WAITING_SHOWN],
+        }
+        return self.rendered(QueueOut, body)
 
 
 class Resolve(Endpoint):
@@ -108,4 +134,17 @@ class Adjudicate(Endpoint):
         given: dict[str, Any] = self.given(AdjudicateIn)
         if given["value"] is not None:
             given["value"] = answer_values({"value": given["value"]})["value"]
+        if more := given.pop("more"):
+            return self.rendered(PreferenceOut, self.sent_back(item, more, given))
         return self.rendered(PreferenceOut, adjudicate(item=item, adjudicator=self.user, **given))
+
+    def sent_back(self, item: Item, more: int, given: dict[str, Any]) -> Preference:
+        if given["value"] is not None or given["exclude"]:
+            raise PrefloopError("Decide the item, or send it back: not both.")
+        return send_back(
+            item=item,
+            adjudicator=self.user,
+            seen={given["criterion"]: given["seen"]},
+            more=more,
+            grounds=Grounds(note=given["note"]),
+        )[0]

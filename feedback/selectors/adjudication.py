@@ -47,6 +47,8 @@ def show_decision(assignment: Assignment, rows: Sequence[Preference], blind: Jud
         criteria=criteria,
         reasons=[],
         comment="",
+        comment_min_length=0,
+        rewrite=None,
         responses=[_ranked(one, criteria) for one in whole.responses],
     )
 

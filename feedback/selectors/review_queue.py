@@ -57,6 +57,12 @@ def waiting(project: Project, only: Filter | None = None) -> PreferenceQuerySet:
     return rows.filter(**{names.get(name, name): value for name, value in chosen.items()})
 
 
+def count_sent_back(project: Project) -> int:
+    """Items that will wait again once those who are asked have answered."""
+    everything = preferences_of(project).exclude(cause="").values("item").distinct().count()
+    return everything - waiting(project).values("item").distinct().count()
+
+
 def waiting_on(item: Item) -> list[Preference]:
     """What of the item waits, in the order of its protocol's criteria."""
     rows = list(waiting(item.project).filter(item=item).select_related("item"))

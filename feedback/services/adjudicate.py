@@ -85,19 +85,21 @@ def decide_item(
 
 @transaction.atomic
 def send_back(
-    *, item: Item, adjudicator: User, seen: Mapping[str, int], more: int, grounds: Grounds
-) -> Item:
+    *, item: Item, adjudicator: User, seen: Mapping[str, int | None], more: int, grounds: Grounds
+) -> list[Preference]:
     """`more` further people are asked; what was decided before gives way to the votes."""
     if item.is_gold:
         raise Conflict("This is a gold item: its answer is known, and nobody more is asked.")
+    rows = []
     for criterion, preference in seen.items():
         standing = _standing(item, criterion, preference)
         _write(standing, adjudicator, grounds, {"verdict": Verdict.SENT_BACK})
-        _stand_by_votes(standing)
+        rows.append(_stand_by_votes(standing))
     if item.closed_at or item.held_at:
         reopen_item(item=item, actor=adjudicator, reason="sent back by a reviewer")
     reason = grounds.note[:200] or "sent back by a reviewer"
-    return extend_overlap(item=item, by=more, actor=adjudicator, reason=reason)
+    extend_overlap(item=item, by=more, actor=adjudicator, reason=reason)
+    return rows
 
 
 @transaction.atomic
@@ -174,16 +176,16 @@ def _replace(standing: Preference, adjudication: Adjudication) -> Preference:
     )
 
 
-def _stand_by_votes(standing: Preference) -> None:
+def _stand_by_votes(standing: Preference) -> Preference:
     """What the votes came to before a reviewer spoke; the resolver looks again at once."""
     if standing.adjudication_id is None:
-        return
+        return standing
     rows = Preference.objects.filter(item=standing.item_id, criterion=standing.criterion)
     by_votes = rows.filter(adjudication=None).order_by("-pk").first()
     names = ("state", "outcome", "probabilities", "cause", "disagreement")
     known = {name: getattr(by_votes, name) for name in names} if by_votes else {}
-    _append(standing, **({"state": Preference.State.WAITING} | known))
     StaleItem.objects.create(item_id=standing.item_id)
+    return _append(standing, **({"state": Preference.State.WAITING} | known))
 
 
 def _append(standing: Preference, **fields: Any) -> Preference:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -24,6 +25,7 @@ from feedback.selectors.adjudication import (
 )
 from feedback.selectors.review_queue import (
     Filter,
+    count_sent_back,
     next_items,
     protocol_for,
     queue_of,
@@ -50,8 +52,18 @@ def next_page(request: SignedInRequest, project: Project, said: str = "") -> Htt
     if left is not None:
         return reveal_page(request, project, left, said)
     context = _base(request, project, said)
-    context["others_wait"] = waiting(project).exists()
+    context |= {"others_wait": waiting(project).exists(), "nothing_text": _nothing(project)}
     return _page(request, context, context["queue_url"])
+
+
+def _nothing(project: Project) -> str:
+    words = (
+        "Where people come to differ, or judges contradict them, items appear here by themselves."
+    )
+    away = count_sent_back(project)
+    if not away:
+        return f"No contested item is without a decision. {words}"
+    return f"Sent back, and being judged by more people: {away:,}. They come again. {words}"
 
 
 def _blind(
@@ -61,7 +73,8 @@ def _blind(
     rows = waiting_on(assignment.item)
     protocol = protocol_for(project, {row.criterion for row in rows})
     context |= {
-        "item": show_item(assignment, protocol),
+        # A reviewer decides between what there is; writing something better is labelers' work.
+        "item": replace(show_item(assignment, protocol), rewrite=None),
         "assignment": assignment,
         "judged_before": judged_before(assignment),
         "submit_url": _url("adjudication-answer", project, assignment, context["query"]),

@@ -188,10 +188,13 @@ def test_nobody_takes_back_what_another_decided(cast: Cast) -> None:
 
 
 def back(cast: Cast, item: Item, more: int = 1) -> Item:
-    seen = {"overall": contest_of(item).pk}
-    return send_back(
-        item=item, adjudicator=cast.rita, seen=seen, more=more, grounds=Grounds(note="unclear")
-    )
+    grounds = Grounds(note="unclear")
+    [row] = send_back(
+        item=item, adjudicator=cast.rita, seen={"overall": contest_of(item).pk}, more=more,
+        grounds=grounds,
+    )  # fmt: skip
+    assert row.is_newest
+    return item
 
 
 def test_sending_back_asks_more_people(cast: Cast) -> None:

@@ -156,6 +156,32 @@ def test_bad_adjudications(cast: Cast, body: dict[str, Any]) -> None:
     assert Preference.objects.newest().get(item=item).state == "contested"
 
 
+def test_what_waits(cast: Cast) -> None:
+    mild, sharp = contested(cast, "pairwise", 1, -1), contested(cast, "pairwise", 3, -3)
+    contested(cast, "thumbs", 0, 1)
+    rita, path = Api(cast.rita), f"projects/{cast.project.pk}/adjudication"
+    body = rita.get(path + "?kind=pairwise").json()
+    assert body["items"] == 2
+    assert [one["item"] for one in body["waiting"]] == [sharp.pk, mild.pk]
+    assert set(body["waiting"][0]) == {
+        "item", "kind", "criterion", "cause", "disagreement", "preference", "since",
+    }  # fmt: skip
+    assert rita.get(path + "?cause=judges").json()["items"] == 0
+    assert rita.get(path + "?cause=boredom").status_code == 400
+
+
+def test_send_back(cast: Cast) -> None:
+    item = contested(cast)
+    rita, path = Api(cast.rita), f"items/{item.pk}/adjudicate"
+    both = {"criterion": "overall", "more": 2, "exclude": True}
+    assert rita.post(path, both).status_code == 400
+    row = rita.post(path, {"criterion": "overall", "more": 2}).json()
+    assert (row["state"], row["adjudication"]) == ("contested", None)
+    item.refresh_from_db()
+    assert item.overlap == 4
+    assert rita.get(f"projects/{cast.project.pk}/adjudication").json()["items"] == 0
+
+
 POLICY = {
     "aggregation": "majority",
     "min_judgments": 3,

@@ -139,9 +139,17 @@ function show(form) {
   byId("main").focus({ preventScroll: true });
 }
 
+function tooShort() {
+  const missing = Number(page.form.dataset.commentMin ?? 0) - (byId("comment")?.value.trim().length ?? 0);
+  if (!page.form.dataset.commentMin || missing <= 0) return "";
+  byId("reasons").open = true;
+  byId("comment").focus();
+  return `Say why: ${missing} more characters are asked for.`;
+}
+
 function refuseUnready(event) {
   if (!page.form || !event.target.closest("#submit")) return;
-  const problem = page.kind.problem();
+  const problem = page.kind.problem() || tooShort();
   if (!problem) return;
   event.preventDefault();
   say(problem, { isError: true });
