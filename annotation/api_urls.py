@@ -1,6 +1,16 @@
 from django.urls import path
 
-from annotation.api import content, import_data, items, jobs, judgments, labeling, people, projects
+from annotation.api import (
+    content,
+    import_data,
+    items,
+    jobs,
+    judgments,
+    labeling,
+    own_work,
+    people,
+    projects,
+)
 
 app_name = "annotation-api"
 urlpatterns = [
@@ -11,6 +21,13 @@ urlpatterns = [
     path("memberships/<int:membership_id>/pause", people.PauseMember.as_view(), name="pause"),
     path("memberships/<int:membership_id>/restore", people.RestoreMember.as_view(), name="restore"),
     path("memberships/<int:membership_id>/remove", people.RemoveMember.as_view(), name="remove"),
+    path("projects/<int:project_id>/invitations", people.Invitations.as_view(), name="invitations"),
+    path(
+        "invitations/<int:invitation_id>/revoke",
+        people.RevokeInvitation.as_view(),
+        name="revoke-invitation",
+    ),
+    path("own-judgments", own_work.OwnJudgments.as_view(), name="own-judgments"),
     path("projects/<int:project_id>/prompts", content.Prompts.as_view(), name="prompts"),
     path("prompts/<int:prompt_id>", content.OnePrompt.as_view(), name="prompt"),
     path("projects/<int:project_id>/responses", content.Responses.as_view(), name="responses"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django import forms
-from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, SetPasswordForm
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.core.exceptions import ValidationError
@@ -113,6 +113,16 @@ class OwnPasswordForm(PasswordChangeForm):
         if try_password(request=self.request, username=username, password=given) is None:
             raise ValidationError("This is not your password. Type the one you sign in with.")
         return given
+
+
+class ChoosePasswordForm(SetPasswordForm):  # type: ignore[type-arg]
+    """The page says what a password must be; Django's list would say it again."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["new_password1"].help_text = ""
+        self.fields["new_password2"].help_text = ""
+        self.fields["new_password2"].label = "New password, once more"
 
 
 class TokenForm(forms.Form):

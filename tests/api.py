@@ -8,8 +8,18 @@ from typing import Any
 
 from django.test import Client
 
-from annotation.models import Assignment, Generator, Item, Kind, Membership, Response, Side
+from annotation.models import (
+    Assignment,
+    Generator,
+    Invitation,
+    Item,
+    Kind,
+    Membership,
+    Response,
+    Side,
+)
 from annotation.services.claim_item import claim_item
+from annotation.services.invitation import create_invitation
 from core.models import ApiToken, Job, User
 from core.services.api_token import create_api_token
 from feedback.models import Export, Snapshot
@@ -58,6 +68,7 @@ class World:
     contested: Item
     assignment: Assignment
     membership: Membership
+    invitation: Invitation
     snapshot: Snapshot
     export: Export
     run: TrainingRun
@@ -71,6 +82,7 @@ class World:
         rows = {
             "project": self.cast.project,
             "membership": self.membership,
+            "invitation": self.invitation,
             "prompt": self.item.prompt,
             "item": self.contested,
             "assignment": self.assignment,
@@ -110,6 +122,7 @@ def make_world(cast: Cast) -> World:
         contested=contested,
         assignment=assignment,
         membership=Membership.objects.get(project=project, user=cast.lena),
+        invitation=create_invitation(project=project, role="labeler", actor=cast.mary)[0],
         snapshot=snapshot,
         export=export,
         run=run,

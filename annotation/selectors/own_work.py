@@ -120,13 +120,19 @@ def _in_words(assignment: Assignment) -> OwnAnswer:
         answers=[
             (
                 names.get(one.criterion, one.criterion),
-                in_words(to_shown(AnswerValue.of(one), assignment.shown_order), _on_screen),
+                _words(to_shown(AnswerValue.of(one), assignment.shown_order)),
             )
             for one in given
         ],
         seconds=_seconds(spent),
         changes=judgment.revision - 1,
     )
+
+
+def _words(shown: AnswerValue) -> str:
+    """The bar of researchers' notation, said in words."""
+    words = in_words(shown, _on_screen)
+    return words.replace(" | ", "; not acceptable: ").replace("| ", "Not acceptable: ")
 
 
 def _on_screen(place: int) -> str:

@@ -100,4 +100,4 @@ def _ago(today: date, day: date) -> int:
 
 def _chart(title: str, name: str, x: list[int], y: list[Any]) -> Plot:
     series = Series(name, [float(one) for one in x], y)
-    return line_chart([series], title=title, x_label="days ago", y_label=name, include=(0,))
+    return line_chart([series], title=title, x_label="days from today", y_label=name, include=(0,))

@@ -12,12 +12,14 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 
 from core.access import public
+from core.forms import ChoosePasswordForm
 from core.models import User
 from core.services.user import set_password
 
 
 class ChoosePassword(PasswordResetConfirmView):
     template_name = "core/choose_password.html"
+    form_class = ChoosePasswordForm
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         response = super().dispatch(request, *args, **kwargs)

@@ -21,6 +21,7 @@ from annotation.services.invitation import (
 from annotation.services.membership import remove_member, set_membership
 from core.errors import NotAllowed, PrefloopError
 from core.models import AuditEvent, User
+from tests.api import Api
 from tests.cast import Cast, make_project
 from tests.races import in_threads
 
@@ -275,3 +276,18 @@ def test_links_of_another_project_are_out_of_reach(cast: Cast, client: Client, i
     client.force_login(cast.mary)
     path = f"/projects/{cast.project.pk}/people/invitations/{invitation.pk}/withdraw/"
     assert client.post(path).status_code == 404
+
+
+def test_a_program_makes_and_withdraws_a_link(cast: Cast) -> None:
+    api = Api(cast.mary)
+    path = f"projects/{cast.project.pk}/invitations"
+    made = api.post(path, {"role": "labeler", "most_uses": 3, "note": "the night shift"})
+    assert made.status_code == 201
+    secret = made.json()["link"].removeprefix("http://testserver/join/").rstrip("/")
+    invitation = Invitation.objects.get(token_hash=digest(secret))
+    (listed,) = api.get(path).json()["results"]
+    assert (listed["note"], listed["closed"]) == ("the night shift", "")
+    assert secret not in str(listed)
+    assert api.post(path, {"role": "manager", "most_uses": 2}).status_code == 400
+    revoked = api.post(f"invitations/{invitation.pk}/revoke").json()
+    assert revoked["closed"] == "it was withdrawn"

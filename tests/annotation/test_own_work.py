@@ -17,6 +17,7 @@ from annotation.selectors.own_work import PAGE, gold_agreement, own_answers, pac
 from annotation.services.submit_judgment import submit_judgment
 from annotation.share import share_of
 from core.models import User
+from tests.api import Api
 from tests.cast import Cast, annotator_of, make_item, make_project
 
 _keys = itertools.count(1)
@@ -90,7 +91,7 @@ def test_all_three_kinds_have_words(cast: Cast) -> None:
     answer(make_item(cast.project, kind="listwise"), cast.bob, ranks, order=[2, 0, 1])
     text = page(cast.bob, own(cast.project))
     assert "Bad" in text
-    assert "Response 2 | Response 1 = Response 3" in text
+    assert "Response 2; not acceptable: Response 1 = Response 3" in text
 
 
 def test_progress_and_pace(cast: Cast) -> None:
@@ -229,3 +230,20 @@ def test_it_costs_the_same_for_many(cast: Cast, django_assert_max_num_queries) -
     client.force_login(cast.bob)
     with django_assert_max_num_queries(12):
         client.get("/my-work/")
+
+
+def test_a_program_reads_ones_own_answers_blind(cast: Cast) -> None:
+    pair = answer(make_item(cast.project), cast.bob, order=[1, 0])
+    answer(make_item(cast.project, is_gold=True), cast.bob, occasion="gold")
+    answer(make_item(cast.project, kind="thumbs"), cast.bob, AnswerValue(thumb=1))
+    answer(make_item(cast.project), cast.lena)
+    change(pair, AnswerValue(strength=-3))
+    api = Api(cast.bob)
+    rows = api.get("own-judgments").json()["results"]
+    assert [row["kind"] for row in rows] == ["thumbs", "pairwise", "pairwise"]
+    assert rows[2]["answers"]["overall"]["strength"] == -3
+    assert (rows[2]["revision"], rows[1]["revision"]) == (2, 1)
+    assert not {"occasion", "item", "state"} & set(rows[1])
+    assert len(api.get("own-judgments", {"kind": "thumbs"}).json()["results"]) == 1
+    other = {"project": cast.project.pk + 1}
+    assert api.get("own-judgments", other).json()["results"] == []
