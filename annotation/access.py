@@ -62,6 +62,11 @@ def load_project(user: User, project_id: int, needed: Capability | None) -> Proj
         raise Http404
     project.may = _may(user, project.own_role, project.own_state)
     if needed is not None and needed not in project.may:
+        if project.own_state == Membership.State.PAUSED:
+            raise NotAllowed(
+                f"Your work in “{project}” is paused, so this was not done. "
+                "Open the project to read why, and whom to ask."
+            )
         raise NotAllowed(
             f"Your role in “{project}” does not allow you to {needed}. "
             "Ask a manager of the project."

@@ -54,7 +54,7 @@ class PauseRulesForm(forms.Form):
                 max_value=words.most,
             )  # fmt: skip
             self.fields[f"{signal}_window"] = forms.IntegerField(
-                label=f"of the {words.of}", required=False, min_value=5, max_value=1000,
+                label=f"Over how many {words.of}", required=False, min_value=5, max_value=1000,
                 initial=WINDOW,
             )  # fmt: skip
 

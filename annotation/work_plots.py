@@ -43,9 +43,9 @@ def hour_plot(found: Throughput) -> Told | None:
     if not found.last_hours:
         return None
     sentence = f"{found.last_hours:,} in the last 24 hours; the hour that runs is not over."
-    names = [f"{hour:%a %H}:00" for hour, _ in found.hours]
+    names = [f"{hour:%a %H}:00 UTC" for hour, _ in found.hours]
     return _told(
-        "Judgments an hour", sentence, found.hours, names, "hours from now (UTC)", found.kinds, 0
+        "Judgments an hour", sentence, found.hours, names, "hours from now", found.kinds, 0
     )
 
 

@@ -18,7 +18,8 @@ from annotation.selectors.throughput import judging_annotators
 from core.models import AuditEvent, User
 
 ACTIVE = timedelta(minutes=10)
-PEOPLE_SHOWN = 50
+PEOPLE_SHOWN = 300
+FIRST_SHOWN = 12
 LEASES_SHOWN = 300
 PAUSED_SHOWN = 50
 AT_HOME = 8
@@ -37,6 +38,7 @@ class Lease:
 @dataclass
 class AtWork:
     user: User
+    is_paused: bool = False
     today: int = 0
     last_hour: int = 0
     seen_at: datetime | None = None
@@ -44,7 +46,9 @@ class AtWork:
 
     @property
     def is_active(self) -> bool:
-        return self.seen_at is not None and timezone.now() - self.seen_at < ACTIVE
+        if self.is_paused or self.seen_at is None:
+            return False
+        return timezone.now() - self.seen_at < ACTIVE
 
     def saw(self, moment: datetime) -> None:
         self.seen_at = max(self.seen_at, moment) if self.seen_at else moment
@@ -59,11 +63,21 @@ class Present:
     leases: int
     more: int
 
+    @property
+    def first(self) -> list[AtWork]:
+        """Whoever holds something, and a dozen: the others are a press away."""
+        return [one for place, one in enumerate(self.people) if one.leases or place < FIRST_SHOWN]
+
+    @property
+    def others(self) -> list[AtWork]:
+        shown = {one.user.pk for one in self.first}
+        return [one for one in self.people if one.user.pk not in shown]
+
 
 def present(project: Project) -> Present:
     found: dict[int, AtWork] = {}
     for row in _answered_today(project):
-        one = AtWork(row["user"], row["today"], row["last_hour"])
+        one = AtWork(row["user"], today=row["today"], last_hour=row["last_hour"])
         one.saw(row["last"])
         found[one.user.pk] = one
     leases = _leases(project)
@@ -73,6 +87,9 @@ def present(project: Project) -> Present:
             holder = found.setdefault(user.pk, AtWork(user))
             holder.leases.append(lease)
             holder.saw(lease.seen_at)
+    paused = project.memberships.filter(state=Membership.State.PAUSED, user__in=list(found))
+    for user_id in paused.values_list("user_id", flat=True):
+        found[user_id].is_paused = True
     people = sorted(found.values(), key=lambda one: (-_seconds(one.seen_at), one.user.username))
     return Present(
         people=people[:PEOPLE_SHOWN],

@@ -24,6 +24,7 @@ from annotation.forms import (
 )
 from annotation.models import Project
 from annotation.pause_form import PauseRulesForm
+from annotation.selectors.pause import pause_of
 from annotation.selectors.project import (
     Progress,
     funnel,
@@ -85,6 +86,8 @@ def project(request: SignedInRequest, project: Project) -> HttpResponse:
         "protocol": project.protocol,
         "has_work": project.items.filter(is_open=True).exists(),
     }
+    if not project.may:
+        context["paused"] = pause_of(project.memberships.get(user=request.user))
     if Capability.RESEARCH in project.may:
         context["funnel"] = funnel(project)
     return render(request, "annotation/project.html", context)

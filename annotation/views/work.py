@@ -20,7 +20,7 @@ from annotation.services.settle_flag import Decision, decide_on_item, settle_fla
 from annotation.work_plots import day_plot, hour_plot, pace_sentence
 from core.access import SignedInRequest, signed_in
 
-DECISIONS_A_PAGE = 10
+DECISIONS_A_PAGE = 5
 DECIDED = {
     Decision.KEEP: "Item {} stays as it is, and its flags are settled.",
     Decision.REOPEN: "Item {} is back in the queue.",
