@@ -23,6 +23,7 @@ from core.errors import PrefloopError
 from core.forms import SignUpForm
 from core.models import User
 from core.rate import note_miss
+from core.sign_in_limits import remember_device
 
 IN_SESSION = "invitation"
 BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -106,7 +107,9 @@ def _sign_up(request: HttpRequest, invitation: Invitation, form: SignUpForm) -> 
         show_error(form, error)
         return _page(request, invitation, form=form)
     login(request, membership.user, backend=BACKEND)
-    return _welcome(request, membership)
+    response = _welcome(request, membership)
+    remember_device(request, response, membership.user.username)
+    return response
 
 
 def _welcome(request: HttpRequest, membership: Membership) -> HttpResponse:
