@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 FORM = re.compile(r'<form[^>]*\bid="answer"[^>]*>')
 ACTION = re.compile(r'\saction="([^"]+)"')
 KIND = re.compile(r'\sdata-kind="([^"]+)"')
-HIDDEN = re.compile(r'name="(assignment|client_key)" value="([^"]*)"')
+HIDDEN = re.compile(r'name="(assignment|client_key|protocol)" value="([^"]*)"')
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 CSRF = re.compile(rb"\r\nset-cookie: *csrftoken=([^;\r]+)", re.IGNORECASE)
 # The server closes a connection that was idle for two seconds.

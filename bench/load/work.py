@@ -30,7 +30,7 @@ def make_work(
     from annotation.services.project import create_project
     from core.models import User
 
-    owner = User.objects.create(username="owner", can_create_projects=True)
+    owner, _ = User.objects.get_or_create(username="owner", can_create_projects=True)
     project = create_project(
         creator=owner, name="Load", kinds=list(kinds), criteria=CRITERIA, overlap=overlap
     )
@@ -38,7 +38,8 @@ def make_work(
     Project.objects.filter(pk=project.pk).update(lease_seconds=lease_seconds)
     for number, kind in enumerate(kinds):
         make_items(project, kind, range(number, items, len(kinds)))
-    people = [User.objects.create(username=f"labeler-{number}") for number in range(labelers)]
+    names = [f"labeler-{project.pk}-{number}" for number in range(labelers)]
+    people = [User.objects.create(username=name) for name in names]
     return project.pk, [_session_of_member(project, person, owner) for person in people]
 
 
