@@ -154,14 +154,16 @@ DECLARE
 BEGIN
   -- Two windows of one person come one after the other, so that both show the same item.
   SELECT id INTO me FROM annotation_annotator WHERE user_id = in_user FOR NO KEY UPDATE;
-  IF NOT FOUND THEN RETURN; END IF;
+  IF NOT FOUND THEN
+    RAISE foreign_key_violation USING MESSAGE = 'this person is no annotator yet';
+  END IF;
   opened := CASE WHEN NOT is_ahead THEN clock_timestamp() END;
   lease_end := clock_timestamp()
     + make_interval(secs => CASE WHEN is_ahead THEN ready_seconds ELSE lease_seconds END);
 
   SELECT a.id INTO held FROM annotation_assignment a JOIN annotation_item i ON i.id = a.item_id
-  WHERE a.annotator_id = me AND a.state = 'leased' AND a.occasion <> 'review'
-    AND i.project_id = in_project AND a.id <> ALL (beside)
+  WHERE a.annotator_id = me AND a.finished_at IS NULL AND a.state = 'leased'
+    AND a.occasion <> 'review' AND i.project_id = in_project AND a.id <> ALL (beside)
   ORDER BY a.opened_at NULLS LAST, a.id LIMIT 1;
   IF FOUND THEN
     RETURN QUERY UPDATE annotation_assignment a
@@ -176,8 +178,8 @@ BEGIN
   END IF;
   IF is_ahead AND 2 <= (
     SELECT count(*) FROM annotation_assignment a JOIN annotation_item i ON i.id = a.item_id
-    WHERE a.annotator_id = me AND a.state = 'leased' AND a.occasion <> 'review'
-      AND i.project_id = in_project) THEN
+    WHERE a.annotator_id = me AND a.finished_at IS NULL AND a.state = 'leased'
+      AND a.occasion <> 'review' AND i.project_id = in_project) THEN
     RETURN;
   END IF;
 

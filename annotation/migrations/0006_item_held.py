@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="item",
             index=models.Index(
-                condition=models.Q(("held_at__isnull", False), ("closed_at__isnull", True)),
+                condition=models.Q(("closed_at__isnull", True), ("held_at__isnull", False)),
                 fields=["project", "held_at"],
                 name="item_held",
             ),

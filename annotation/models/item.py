@@ -25,7 +25,10 @@ class Item(models.Model):
         # Equal texts are never shown: the tie is stored, and kept out of agreement and training.
         IDENTICAL = "identical"
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="items")
+    # The indexes below begin with it.
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="items", db_index=False
+    )
     prompt = models.ForeignKey(Prompt, on_delete=models.CASCADE, related_name="items")
     responses = models.ManyToManyField(Response, through="ItemResponse", related_name="items")
     kind = models.CharField(max_length=10, choices=Kind.choices)

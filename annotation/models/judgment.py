@@ -38,8 +38,13 @@ class Assignment(models.Model):
     GOLD = "gold"
     REVIEW = "review"
 
-    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="assignments")
-    annotator = models.ForeignKey(Annotator, on_delete=models.PROTECT, related_name="assignments")
+    # Every index is paid for at each hand-out: these two lead the unique one and the history.
+    item = models.ForeignKey(
+        Item, on_delete=models.CASCADE, related_name="assignments", db_index=False
+    )
+    annotator = models.ForeignKey(
+        Annotator, on_delete=models.PROTECT, related_name="assignments", db_index=False
+    )
     # main, gold, review, or "probe 1", "probe 2", …
     occasion = models.CharField(max_length=12, default=MAIN)
     # shown_order[i] is the canonical position of the response shown i-th.
@@ -83,7 +88,6 @@ class Assignment(models.Model):
                 fields=["lease_expires_at"], name="assignment_lease", condition=Q(state="leased")
             ),
             models.Index(fields=["annotator", "-finished_at"], name="assignment_history"),
-            models.Index(fields=["annotator"], name="assignment_live", condition=Q(state="leased")),
         ]
 
     def __str__(self) -> str:

@@ -33,15 +33,12 @@ def claim_item(*, project: Project, user: User, beside: Collection[int] = ()) ->
     for _ in range(TRIES):
         try:
             with _its_own_transaction():
-                found = claim_assignment(
+                return claim_assignment(
                     project=project, user=user, beside=beside, draw=_draw(project)
                 )
         except IntegrityError:
-            # The same person answered or took the same item in this very moment.
-            continue
-        if found is not None or Annotator.objects.filter(user=user).exists():
-            return found
-        annotator_for_user(user=user)
+            # The person answered or took the same item in this very moment, or never judged yet.
+            annotator_for_user(user=user)
     raise Conflict("Too much is happening at once with this account. Try again in a moment.")
 
 
