@@ -8,10 +8,14 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation.models import Assignment, Item, Judgment, Membership, Response
+from annotation.answer_form import stamp_of
+from annotation.models import Assignment, Flag, Item, Judgment, Membership, Protocol, Response
 from tests.cast import Cast, make_item, make_project
 
 HTMX = {"HX-Request": "true"}
+GETS = ["label", "label-last", "label-guidelines"]
+POSTS = ["submit", "skip", "heartbeat", "ahead", "flag", "draft"]
+ROUTES = [*GETS, *(f"label-{name}" for name in POSTS)]
 
 
 def sign_in(user) -> Client:
@@ -117,12 +121,12 @@ def test_an_unknown_assignment_is_not_found(cast: Cast, number: str) -> None:
     assert client.post(url("label-submit", cast), sent).status_code == 404
 
 
-@pytest.mark.parametrize("route", ["label-submit", "label-skip", "label-heartbeat"])
+@pytest.mark.parametrize("route", [f"label-{name}" for name in POSTS])
 def test_another_persons_assignment_is_not_found(cast: Cast, route: str) -> None:
     make_item(cast.project)
     theirs = open_item(cast, sign_in(cast.bob))
-    reply = sign_in(cast.lena).post(url(route, cast), form(theirs))
-    assert reply.status_code == 404
+    client = sign_in(cast.lena)
+    assert client.post(url(route, cast), form(theirs, held=theirs.pk)).status_code == 404
     theirs.refresh_from_db()
     assert theirs.state == Assignment.State.LEASED
 
@@ -137,19 +141,16 @@ def test_an_assignment_of_another_project_is_not_found(cast: Cast) -> None:
     assert reply.status_code == 404
 
 
-ROUTES = ["label", "label-last", "label-submit", "label-skip", "label-heartbeat"]
-
-
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_stranger_finds_nothing(cast: Cast, route: str) -> None:
     client = sign_in(cast.mallory)
-    method = client.get if route in ROUTES[:2] else client.post
+    method = client.get if route in GETS else client.post
     assert method(url(route, cast)).status_code == 404
 
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_visitor_is_asked_to_sign_in(cast: Cast, route: str) -> None:
-    method = Client().get if route in ROUTES[:2] else Client().post
+    method = Client().get if route in GETS else Client().post
     assert method(url(route, cast)).status_code == 302
 
 
@@ -241,7 +242,9 @@ def neutral(text: str, contents: list[str]) -> str:
     for content in contents:
         text = text.replace(content, "TEXT")
     text = re.sub(r'name="(csrfmiddlewaretoken|client_key|assignment)" value="[^"]*"', "", text)
-    text = re.sub(r'"X-CSRFToken": "[^"]*"|"assignment": "\d+"|data-(draft|labeler)="[^"]*"', "", text)
+    text = re.sub(
+        r'"X-CSRFToken": "[^"]*"|"assignment": "\d+"|data-(draft|labeler)="[^"]*"', "", text
+    )
     return re.sub(r"\b(lena|bob)\b", "WHO", text)
 
 
@@ -263,5 +266,158 @@ def test_a_submit_with_the_next_item_takes_few_queries(
     client = sign_in(cast.lena)
     sent = form(open_item(cast, client))
     Item.objects.update(started=False)
-    with django_assert_max_num_queries(30):
+    with django_assert_max_num_queries(20):
         client.post(url("label-submit", cast), sent, headers=HTMX)
+
+
+def held_of(reply) -> Assignment:
+    """The item in a reply, which is only held ready."""
+    number = re.search(r'name="assignment" value="(\d+)"', reply.content.decode())
+    assert number is not None
+    assignment = Assignment.objects.get(pk=number[1])
+    assert assignment.opened_at is None
+    return assignment
+
+
+def test_the_next_item_is_held_ready_and_opened_when_it_is_shown(cast: Cast) -> None:
+    for _ in range(3):
+        make_item(cast.project)
+    client = sign_in(cast.lena)
+    first = open_item(cast, client)
+    second = held_of(client.post(url("label-ahead", cast), {"held": first.pk}, headers=HTMX))
+    sent = form(first, held=second.pk)
+    for _ in range(2):
+        reply = client.post(url("label-submit", cast), sent, headers=HTMX)
+        assert reply.headers["Prefloop-Stored"] == sent["client_key"]
+        third = held_of(reply)
+    second.refresh_from_db()
+    assert second.opened_at is not None
+    assert len({first.pk, second.pk, third.pk}) == 3
+    assert Assignment.objects.count() == 3
+
+
+def test_nothing_is_held_ready_behind_the_last_item(cast: Cast) -> None:
+    for _ in range(2):
+        make_item(cast.project)
+    client = sign_in(cast.lena)
+    first = open_item(cast, client)
+    second = held_of(client.post(url("label-ahead", cast), {"held": first.pk}, headers=HTMX))
+    reply = client.post(url("label-submit", cast), form(first, held=second.pk), headers=HTMX)
+    assert (reply.status_code, reply.content) == (204, b"")
+    assert reply.headers["Prefloop-Stored"]
+
+
+def test_a_refused_answer_is_not_called_stored(cast: Cast) -> None:
+    make_item(cast.project)
+    client = sign_in(cast.lena)
+    sent = form(open_item(cast, client), **{"strength-overall": "9"})
+    reply = client.post(url("label-submit", cast), sent, headers=HTMX)
+    assert "Prefloop-Stored" not in reply.headers
+
+
+def test_an_answer_counts_under_the_guidelines_that_were_shown(cast: Cast) -> None:
+    for _ in range(2):
+        make_item(cast.project)
+    client = sign_in(cast.lena)
+    old = cast.project.protocol
+    Protocol.objects.update(frozen_at=timezone.now())
+    stamp = stamp_of(old)
+    first = open_item(cast, client)
+    assert f'name="protocol" value="{stamp}"' in client.get(url("label", cast)).content.decode()
+    Protocol.objects.create(
+        project=cast.project, version=2, kinds=old.kinds, criteria=old.criteria, guidelines="New"
+    )
+    client.post(url("label-submit", cast), form(first, protocol=stamp, reasons="clear"))
+    assert Judgment.objects.get().protocol == old
+    page = client.get(url("label", cast)).content.decode()
+    assert "Guidelines, version 2" in page
+    assert "which you gave under version 1" in page
+
+
+def test_guidelines_edited_in_place_are_read_before_the_answer_counts(cast: Cast) -> None:
+    make_item(cast.project)
+    client = sign_in(cast.lena)
+    stamp = stamp_of(cast.project.protocol)
+    first = open_item(cast, client)
+    Protocol.objects.update(guidelines="Mind the facts.")
+    for wrong in (stamp, "7-00000000", "x" * 400):
+        reply = client.post(url("label-submit", cast), form(first, protocol=wrong), headers=HTMX)
+        assert reply.status_code == 409
+    assert not Judgment.objects.exists()
+
+
+def test_a_flag_for_a_leaked_identity_leaves_the_item(cast: Cast) -> None:
+    make_item(cast.project)
+    client = sign_in(cast.lena)
+    first = open_item(cast, client)
+    sent = {"assignment": first.pk, "client_key": "a-key-of-the-page", "kind": "identity"}
+    reply = client.post(url("label-flag", cast), sent, headers=HTMX)
+    assert (reply.status_code, reply.headers["Prefloop-Stored"]) == (204, "a-key-of-the-page")
+    reply = client.post(url("label-flag", cast), sent | {"kind": "problem", "note": "Cut off"})
+    assert reply.status_code == 302
+    assert Flag.objects.count() == 2
+    assert "All done here" in client.get(url("label", cast)).content.decode()
+
+
+def test_a_draft_comes_back_on_another_device(cast: Cast) -> None:
+    make_item(cast.project)
+    client = sign_in(cast.lena)
+    first = open_item(cast, client)
+    values = '[["comment", "Begun at the desk"]]'
+    sent = {"assignment": first.pk, "revision": 0, "age_ms": 10, "values": values}
+    assert client.post(url("label-draft", cast), sent, headers=HTMX).status_code == 204
+    Assignment.objects.update(created_at=timezone.now() - timedelta(minutes=1))
+    assert "Begun at the desk" in sign_in(cast.lena).get(url("label", cast)).content.decode()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"values": "{"}, {"values": "1e999"}, {"revision": "x"}, {"age_ms": "9" * 40}]
+)
+def test_what_is_no_draft_is_refused(cast: Cast, wrong) -> None:
+    make_item(cast.project)
+    client = sign_in(cast.lena)
+    first = open_item(cast, client)
+    sent = {"assignment": first.pk, "revision": 0, "age_ms": 0, "values": "[]", **wrong}
+    assert client.post(url("label-draft", cast), sent, headers=HTMX).status_code == 400
+
+
+def test_changing_an_answer_shows_its_history(cast: Cast) -> None:
+    make_item(cast.project)
+    client = sign_in(cast.lena)
+    first = open_item(cast, client)
+    for number, strength in enumerate(("2", "-1")):
+        sent = form(first, client_key=f"a-key-of-mine-{number}", **{"strength-overall": strength})
+        client.post(url("label-submit", cast), sent)
+    page = client.get(reverse("annotation:label-again", args=[cast.project.pk, first.pk]))
+    text = page.content.decode()
+    assert "Response 1 better" in text
+    assert "Response 2 slightly better" in text
+    assert "becomes revision 3" in text
+
+
+def test_how_far_the_day_is(cast: Cast) -> None:
+    cast.project.daily_target = 200
+    cast.project.save()
+    text = sign_in(cast.lena).get(url("label", cast)).content.decode()
+    assert "0 of 200 today" in text
+
+
+def test_a_comment_that_is_asked_for_must_be_long_enough(cast: Cast) -> None:
+    Protocol.objects.update(comment_min_length=10)
+    make_item(cast.project)
+    client = sign_in(cast.lena)
+    first = open_item(cast, client)
+    reply = client.post(url("label-submit", cast), form(first, comment="  short   "), headers=HTMX)
+    assert "at least 10 characters; yours has 5" in reply.content.decode()
+    client.post(url("label-submit", cast), form(first, comment="long enough"), headers=HTMX)
+    assert Judgment.objects.get().comment.text == "long enough"
+
+
+def test_enter_without_script_can_only_submit(cast: Cast) -> None:
+    make_item(cast.project)
+    text = sign_in(cast.lena).get(url("label", cast)).content.decode()
+    answer = text[text.index('<form id="answer"') :]
+    answer = answer[: answer.index("</form>")]
+    buttons = re.findall(r"<button(?![^>]*type=\"button\")[^>]*>", answer)
+    assert len(buttons) == 1
+    assert 'id="submit"' in buttons[0]
