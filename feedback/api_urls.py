@@ -1,10 +1,11 @@
 from django.urls import path
 
-from feedback.api import agreement, policy, preferences, snapshots
+from feedback.api import agreement, policy, preferences, quality, snapshots
 
 app_name = "feedback-api"
 urlpatterns = [
     path("projects/<int:project_id>/agreement", agreement.Agreement.as_view(), name="agreement"),
+    path("projects/<int:project_id>/quality", quality.Quality.as_view(), name="quality"),
     path("projects/<int:project_id>/policy", policy.OnePolicy.as_view(), name="policy"),
     path(
         "projects/<int:project_id>/policy/preview",

@@ -49,7 +49,7 @@ def weigh(request: SignedInRequest, project: Project, annotator_id: int) -> Http
     annotator = _annotator(project, annotator_id)
     weight = _given(request, request.GET).cleaned_data["weight"]
     policy = current_policy(project)
-    job = _job(request, project)
+    job = _job(request, project, annotator, weight)
     preview = None
     if is_measured_at_once(project):
         new = with_weight(PolicyValues.of(policy), annotator, weight).unsaved(project)
@@ -71,13 +71,19 @@ def weigh(request: SignedInRequest, project: Project, annotator_id: int) -> Http
     return render(request, "feedback/weigh.html", context)
 
 
-def _job(request: SignedInRequest, project: Project) -> Job | None:
+def _job(
+    request: SignedInRequest, project: Project, annotator: Annotator, weight: float
+) -> Job | None:
+    """The job that the address names, if it is about this."""
     number = request.GET.get("job", "")
     if not number:
         return None
     if not number.isdecimal() or len(number) >= GIVEN_TOO_LARGE:
         raise Http404
-    return get_object_or_404(Job, pk=int(number), kind="preview_weight", project_id=project.pk)
+    job = get_object_or_404(Job, pk=int(number), kind="preview_weight", project_id=project.pk)
+    if job.args != {"annotator": annotator.pk, "weight": weight}:
+        raise Http404
+    return job
 
 
 @project_view(Capability.RESEARCH)

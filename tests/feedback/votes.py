@@ -40,7 +40,7 @@ def vote(
     assignment = Assignment.objects.create(
         item=item,
         annotator=who,
-        shown_order=list(range(item.item_responses.count())),
+        shown_order=fields.pop("shown_order", None) or list(range(item.item_responses.count())),
         takes_slot=False,
         state=Assignment.State.EXPIRED,
         occasion=fields.pop("occasion", Assignment.MAIN),
@@ -55,6 +55,7 @@ def revise(
     *,
     criterion: str = "overall",
     state: str = Assignment.State.DONE,
+    active_ms: int | None = None,
     **fields: Any,
 ) -> Judgment:
     judgment = Judgment.objects.create(
@@ -63,6 +64,7 @@ def revise(
         protocol=assignment.item.project.protocol,
         client_key=f"tests {next(_keys)}",
         origin=Judgment.Origin.IMPORT,
+        active_ms=active_ms,
     )
     column = {Kind.PAIRWISE: "strength", Kind.LISTWISE: "ranks", Kind.THUMBS: "thumb"}
     named = {column[Kind(assignment.item.kind)]: value}
