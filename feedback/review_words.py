@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -115,25 +115,28 @@ def _judges(votes: Sequence[Vote]) -> Iterator[str]:
         for side in (False, True)
     )
     if people and judges and not set(people) & set(judges):
-        yield f"People say {_most(people)}; judges that are models say {_most(judges)}."
+        say = _is_better if votes[0].value.strength is not None else _is_best
+        answered, said = (" or ".join(map(say, side)) for side in (people, judges))
+        yield f"People say {answered}; judges that are models say {said}."
 
 
-def _most(counts: Counter[str]) -> str:
-    return " or ".join(counts)
+def _is_better(side: str) -> str:
+    return "it is a tie" if side == "tie" else f"{side} is better"
+
+
+def _is_best(best: str) -> str:
+    return f"{best} is best" if best.startswith("Response") else best
 
 
 def _guidelines(votes: Sequence[Vote]) -> Iterator[str]:
-    yield from _parted(
-        votes, lambda vote: f"version {vote.protocol} of the guidelines", "judged under"
-    )
-
-
-def _parted(votes: Sequence[Vote], by: Callable[[Vote], str], verb: str) -> Iterator[str]:
-    groups: dict[str, list[int]] = {}
+    versions: dict[int, list[int]] = {}
     for vote in votes:
-        groups.setdefault(by(vote), []).append(vote.number)
-    if len(groups) > 1:
-        parts = [f"{_annotators(numbers)} {verb} {words}" for words, numbers in groups.items()]
+        versions.setdefault(vote.protocol, []).append(vote.number)
+    if len(versions) > 1:
+        parts = [
+            f"{_annotators(numbers)} judged under version {version} of the guidelines"
+            for version, numbers in versions.items()
+        ]
         sentence = ", ".join(parts)
         yield f"{sentence[0].upper()}{sentence[1:]}."
 

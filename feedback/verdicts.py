@@ -79,10 +79,13 @@ def level_of(alpha: float) -> str:
 
 
 def levels_of(estimate: Estimate) -> str:
-    """One word, or two where the interval spans more than one level."""
+    """The level of the estimate, and what else its interval leaves open."""
     value, low, high = (estimate[part] for part in ("value", "low", "high"))
-    words = [level_of(value if bound is None else bound) for bound in (low, high)]
-    return words[0] if words[0] == words[1] else f"{words[0]} to {words[1]}"
+    word = level_of(value)
+    least, most = (level_of(value if bound is None else bound) for bound in (low, high))
+    if least == most:
+        return word
+    return f"{word}, as far as can be told (anything from {least} to {most} fits the answers)"
 
 
 def people_verdict(figures: Figures) -> str:
