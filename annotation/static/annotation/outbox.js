@@ -34,7 +34,8 @@ export class Outbox {
     entry.at = Date.now();
     this.entries.push(entry);
     this.keep(entry);
-    this.hurry();
+    // The next item comes first, and is then named in the request.
+    queueMicrotask(() => this.hurry());
   }
 
   placeOf(entry) {
