@@ -67,6 +67,25 @@ def _answers(prompt: Prompt, models: Sequence[Generator]) -> list[Any]:
     ]
 
 
+def hide_gold(project_id: int, count: int, *, gold_share: int, probe_share: int) -> None:
+    """Makes some items gold, and mixes gold and probes into the stream; neither takes a slot."""
+    from annotation.answers import AnswerValue
+    from annotation.models import Project
+    from annotation.services.gold import set_gold
+
+    values = {
+        "pairwise": AnswerValue(strength=1),
+        "listwise": AnswerValue(ranks=(1, 2, 3)),
+        "thumbs": AnswerValue(thumb=1),
+    }
+    shares = {"gold_share": gold_share, "probe_share": probe_share}
+    Project.objects.filter(pk=project_id).update(**shares)
+    project = Project.objects.get(pk=project_id)
+    assert project.created_by is not None
+    for item in project.items.order_by("rnd", "pk")[:count]:
+        set_gold(item=item, answers={"overall": values[item.kind]}, actor=project.created_by)
+
+
 def question(number: int) -> list[dict[str, str]]:
     words = " ".join(f"w{(number * 7919 + k * 104729) % 99991}" for k in range(25))
     return [{"role": "user", "content": f"Question {number}: explain how {words} fit together."}]

@@ -27,7 +27,7 @@ from bench.load.checker import STUCK, check
 from bench.load.labeling import say
 from bench.load.nemesis import Nemesis, probe_client, returns
 from bench.load.server import ROOT, database, port, sweeper, web
-from bench.load.work import make_work
+from bench.load.work import hide_gold, make_work
 
 OVERLAP = 3
 PROCESSES = 5
@@ -38,6 +38,7 @@ BLOWS = (
     "PostgreSQL, immediate stop",
     "database session, kill -9",
 )
+GOLD_SHARE, PROBE_SHARE = 5, 5
 SHARES = {"abandoned": 0.05, "late": 0.01, "double_clicked": 0.04, "two_windows": 0.03}
 # Nothing more is answered for so long although something is open: stuck.
 PATIENCE = 30.0
@@ -47,7 +48,8 @@ LONGEST = 900.0
 @dataclass
 class Plan:
     labelers: int = 50
-    items: int = 1500
+    items: int = 1200
+    gold: int = 30
     # Short, but longer than the slowest reply: else every answer comes late.
     lease_seconds: int = 12
     blows: Sequence[str] = BLOWS * 4
@@ -57,7 +59,8 @@ class Plan:
 
 SMALL = Plan(
     labelers=6,
-    items=40,
+    items=44,
+    gold=4,
     lease_seconds=4,
     blows=BLOWS[:3],
     processes=2,
@@ -77,6 +80,7 @@ def run(plan: Plan | None = None, *, spoil: str = "") -> dict[str, Any]:
             kinds=kinds,
             lease_seconds=plan.lease_seconds,
         )
+        hide_gold(project, plan.gold, gold_share=GOLD_SHARE, probe_share=PROBE_SHARE)
         spoil_with(spoil)
         say(f"{plan.items} items with overlap {OVERLAP}, {plan.labelers} labelers")
         with web() as server, sweeper(data):
@@ -87,6 +91,7 @@ def run(plan: Plan | None = None, *, spoil: str = "") -> dict[str, Any]:
     return {
         "labelers": plan.labelers,
         "items": plan.items,
+        "of_which_gold": plan.gold,
         "overlap": OVERLAP,
         "shares": plan.shares,
         "seconds": round(seconds, 1),
@@ -149,7 +154,7 @@ class Drain:
 
     def _strike(self, failed: list[BaseException]) -> None:
         """Spread over the work, not over the time: a slow machine gets as many."""
-        expected = self.plan.items * OVERLAP
+        expected = (self.plan.items - self.plan.gold) * OVERLAP
         for number, name in enumerate(self.plan.blows, start=1):
             share = 0.85 * number / len(self.plan.blows)
             while self._answered() < share * expected and not (self.data / "stop").exists():

@@ -42,7 +42,8 @@ def test_nothing_is_lost_doubled_or_stuck_while_all_is_killed() -> None:
         proof.wait(timeout=60)
     assert proof.returncode == 0
     told = json.loads(said)
-    assert told["answers_acknowledged"] >= told["items"] * told["overlap"]
+    assert told["answers_acknowledged"] >= (told["items"] - told["of_which_gold"]) * told["overlap"]
+    assert told["events"]["sent, held"]  # the next item was there before the answer went out
     assert {name: each["times"] for name, each in told["killed"].items()} == {
         "PostgreSQL, kill -9": 1,
         "web master, kill -9": 1,
