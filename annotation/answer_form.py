@@ -179,6 +179,10 @@ class ShownItem:
         return text_of(self.responses[0].messages)
 
     @property
+    def has_definitions(self) -> bool:
+        return any(criterion.definition for criterion in self.criteria)
+
+    @property
     def draft_key(self) -> str:
         return f"{self.assignment}-{'change' if self.is_answered else 'new'}"
 

@@ -9,7 +9,7 @@ const WRITES = "textarea, select, input:not([type=radio], [type=checkbox])";
 export function nameOf(event) {
   const digit = /^(?:Digit|Numpad)([0-9])$/.exec(event.code);
   if (digit && !event.shiftKey) return digit[1];
-  if (event.key.length > 1) return event.shiftKey ? `Shift+${event.key}` : event.key;
+  if (event.key.length > 1 || event.key === " ") return event.shiftKey ? `Shift+${event.key}` : event.key;
   // On a Greek or Russian keyboard the letter is found by its place.
   const letter = /^Key([A-Z])$/.exec(event.code);
   return (letter && event.key > "~" ? letter[1] : event.key).toLowerCase();

@@ -1,5 +1,5 @@
 // Two responses: a scale for each criterion, a flag for both bad, and two panes to read.
-import { watchPanes } from "./panes.js";
+import { Panes } from "./panes.js";
 import { Rows } from "./rows.js";
 
 export class Pairwise {
@@ -7,7 +7,7 @@ export class Pairwise {
     this.form = form;
     this.rows = new Rows(form);
     this.size = this.rows.current.querySelectorAll("input[type=radio]").length;
-    watchPanes(form);
+    this.panes = new Panes(form);
   }
 
   changed(event) {
@@ -36,6 +36,7 @@ export class Pairwise {
       { on: digits, shown: ["1", "…", digits.at(-1)], words: `From “1 is better” to “2 is better”; ${tie} is a tie`, run: (name) => this.rows.choose(Number(name)) },
       { on: ["b"], shown: ["B"], words: "Both are bad", run: () => this.chooseBad() },
       ...this.rows.commands(),
+      ...this.panes.commands(),
     ];
   }
 }

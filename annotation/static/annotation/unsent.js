@@ -21,10 +21,9 @@ export class Unsent {
     this.today = Number(byId("today").dataset.today);
   }
 
-  // How many of today are stored: as the server counts, else one more.
-  count(entry, node) {
-    const counted = Number(node?.dataset.today);
-    this.today = node && !Number.isNaN(counted) ? counted : this.today + (entry.isNew ? 1 : 0);
+  // The server counted today's answers for the page; since then they are counted here.
+  count(entry) {
+    if (entry.isNew) this.today += 1;
   }
 
   draw() {

@@ -104,7 +104,7 @@ export class Work {
     if (entry.project !== this.urls.next) return;
     const node = html ? itemOf(html) : null;
     const brought = node ? new Screen(node) : null;
-    this.unsent.count(entry, node);
+    this.unsent.count(entry);
     this.unsent.hearStored(entry);
     const here = [this.screen, this.parked].map((one) => one?.assignment);
     const isNews = brought && !(brought.form && (here.includes(brought.assignment) || this.outbox.has(brought.assignment)));
@@ -155,6 +155,7 @@ export class Work {
     if (this.outbox.unsent.length) return say("No connection. Answers given before can be changed when it is back.", { isError: true });
     const screen = await this.fetchScreen(url, options);
     if (!screen) return;
+    if (!options.values) say("");
     if (this.screen.form && !this.screen.isChange && this.screen.assignment !== screen.assignment) this.parked = this.screen;
     this.go(screen);
     if (screen.isChange) speak("Changing your answer.");
