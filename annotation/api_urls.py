@@ -10,6 +10,7 @@ from annotation.api import (
     own_work,
     people,
     projects,
+    work,
 )
 
 app_name = "annotation-api"
@@ -17,6 +18,8 @@ urlpatterns = [
     path("projects", projects.Projects.as_view(), name="projects"),
     path("projects/<int:project_id>", projects.OneProject.as_view(), name="project"),
     path("projects/<int:project_id>/protocols", projects.Protocols.as_view(), name="protocols"),
+    path("projects/<int:project_id>/work", work.Work.as_view(), name="work"),
+    path("projects/<int:project_id>/pause-rules", work.PauseRules.as_view(), name="pause-rules"),
     path("projects/<int:project_id>/memberships", people.Memberships.as_view(), name="memberships"),
     path("memberships/<int:membership_id>/pause", people.PauseMember.as_view(), name="pause"),
     path("memberships/<int:membership_id>/restore", people.RestoreMember.as_view(), name="restore"),

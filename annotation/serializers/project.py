@@ -5,7 +5,7 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from annotation.models import Kind, Membership, Project, Protocol
-from core.api.fields import Choice, Input, Text, Whole, several
+from core.api.fields import Choice, Flag, Input, Text, Whole, several
 
 
 class ProjectOut(serializers.ModelSerializer[Project]):
@@ -90,7 +90,7 @@ class ProjectChange(Input):
         max_value=30,
         help_text="Of 100 items handed out, how many are own old ones with sides swapped.",
     )
-    shows_gold_agreement = serializers.BooleanField(required=False)
+    shows_gold_agreement = Flag(required=False)
 
 
 class CriterionOut(serializers.Serializer[dict[str, str]]):
