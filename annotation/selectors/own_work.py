@@ -63,7 +63,9 @@ class OwnAnswer:
     changes: int
 
 
-def own_answers(user: User, project: Project | None = None, *, kind: str = "") -> QuerySet:  # type: ignore[type-arg]
+def own_answers(
+    user: User, project: Project | None = None, *, kind: str = ""
+) -> QuerySet[Assignment]:
     """What the user has answered in the projects that they still see."""
     answered = (
         Assignment.objects.visible_to(user)

@@ -68,6 +68,8 @@ def join(request: HttpRequest) -> HttpResponse:
     form = SignUpForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         return _sign_up(request, invitation, form)
+    if form.is_bound:
+        note_miss(request, "sign-up", most=100)
     return _page(request, invitation, form=form)
 
 

@@ -55,7 +55,7 @@ def set_rights(*, user: User, is_admin: bool, can_create_projects: bool, actor: 
 
 
 @transaction.atomic
-def make_password_link(*, user: User, actor: User) -> str:
+def make_password_link(*, user: User, actor: User | None) -> str:
     """A path that serves once: it is signed with the password in force, and kept nowhere."""
     if not user.is_active:
         raise Conflict(f"The account of {user} is not active. Reactivate it first.")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from io import StringIO
 
 import pytest
 from django.contrib.auth.tokens import default_token_generator
+from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.test import Client
 from django.utils import timezone
 
@@ -239,3 +242,12 @@ def test_the_list_costs_the_same_for_many(cast: Cast, django_assert_max_num_quer
     client = signed_in(cast.ada)
     with django_assert_max_num_queries(6):
         assert "person29" in client.get("/people/").content.decode()
+
+
+def test_the_command_prints_a_link_for_who_is_locked_out(cast: Cast) -> None:
+    said = StringIO()
+    call_command("password_link", "ADA", stdout=said)
+    path = re.search(r"/password/\S+", said.getvalue()).group()
+    assert b"You sign in as" in Client().get(path, follow=True).content
+    with pytest.raises(CommandError, match="no user"):
+        call_command("password_link", "nobody")
