@@ -1,15 +1,17 @@
 """`python -m bench.report`: docs/results/README.md from the newest file of each measure and proof.
 
-The page is never written by hand; a test compares it with what this makes of the files.
+The page is never written by hand; a test compares it with what this makes of the files. So are
+the tables of docs/queue.md, each between `<!-- figures NAME.KEY -->` and `<!-- end -->`.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
-from bench.__main__ import RESULTS
+from bench.__main__ import RESULTS, ROOT
 
 HEAD = """# Results
 
@@ -50,8 +52,47 @@ def flat(figures: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
             yield words, f"{value:,}" if isinstance(value, int) else str(value)
 
 
+QUEUE = ROOT / "docs" / "queue.md"
+FIGURES = re.compile(r"(<!-- figures (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def with_figures(text: str) -> str:
+    """The page with the tables between its marks made anew."""
+    results = newest()
+    return FIGURES.sub(lambda found: found[1] + table(results, found[2]) + found[3], text)
+
+
+def table(results: dict[str, dict[str, Any]], path: str) -> str:
+    name, *keys = path.split(".")
+    if name not in results:
+        return f"Not measured yet: `python -m bench` with `{name}`.\n"
+    value: Any = results[name]["figures"]
+    for key in keys:
+        value = value[key]
+    measured = results[name]
+    made = f"{measured['measured'][:10]}, commit {measured['commit']}, "
+    return _rows(value) + f"\n{made}{measured['machine']['cores']} cores.\n"
+
+
+def _rows(value: Any) -> str:
+    """Rows with columns, pairs of name and value, or a list."""
+    if isinstance(value, list):
+        return "".join(f"- {one}\n" for one in value)
+    if not all(isinstance(row, dict) for row in value.values()):
+        pairs = "".join(f"| {name} | {words} |\n" for name, words in flat(value))
+        return f"| figure | value |\n| --- | --- |\n{pairs}"
+    columns = list(dict.fromkeys(column for row in value.values() for column in row))
+    head = "".join(f" {column.replace('_', ' ')} |" for column in columns)
+    lines = [f"| |{head}", f"| --- |{' --- |' * len(columns)}"]
+    for name, row in value.items():
+        cells = "".join(f" {row.get(column, '')} |" for column in columns)
+        lines.append(f"| {name.replace('_', ' ')} |{cells}")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     (RESULTS / "README.md").write_text(page())
+    QUEUE.write_text(with_figures(QUEUE.read_text()))
 
 
 if __name__ == "__main__":

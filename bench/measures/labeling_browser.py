@@ -60,8 +60,8 @@ STORED = """
 
 def run(*, items: int = ITEMS, reading_items: int = READING_ITEMS) -> dict[str, Any]:
     ways = {
-        "at_full_speed": (items, 0.0),
-        "reading_half_a_second": (reading_items, READING_SECONDS),
+        "at full speed": (items, 0.0),
+        "reading half a second": (reading_items, READING_SECONDS),
     }
     with database(), web():
         # Before Playwright, beside whose event loop Django refuses to work.
@@ -70,13 +70,13 @@ def run(*, items: int = ITEMS, reading_items: int = READING_ITEMS) -> dict[str, 
             for kind in KINDS
             for way, (count, _) in ways.items()
         }
-        figures: dict[str, Any] = {kind: {} for kind in KINDS}
+        figures: dict[str, Any] = {}
         with chromium_context() as open_page:
             for (kind, way), (project, sessions) in work.items():
                 expert = Expert(open_page(project, sessions[0]), kind, project, random.Random(7))
-                figures[kind][way] = told = expert.label(*ways[way])
+                figures[f"{kind}, {way}"] = told = expert.label(*ways[way])
                 say(f"{kind}, {way}: {told}")
-    return figures
+    return {"key_press_to_next_item": figures}
 
 
 @contextmanager
@@ -122,8 +122,7 @@ class Expert:
         return {
             "items": items,
             "judgments_per_minute": round(60 * items / seconds),
-            "key_press_to_next_item": percentiles(milliseconds),
-        }
+        } | percentiles(milliseconds)
 
     def judge(self, page: Page) -> None:
         """By keys alone. A single thumb submits by itself, or when pressed once more."""

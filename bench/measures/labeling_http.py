@@ -42,7 +42,7 @@ def run(
         "seconds": round(outcome["seconds"], 1),
         "take_and_submit": len(outcome["sent"]),
         "take_and_submit_per_second": round(len(outcome["sent"]) / outcome["seconds"], 1),
-        "submit_with_the_next_item": percentiles(outcome["milliseconds"]["submit"]),
+        "times": {"submit, with the next item": percentiles(outcome["milliseconds"]["submit"])},
         "web_processes_killed": kills,
         "resent_after_the_kill": outcome["resent"],
         "processors": processors(outcome),

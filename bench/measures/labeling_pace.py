@@ -37,8 +37,10 @@ def run(
         "seconds": round(outcome["seconds"], 1),
         "answers": len(outcome["sent"]),
         "answers_per_second": round(len(outcome["sent"]) / outcome["seconds"], 1),
-        "next": percentiles(outcome["milliseconds"]["next"]),
-        "submit_with_the_next_item": percentiles(outcome["milliseconds"]["submit"]),
+        "times": {
+            "next: the page with its item": percentiles(outcome["milliseconds"]["next"]),
+            "submit, with the next item": percentiles(outcome["milliseconds"]["submit"]),
+        },
         "processors": processors(outcome),
         "must_be_zero": zero,
     }

@@ -88,6 +88,7 @@ def run(plan: Plan | None = None, *, spoil: str = "") -> dict[str, Any]:
             nemesis = Nemesis(data, server, probe, f"/projects/{project}/")
             seconds = Drain(data, project, plan, nemesis).run(sessions)
         checked = check(os.environ["DATABASE_URL"], project, data / "labelers")
+        refuse_violations(project)
     return {
         "labelers": plan.labelers,
         "items": plan.items,
@@ -103,6 +104,18 @@ def spoil_with(sql: str) -> None:
     if sql:
         with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
             connection.execute(sql.encode())
+
+
+def refuse_violations(project: int) -> None:
+    """The product's own recount has to come to the same."""
+    from django.db import connection
+
+    from annotation.models import Project
+    from annotation.selectors.invariants import violations
+
+    connection.close()
+    if found := violations(Project.objects.get(pk=project)):
+        raise AssertionError(found)
 
 
 @dataclass
