@@ -5,11 +5,23 @@ Contested items come before those that are decided and where only judges say oth
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from django.db.models import Case, Count, Exists, F, OuterRef, Q, Subquery, Value, When
+from django.db.models import (
+    Case,
+    Count,
+    Exists,
+    F,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
+)
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -42,19 +54,23 @@ class Filter:
 
 def waiting(project: Project, only: Filter | None = None) -> PreferenceQuerySet:
     """Not those that were sent back and whose further answers are still to come."""
-    said = Adjudication.objects.filter(item=OuterRef("item"), criterion=OuterRef("criterion"))
-    last_word = Coalesce(Subquery(said.order_by("-pk").values("verdict")[:1]), Value(""))
-    at_work = Assignment.objects.filter(
-        item=OuterRef("item"), occasion=Assignment.MAIN, state=State.LEASED
-    )
-    still_asked = Q(last_word=Adjudication.Verdict.SENT_BACK) & (
-        Q(item__is_open=True) | Exists(at_work)
-    )
-    rows = preferences_of(project).exclude(cause="")
-    rows = rows.annotate(last_word=last_word).exclude(still_asked)
+    rows = preferences_of(project).exclude(cause="").filter(~Exists(_still_asked()))
     names = {"kind": "item__kind"}
     chosen = only.chosen if only else {}
     return rows.filter(**{names.get(name, name): value for name, value in chosen.items()})
+
+
+def _still_asked() -> QuerySet[Adjudication]:
+    """Sent back by the last word on it, and in the queue or in somebody's hands."""
+    words = Adjudication.objects.filter(item=OuterRef("item"), criterion=OuterRef("criterion"))
+    at_work = Assignment.objects.filter(
+        item=OuterRef("item"), occasion=Assignment.MAIN, state=State.LEASED
+    )
+    return words.filter(
+        Q(item__is_open=True) | Exists(at_work),
+        ~Exists(words.filter(pk__gt=OuterRef("pk"))),
+        verdict=Adjudication.Verdict.SENT_BACK,
+    )
 
 
 def count_sent_back(project: Project) -> int:
@@ -118,12 +134,11 @@ def undecided(project: Project, annotator: Annotator, only: Filter) -> Assignmen
 
 @dataclass(frozen=True)
 class Facet:
-    """A choice of the filter and how many items it leaves."""
+    """A choice of the filter and how many decisions it leaves."""
 
-    name: str
     value: str
     words: str
-    items: int
+    count: int
     is_chosen: bool
 
 
@@ -134,31 +149,26 @@ class Queue:
 
 
 def queue_of(project: Project, only: Filter) -> Queue:
-    everything = waiting(project)
-    names = criterion_names(project)
+    """`items` of the filter's choice; the choices themselves count all that waits."""
+    columns = {"kind": "item__kind", "criterion": "criterion", "cause": "cause"}
+    rows = waiting(project).order_by().values_list(*columns.values()).annotate(Count("pk"))
+    counts: dict[str, Counter[str]] = {name: Counter() for name in columns}
+    for *values, count in rows:
+        for name, value in zip(columns, values, strict=True):
+            counts[name][value] += count
     words = {
         "kind": dict(Kind.choices),
-        "criterion": names,
+        "criterion": criterion_names(project),
         "cause": dict(Preference.Cause.choices),
     }
-    columns = {"kind": "item__kind", "criterion": "criterion", "cause": "cause"}
     return Queue(
         items=waiting(project, only).values("item").distinct().count(),
         facets={
             name: [
-                Facet(
-                    name,
-                    value,
-                    str(words[name].get(value, value)),
-                    items,
-                    is_chosen=getattr(only, name) == value,
-                )
-                for value, items in everything.order_by()
-                .values_list(column)
-                .annotate(Count("item", distinct=True))
-                .order_by(column)
+                Facet(value, str(words[name].get(value, value)), n, getattr(only, name) == value)
+                for value, n in sorted(counts[name].items())
             ]
-            for name, column in columns.items()
+            for name in columns
         },
     )
 

@@ -124,7 +124,7 @@ def test_what_people_agree_on_waits_only_where_judges_contradict(cast: Cast) -> 
     assert order(cast, cause="even", kind="pairwise", criterion="overall") == [contested.pk]
     assert order(cast, kind="thumbs") == []
     queue = queue_of(cast.project, Filter(cause="judges"))
-    assert (queue.items, [one.items for one in queue.facets["cause"]]) == (1, [1, 1])
+    assert (queue.items, [one.count for one in queue.facets["cause"]]) == (1, [1, 1])
 
 
 @pytest.mark.parametrize(
