@@ -10,7 +10,7 @@ from django.forms import BaseFormSet, formset_factory
 from annotation.importers import FORMATS
 from annotation.models import Kind, Membership, Project, Protocol
 from annotation.services.invitation import DAYS, MOST_USES
-from annotation.services.project import MOST_CRITERIA
+from annotation.services.project import LONGEST_ASKED, MOST_CRITERIA
 from core.errors import PrefloopError
 from core.models import User
 
@@ -78,11 +78,38 @@ class ProtocolForm(forms.Form):
         initial=[Kind.PAIRWISE],
         error_messages={"required": "Choose at least one."},
     )
+    pairwise_scale = forms.ChoiceField(
+        required=False,
+        label="How two responses are compared",
+        choices=Protocol.Scale.choices,
+        widget=forms.RadioSelect,
+        initial=Protocol.Scale.STRENGTH,
+    )
     reasons = forms.CharField(
         required=False,
         label="Reasons to offer",
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text="One a line; labelers may tick them beside their answer.",
+    )
+    thumbs_reasons = forms.CharField(
+        required=False,
+        label="Reasons for one response alone",
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="One a line. Left empty: the same as above.",
+    )
+    comment_min_length = forms.IntegerField(
+        required=False,
+        label="Characters of comment that are asked for",
+        min_value=0,
+        max_value=LONGEST_ASKED,
+        initial=0,
+        help_text="0: a comment is optional.",
+    )
+    allows_rewrite = forms.BooleanField(
+        required=False,
+        initial=True,
+        label="Who judges one response may write a better one",
+        help_text="It becomes a demonstration, and the chosen side of a pair.",
     )
     guidelines = forms.CharField(
         required=False,
@@ -92,15 +119,32 @@ class ProtocolForm(forms.Form):
     )
 
     def clean_reasons(self) -> list[str]:
-        return [line.strip() for line in self.cleaned_data["reasons"].splitlines() if line.strip()]
+        return _lines(self.cleaned_data["reasons"])
+
+    def clean_thumbs_reasons(self) -> list[str]:
+        return _lines(self.cleaned_data["thumbs_reasons"])
+
+    def clean_pairwise_scale(self) -> str:
+        return self.cleaned_data["pairwise_scale"] or Protocol.Scale.STRENGTH
+
+    def clean_comment_min_length(self) -> int:
+        return self.cleaned_data["comment_min_length"] or 0
 
     @staticmethod
     def values_of(protocol: Protocol) -> dict[str, Any]:
         return {
             "kinds": protocol.kinds,
+            "pairwise_scale": protocol.pairwise_scale,
             "reasons": "\n".join(protocol.reasons),
+            "thumbs_reasons": "\n".join(protocol.thumbs_reasons),
+            "comment_min_length": protocol.comment_min_length,
+            "allows_rewrite": protocol.allows_rewrite,
             "guidelines": protocol.guidelines,
         }
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 class CriterionForm(forms.Form):

@@ -51,6 +51,29 @@ class ProtocolIn(Input):
     reasons = serializers.ListField(
         child=Text(max_length=60), required=False, default=list, max_length=20
     )
+    thumbs_reasons = serializers.ListField(
+        child=Text(max_length=60),
+        required=False,
+        default=list,
+        max_length=20,
+        help_text="For one response alone; empty: the same as `reasons`.",
+    )
+    pairwise_scale = Choice(
+        choices=Protocol.Scale.choices,
+        required=False,
+        default=Protocol.Scale.STRENGTH,
+        help_text="`pick`: only which one is better, stored as 2 or -2, or a tie.",
+    )
+    comment_min_length = Whole(
+        required=False,
+        default=0,
+        min_value=0,
+        max_value=1000,
+        help_text="Characters of comment that are asked for.",
+    )
+    allows_rewrite = Flag(
+        required=False, default=True, help_text="Who judges one response may write a better one."
+    )
 
 
 class ProjectIn(ProtocolIn):
@@ -103,6 +126,7 @@ class ProtocolOut(serializers.ModelSerializer[Protocol]):
     kinds = serializers.ListField(child=serializers.ChoiceField(choices=Kind.choices))
     criteria = CriterionOut(many=True)
     reasons = serializers.ListField(child=serializers.CharField())
+    thumbs_reasons = serializers.ListField(child=serializers.CharField())
 
     class Meta:
         model = Protocol
@@ -113,6 +137,10 @@ class ProtocolOut(serializers.ModelSerializer[Protocol]):
             "kinds",
             "criteria",
             "reasons",
+            "thumbs_reasons",
+            "pairwise_scale",
+            "comment_min_length",
+            "allows_rewrite",
             "frozen_at",
             "created_at",
         ]

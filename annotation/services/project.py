@@ -20,6 +20,7 @@ from core.services.audit import record_event
 CRITERION_KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
 MOST_CRITERIA = 10
 MOST_REASONS = 20
+LONGEST_ASKED = 1000
 SETTINGS = (
     "name", "description", "overlap", "lease_seconds", "skip_limit", "daily_target", "gold_share",
     "probe_share", "shows_gold_agreement",
@@ -39,6 +40,10 @@ def create_project(
     description: str = "",
     guidelines: str = "",
     reasons: Sequence[str] = (),
+    thumbs_reasons: Sequence[str] = (),
+    pairwise_scale: str = Protocol.Scale.STRENGTH,
+    comment_min_length: int = 0,
+    allows_rewrite: bool = True,
     is_demo: bool = False,
 ) -> Project:
     """The project, its first protocol, and its creator as manager."""
@@ -53,9 +58,17 @@ def create_project(
     )
     _check_settings(project)
     project.save()
-    Protocol.objects.create(
-        project=project, **checked_protocol(guidelines, kinds, criteria, reasons)
+    fields = checked_protocol(
+        guidelines=guidelines,
+        kinds=kinds,
+        criteria=criteria,
+        reasons=reasons,
+        thumbs_reasons=thumbs_reasons,
+        pairwise_scale=pairwise_scale,
+        comment_min_length=comment_min_length,
+        allows_rewrite=allows_rewrite,
     )
+    Protocol.objects.create(project=project, **fields)
     Membership.objects.create(project=project, user=creator, role=Membership.Role.MANAGER)
     record_event(
         actor=creator,
@@ -113,10 +126,23 @@ def revise_protocol(
     kinds: Sequence[str],
     criteria: Criteria,
     reasons: Sequence[str] = (),
+    thumbs_reasons: Sequence[str] = (),
+    pairwise_scale: str = Protocol.Scale.STRENGTH,
+    comment_min_length: int = 0,
+    allows_rewrite: bool = True,
 ) -> Protocol:
     """Edits the newest version while nobody has judged by it, else makes the next one."""
     Project.objects.select_for_update().get(pk=project.pk)
-    fields = checked_protocol(guidelines, kinds, criteria, reasons)
+    fields = checked_protocol(
+        guidelines=guidelines,
+        kinds=kinds,
+        criteria=criteria,
+        reasons=reasons,
+        thumbs_reasons=thumbs_reasons,
+        pairwise_scale=pairwise_scale,
+        comment_min_length=comment_min_length,
+        allows_rewrite=allows_rewrite,
+    )
     newest = Protocol.objects.select_for_update().filter(project=project).latest("version")
     if all(getattr(newest, name) == value for name, value in fields.items()):
         return newest
@@ -155,23 +181,47 @@ def freeze_protocol(*, protocol: Protocol) -> None:
 
 
 def checked_protocol(
-    guidelines: str, kinds: Sequence[str], criteria: Criteria, reasons: Sequence[str]
+    *,
+    guidelines: str,
+    kinds: Sequence[str],
+    criteria: Criteria,
+    reasons: Sequence[str],
+    thumbs_reasons: Sequence[str],
+    pairwise_scale: str,
+    comment_min_length: int,
+    allows_rewrite: bool,
 ) -> dict[str, Any]:
     unknown = set(kinds) - set(Kind.values)
     if not kinds or unknown:
         raise PrefloopError(f"Choose at least one kind of {', '.join(Kind.values)}.", field="kinds")
-    given = [storable(reason, "reasons").strip() for reason in reasons]
-    reasons = list(dict.fromkeys(filter(None, given)))
-    if len(reasons) > MOST_REASONS or any(len(reason) > 60 for reason in reasons):
+    if pairwise_scale not in Protocol.Scale.values:
+        names = " or ".join(Protocol.Scale.values)
+        raise PrefloopError(f"The scale is {names}.", field="pairwise_scale")
+    if not 0 <= comment_min_length <= LONGEST_ASKED:
         raise PrefloopError(
-            f"At most {MOST_REASONS} reasons, each of at most 60 characters.", field="reasons"
+            f"A comment of 0 to {LONGEST_ASKED} characters may be asked for.",
+            field="comment_min_length",
         )
     return {
         "guidelines": storable(guidelines, "guidelines").replace("\r\n", "\n").strip(),
         "kinds": [kind for kind in Kind.values if kind in kinds],
         "criteria": _checked_criteria(criteria),
-        "reasons": reasons,
+        "reasons": _checked_reasons(reasons, "reasons"),
+        "thumbs_reasons": _checked_reasons(thumbs_reasons, "thumbs_reasons"),
+        "pairwise_scale": pairwise_scale,
+        "comment_min_length": comment_min_length,
+        "allows_rewrite": allows_rewrite,
     }
+
+
+def _checked_reasons(reasons: Sequence[str], field: str) -> list[str]:
+    given = [storable(reason, "reasons").strip() for reason in reasons]
+    reasons = list(dict.fromkeys(filter(None, given)))
+    if len(reasons) > MOST_REASONS or any(len(reason) > 60 for reason in reasons):
+        raise PrefloopError(
+            f"At most {MOST_REASONS} reasons, each of at most 60 characters.", field=field
+        )
+    return reasons
 
 
 def _checked_criteria(criteria: Criteria) -> list[dict[str, str]]:
