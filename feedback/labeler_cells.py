@@ -12,8 +12,16 @@ from feedback.quality_records import NAMES
 from feedback.selectors.labelers import Labeler, Labelers
 
 Figure = Mapping[str, Any]
-# What the table shows; the labeler's own page has all.
-SHOWN = ("gold", "agreement", "first_side", "same_again", "seconds", "skips", "ties")
+# What the table shows, under these words; the labeler's own page has all.
+SHOWN = {
+    "gold": "Right on gold",
+    "agreement": "Agrees",
+    "first_side": "Shown first",
+    "same_again": "Same again",
+    "seconds": "Seconds",
+    "skips": "Skips",
+    "ties": "Ties",
+}
 
 
 @dataclass(frozen=True)

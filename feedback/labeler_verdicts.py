@@ -19,7 +19,7 @@ LEAST_SAME_AGAIN = 0.6
 MOST_FLIPS = 0.4
 MOST_SKIPS = 0.25
 MOST_OF_ONE_ANSWER = 0.9
-# That much more often than the others give the same answer.
+# That much more often than others do the same: what all do is not one labeler's habit.
 BEYOND_OTHERS = 0.1
 # Of the usual time of a labeler.
 LEAST_TIME = 1 / 3
@@ -30,7 +30,8 @@ LEAST_RUN = 10
 LIMITS = (
     f"right on less than {LEAST_GOLD:.0%} of gold items",
     f"agreement with the others that is less than {LEAST_KAPPA} beyond chance (kappa)",
-    f"more than {MOST_OF_ONE_SIDE:.0%} of preferences for one side",
+    f"more than {MOST_OF_ONE_SIDE:.0%} of preferences for one side, and clearly more than the "
+    "middle one of all labelers",
     f"the same answer to less than {LEAST_SAME_AGAIN:.0%} of repeated items, or the side kept "
     f"and the response changed in more than {MOST_FLIPS:.0%}",
     "a third of the usual time, or less",
@@ -74,7 +75,7 @@ def concerns(record: Mapping[str, Any], group: Mapping[str, Any]) -> list[Concer
         _others(figures["kappa"], figures["agreement"]),
         _again(figures["same_again"]),
         _flips(figures["flips"]),
-        _side(figures["first_side"]),
+        _side(figures["first_side"], group["first_side"]),
         _speed(figures["seconds"], group["seconds"]),
         _lines(figures["same_answer"]),
         _run(figures["same_answer"]),
@@ -128,16 +129,18 @@ def _flips(figure: Figure) -> Concern | None:
     return Concern("flips", "follows the side", words)
 
 
-def _side(figure: Figure) -> Concern | None:
-    if _above(figure, MOST_OF_ONE_SIDE):
+def _side(figure: Figure, middle: float | None) -> Concern | None:
+    """Where everybody favours one side the better response is mostly shown there."""
+    usual = 0.5 if middle is None else middle
+    if _above(figure, max(MOST_OF_ONE_SIDE, usual + BEYOND_OTHERS)):
         which = "first"
-    elif _below(figure, 1 - MOST_OF_ONE_SIDE):
+    elif _below(figure, min(1 - MOST_OF_ONE_SIDE, usual - BEYOND_OTHERS)):
         which = "last"
     else:
         return None
     words = (
         f"Prefers what is shown first in {percent(figure['value'])} of decided answers "
-        f"({interval(figure)}); half would be even."
+        f"({interval(figure)}); half would be even, {percent(usual)} is usual here."
     )
     return Concern("first_side", f"{which} side", words)
 
@@ -194,6 +197,19 @@ def verdict(total: int, unknown: int, troubled: Sequence[tuple[str, Sequence[Con
     verb = "needs" if len(troubled) == 1 else "need"
     whom = "labeler" if told == 1 else "labelers"
     return f"{len(troubled)} of {told} {whom} {verb} a look: {listed}.{few}"
+
+
+def side_words(group: Mapping[str, Any]) -> str:
+    """A warning where nearly all favour one side, or nothing."""
+    usual = group["first_side"]
+    if usual is None or 1 - MOST_OF_ONE_SIDE <= usual <= MOST_OF_ONE_SIDE:
+        return ""
+    side = "first" if usual > MOST_OF_ONE_SIDE else "last"
+    share = max(usual, 1 - usual)
+    return (
+        f"Half of the labelers prefer what is shown {side} in {percent(share)} of cases or more. "
+        "Either sides were not drawn by lot (in imported data, perhaps), or all have this habit."
+    )
 
 
 def _count(number: int) -> str:

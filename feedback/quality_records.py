@@ -45,7 +45,10 @@ def records_of(loaded: Loaded) -> dict[str, Any]:
         "level": LEVEL,
         "minimum": MINIMUM_ANSWERS,
         "answers": int(loaded.answered.sum()),
-        "group": {"seconds": _middle(quality.seconds.median.value)},
+        "group": {
+            "seconds": _middle(quality.seconds.median.value),
+            "first_side": _middle(quality.first_side.value),
+        },
         "labelers": labelers,
     }
 

@@ -16,8 +16,8 @@ from annotation.models import Project
 from core.access import SignedInRequest
 from core.csv_reply import Cell, csv_reply
 from core.errors import PrefloopError
-from feedback.labeler_cells import form_of, reference_of, shown_of, table_rows
-from feedback.labeler_verdicts import LIMITS, interval, verdict
+from feedback.labeler_cells import SHOWN, form_of, reference_of, shown_of, table_rows
+from feedback.labeler_verdicts import LIMITS, interval, side_words, verdict
 from feedback.models import Policy
 from feedback.quality_records import NAMES
 from feedback.selectors.agreement import criterion_names, unfinished_job
@@ -49,7 +49,8 @@ def _table(project: Project, labelers: Labelers, rows: list[Labeler]) -> dict[st
         "project": project,
         "labelers": labelers,
         "verdict": _sentence(labelers),
-        "columns": [NAMES[key] for key in shown_of(labelers)],
+        "about_sides": side_words(labelers.group),
+        "columns": [(SHOWN[key], NAMES[key]) for key in shown_of(labelers)],
         "rows": table_rows(labelers, rows),
         "sees_names": _sees_names(project),
         "minimum": MINIMUM_ANSWERS,
