@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,6 +137,19 @@ def sql(pattern: str, instead: str) -> Callable[[], Any]:
     return lambda: other_sql(pattern, instead)
 
 
+def both(*removals: Callable[[], Any]) -> Callable[[], Any]:
+    """For a guard that has another behind it."""
+
+    @contextmanager
+    def apply() -> Iterator[None]:
+        with ExitStack() as stack:
+            for removal in removals:
+                stack.enter_context(removal())
+            yield
+
+    return apply
+
+
 UPDATE = 'UPDATE "annotation_assignment"'
 SWEEP_SKIPS = r'(FROM "annotation_{}".*FOR NO KEY UPDATE) SKIP LOCKED'
 MUTATIONS = {
@@ -216,6 +229,13 @@ MUTATIONS = {
     ),
     "fence: a skip asks for the lease": Mutation(
         asking_no_more("state", of=UPDATE), skips.test_an_answered_item_cannot_be_skipped
+    ),
+    "fence: an answer asks for the lease, and the check behind it": Mutation(
+        both(
+            asking_no_more("state", of=UPDATE),
+            constraint("item", "item_never_over_assigned", "annotation_item_open_slots_check"),
+        ),
+        guards.test_an_answer_from_a_lease_that_was_lost_takes_no_slot,
     ),
     "fence: the sweep asks again whether the lease ran out": Mutation(
         asking_no_more(
