@@ -13,7 +13,7 @@ from annotation.answers import AnswerValue, to_shown
 from annotation.models import Assignment, Generator, ItemResponse, Judgment, Project
 from core.models import User
 from feedback.models import Adjudication, Preference
-from feedback.selectors.agreement import criterion_names
+from feedback.selectors.review_queue import protocol_for
 from feedback.selectors.review_votes import blind_answers
 from feedback.services.adjudicate import FINAL
 
@@ -33,15 +33,17 @@ def judged_before(assignment: Assignment) -> bool:
 
 def show_decision(assignment: Assignment, rows: Sequence[Preference], blind: Judgment) -> ShownItem:
     """The criteria that wait, each with what was decided and taken back, else the blind answer."""
-    names = criterion_names(assignment.item.project)
+    protocol = protocol_for(assignment.item.project, {row.criterion for row in rows})
+    whole = show_item(assignment, protocol)
+    asked = {one.key: one for one in whole.criteria}
     given = blind_answers(blind) | _taken_back(assignment)
     criteria = [
-        ShownCriterion(row.criterion, names.get(row.criterion, row.criterion), _shown(
-            given.get(row.criterion), assignment.shown_order
-        ))
+        replace(
+            asked.get(row.criterion, ShownCriterion(row.criterion, row.criterion)),
+            answer=_shown(given.get(row.criterion), assignment.shown_order),
+        )
         for row in rows
-    ]  # fmt: skip
-    whole = show_item(assignment, assignment.item.project.protocol)
+    ]
     return replace(
         whole,
         criteria=criteria,

@@ -16,6 +16,7 @@ from core.models import Job
 from feedback.models import Adjudication, Export, Snapshot
 from feedback.selectors.review_queue import in_order, waiting
 from feedback.services.resolve_items import resolve_items
+from tests.browser.axe import violations
 from tests.browser.signing import sign_in
 from tests.cast import Cast
 from tests.feedback.votes import judged
@@ -85,6 +86,7 @@ def test_nothing_moves_when_the_votes_come(
     page.goto(live_server.url + reverse("feedback:adjudication", args=[cast.project.pk]))
     places = [page.locator(name) for name in ("#prompt", "#response-1", "#response-2", "#submit")]
     before = [place.bounding_box() for place in places]
+    assert None not in before
     page.keyboard.press("5")
     page.keyboard.press("Enter")
     expect(page.locator(".vote")).to_have_count(2)
@@ -93,6 +95,10 @@ def test_nothing_moves_when_the_votes_come(
     page.reload()
     expect(page.locator(".vote")).to_have_count(2)
     expect(page.locator("[name='strength-overall']:checked")).to_have_value("-1")
+    page.keyboard.press("n")
+    expect(page.locator(".writers")).to_be_visible()
+    page.keyboard.press("m")
+    assert violations(page) == []
 
 
 def test_putting_off_excluding_and_sending_back(
