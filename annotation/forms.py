@@ -202,6 +202,12 @@ class ImportForm(forms.Form):
         label="Ask our labelers too",
         help_text="Items that come with judgments are otherwise closed.",
     )
+    hide_gold = forms.BooleanField(
+        required=False,
+        label="Use rows with a known answer as hidden gold",
+        help_text="They measure labelers and are not judged for themselves; otherwise they are "
+        "ordinary items.",
+    )
     dry_run = forms.BooleanField(
         required=False, initial=True, label="Only check the file first (dry run)"
     )

@@ -55,6 +55,7 @@ class ImportData(Endpoint):
             label=given["label"],
             dry_run=given["dry_run"],
             keep_open=given["keep_open"],
+            hide_gold=given["hide_gold"],
         )
         return self.rendered(JobOut, job, code=202)
 

@@ -30,3 +30,8 @@ class ImportOptions(serializers.Serializer[Any]):
     keep_open = serializers.BooleanField(
         required=False, default=False, help_text="Ask labelers about judged items as well."
     )
+    hide_gold = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="Use rows with a known answer as hidden gold, rather than as ordinary items.",
+    )

@@ -37,6 +37,8 @@ class BatchCounts:
     items: int = 0
     judgments: int = 0
     gold: int = 0
+    # Items that became hidden gold, because the import was asked to make them so.
+    hidden_gold: int = 0
     existing_items: int = 0
     existing_judgments: int = 0
     # Pairs of equal texts: stored as ties, never shown; judgments on them are not kept.
@@ -87,10 +89,13 @@ class _Placed:
 class BatchWriter:
     """Keeps generators and annotators between the batches of one import."""
 
-    def __init__(self, *, project: Project, batch: str, keep_open: bool) -> None:
+    def __init__(
+        self, *, project: Project, batch: str, keep_open: bool, hide_gold: bool = False
+    ) -> None:
         self.project = project
         self.batch = batch[:100]
         self.keep_open = keep_open
+        self.hide_gold = hide_gold
         self.main_criterion = project.protocol.criterion_keys[0]
         self.forget()
 
@@ -202,6 +207,10 @@ class BatchWriter:
         fresh = {(row.item_id, row.criterion): row for row in reversed(rows)}
         GoldAnswer.objects.bulk_create(row for key, row in fresh.items() if key not in before)
         counts.gold = len(set(fresh) - before)
+        if self.hide_gold:
+            known = {row.item_id for row in rows}
+            shown = Item.objects.filter(pk__in=known, is_gold=False)
+            counts.hidden_gold = shown.update(is_gold=True)
 
     def _answers(
         self, one: _Placed, given: Iterable[tuple[str, AnswerValue]]

@@ -68,6 +68,7 @@ def import_data(
     actor: User | None = None,
     dry_run: bool = False,
     keep_open: bool = False,
+    hide_gold: bool = False,
     batch_rows: int = BATCH_ROWS,
     guard: Callable[[], AbstractContextManager[None]] = transaction.atomic,
     on_progress: Callable[[Meter], None] = lambda meter: None,
@@ -75,7 +76,8 @@ def import_data(
 ) -> ImportReport:
     """Good rows are imported, bad ones reported. `guard` makes the transaction of each batch.
 
-    Items that come with judgments are closed, unless `keep_open`. A dry run writes every batch
+    Items that come with judgments are closed, unless `keep_open`; with `hide_gold`, those with a
+    known answer become hidden gold. A dry run writes every batch
     and rolls it back, so its counts are exact within batches.
     """
     if not 1 <= batch_rows <= 20_000:
@@ -85,7 +87,9 @@ def import_data(
     check_project(project, chosen)
     meter = Meter()
     report = ImportReport()
-    writer = BatchWriter(project=project, batch=f"import:{label}", keep_open=keep_open)
+    writer = BatchWriter(
+        project=project, batch=f"import:{label}", keep_open=keep_open, hide_gold=hide_gold
+    )
 
     def note(problem: Problem) -> None:
         report.problems += 1
@@ -112,7 +116,12 @@ def import_data(
             action="import_data",
             target=project,
             project_id=project.pk,
-            detail={"format": chosen.name, "label": label, "rows": report.imported},
+            detail={
+                "format": chosen.name,
+                "label": label,
+                "rows": report.imported,
+                "hidden_gold": report.counts.hidden_gold,
+            },
         )
     return report
 

@@ -51,6 +51,7 @@ def request_import(
     label: str = "",
     dry_run: bool = False,
     keep_open: bool = False,
+    hide_gold: bool = False,
 ) -> Job:
     """Keeps the files and queues the import; the project is checked before anything is kept."""
     chosen = get_format(format_name)
@@ -59,7 +60,8 @@ def request_import(
     token = uuid4().hex
     _keep(folder_of(token), uploads, names)
     label = label.strip() or Path(uploads[0].name or "").stem or chosen.name
-    return _enqueue(project, created_by, format_name, token, label[:80], dry_run, keep_open)
+    options = {"dry_run": dry_run, "keep_open": keep_open, "hide_gold": hide_gold}
+    return _enqueue(project, created_by, format_name, token, label[:80], options)
 
 
 @transaction.atomic
@@ -71,13 +73,12 @@ def import_after_dry_run(*, job: Job, created_by: User) -> Job:
     if not folder_of(args["folder"]).is_dir():
         raise PrefloopError("The files of this dry run are no longer kept. Upload them again.")
     project = Project.objects.get(pk=args["project"])
-    return _enqueue(
-        project, created_by, args["format"], args["folder"], args["label"], False, args["keep_open"]
-    )
+    options = {"keep_open": args["keep_open"], "hide_gold": args["hide_gold"], "dry_run": False}
+    return _enqueue(project, created_by, args["format"], args["folder"], args["label"], options)
 
 
 def _enqueue(
-    project: Project, by: User, format_name: str, token: str, label: str, dry: bool, keep_open: bool
+    project: Project, by: User, format_name: str, token: str, label: str, options: dict[str, bool]
 ) -> Job:
     return jobs.enqueue(
         KIND,
@@ -86,13 +87,12 @@ def _enqueue(
             "format": format_name,
             "folder": token,
             "label": label,
-            "dry_run": dry,
-            "keep_open": keep_open,
             "by": by.pk,
+            **options,
         },
         created_by=by,
         project_id=project.pk,
-        idempotency_key=f"{KIND}:{token}:{'dry' if dry else 'real'}",
+        idempotency_key=f"{KIND}:{token}:{'dry' if options['dry_run'] else 'real'}",
     )
 
 
@@ -153,6 +153,7 @@ def run_import(context: jobs.JobContext) -> ImportReport:
             actor=User.objects.filter(pk=args["by"]).first(),
             dry_run=args["dry_run"],
             keep_open=args["keep_open"],
+            hide_gold=args["hide_gold"],
             guard=context.fenced,
             on_progress=show,
             on_problem=keep,

@@ -54,6 +54,7 @@ def import_data(request: SignedInRequest, project: Project) -> HttpResponse:
                 label=given["label"],
                 dry_run=given["dry_run"],
                 keep_open=given["keep_open"],
+                hide_gold=given["hide_gold"],
             )
         except PrefloopError as error:
             show_error(form, error)

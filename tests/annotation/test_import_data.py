@@ -160,6 +160,18 @@ def test_gold_comes_in_canonical_order_once(cast: Cast, tmp_path: Path) -> None:
         assert gold.expected == {"strength": 2 if first == "good" else -2}
 
 
+def test_rows_with_a_known_answer_become_hidden_gold_when_asked(cast: Cast, tmp_path: Path) -> None:
+    known = own("A?", ["good", "bad"], gold={"winner": 0})
+    path = write(tmp_path / "a.jsonl", known, own("B?", ["x", "y"]))
+    assert bring(cast.project, path, "jsonl").counts.hidden_gold == 0
+    assert not Item.objects.filter(is_gold=True).exists()
+    assert bring(cast.project, path, "jsonl", hide_gold=True).counts.hidden_gold == 1
+    item = Item.objects.get(is_gold=True)
+    assert item.gold_answers.exists()
+    assert not item.is_open
+    assert bring(cast.project, path, "jsonl", hide_gold=True).counts.hidden_gold == 0
+
+
 def test_what_the_project_does_not_collect_is_refused(cast: Cast, tmp_path: Path) -> None:
     vote = {"annotator": "w", "criterion": "truth", "winner": 0}
     path = write(tmp_path / "a.jsonl", own("A?", ["x", "y"], judgments=[vote]))

@@ -30,6 +30,7 @@ WORDS = {
     "items": "new items",
     "judgments": "new judgments",
     "gold": "new gold answers",
+    "hidden_gold": "items became hidden gold",
     "existing_items": "items were there already",
     "existing_judgments": "judgments were there already",
     "identical_items": "pairs of equal texts, stored as ties",
@@ -76,6 +77,9 @@ class Command(BaseCommand):
         )
         parser.add_argument("--dry-run", action="store_true", help="check everything, keep nothing")
         parser.add_argument("--open", action="store_true", help="leave judged items in the queue")
+        parser.add_argument(
+            "--hide-gold", action="store_true", help="use rows with a known answer as hidden gold"
+        )
         parser.add_argument("--batch-size", type=int, default=BATCH_ROWS, help="rows a transaction")
         parser.add_argument("--errors", type=Path, help="write all problems to this file")
 
@@ -151,6 +155,7 @@ class Command(BaseCommand):
                 actor=actor,
                 dry_run=options["dry_run"],
                 keep_open=options["open"],
+                hide_gold=options["hide_gold"],
                 batch_rows=options["batch_size"],
                 on_progress=show,
                 on_problem=keep,
