@@ -8,9 +8,9 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, ViewportSize, expect
 
-from annotation.models import Assignment, Judgment, Protocol, Rewrite
+from annotation.models import Item, ItemResponse, Judgment, Protocol, Rewrite
 from tests.browser.signing import sign_in
-from tests.cast import Cast, make_item
+from tests.cast import Cast, make_item, make_prompt, make_response
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -144,7 +144,8 @@ def test_how_one_works_is_remembered(cast: Cast, label: Open) -> None:
     assert thumbs(judged(page, 1)) == [0]
     page.keyboard.press("o")
     page.locator("label[for=overall-1]").click()
-    rest(page)
+    expect(page.locator("#overall-1")).to_be_checked()
+    page.wait_for_timeout(300)
     assert Judgment.objects.count() == 1
 
 
@@ -238,3 +239,144 @@ def test_thumbs_by_touch(cast: Cast, phone: Open) -> None:
     rest(page)
     page.locator("label[for=overall-1]").tap()
     assert thumbs(judged(page, 2)) == [0, 1]
+
+
+def make_list(cast: Cast, size: int, text: str = "Short {}.") -> Item:
+    prompt = make_prompt(cast.project)
+    item = make_item(cast.project, kind="listwise", prompt=prompt)
+    item.item_responses.all().delete()
+    rows = [
+        make_response(prompt, text.format(number), generator=f"maker {number}")
+        for number in range(size)
+    ]
+    for position, row in enumerate(sorted(rows, key=lambda row: row.uuid)):
+        ItemResponse.objects.create(item=item, response=row, position=position)
+    return item
+
+
+def shown_ranks(judgment: Judgment) -> list[int]:
+    ranks = judgment.answers.get().ranks
+    assert ranks is not None
+    return [ranks[position] for position in judgment.assignment.shown_order]
+
+
+def order(page: Page) -> list[int]:
+    """The cards as they stand, by the place at which each was shown."""
+    found: list[str] = page.locator(".ranked").evaluate_all(
+        "(all) => all.map((one) => one.dataset.index)"
+    )
+    return [int(index) for index in found]
+
+
+def test_a_list_of_nine_by_keys_alone(cast: Cast, label: Open) -> None:
+    make_list(cast, 9)
+    page = label()
+    page.keyboard.press("9")
+    assert order(page) == [1, 2, 3, 4, 5, 6, 7, 8, 0]
+    expect(page.locator("#spoken")).to_contain_text("Response 1: rank 9")
+    for _ in range(3):
+        page.keyboard.press("Shift+ArrowUp")
+    page.keyboard.press("t")
+    assert order(page) == [1, 2, 3, 4, 5, 0, 6, 7, 8]
+    page.keyboard.press("a")
+    expect(page.locator("#spoken")).to_have_text(
+        "Response 1: rank 5, tied with the one above; the first 6 of 9 are acceptable."
+    )
+    page.keyboard.press("Enter")
+    (judgment,) = judged(page, 1)
+    assert shown_ranks(judgment) == [5, 1, 2, 3, 4, 5, 6, 7, 8]
+    assert judgment.answers.get().acceptable_to == 5
+
+
+def test_a_list_of_twelve_still_works(cast: Cast, label: Open) -> None:
+    make_list(cast, 12)
+    page = label()
+    page.keyboard.press("9")
+    for _ in range(9):
+        page.keyboard.press("Shift+ArrowDown")
+    page.locator(".ranked[data-index='10']").get_by_role("button", name="Response 11 up").click()
+    page.keyboard.press("Control+Enter")
+    (judgment,) = judged(page, 1)
+    assert shown_ranks(judgment) == [12, 1, 2, 3, 4, 5, 6, 7, 8, 10, 9, 11]
+
+
+def test_long_responses_fold_alike(cast: Cast, label: Open) -> None:
+    make_list(cast, 3, "A long answer, the {}th. " + "word " * 600)
+    page = label()
+    heights = "(all) => all.map((one) => Math.round(one.getBoundingClientRect().height))"
+    texts = page.locator(".ranked-text")
+    assert len(set(texts.evaluate_all(heights))) == 1
+    folded = texts.evaluate_all(heights)[0]
+    page.keyboard.press("v")
+    assert min(texts.evaluate_all(heights)) > 2 * folded
+    expect(page.locator("[data-unfold]").first).to_have_text("Show less")
+    page.keyboard.press("v")
+    assert set(texts.evaluate_all(heights)) == {folded}
+
+
+def test_a_list_by_touch(cast: Cast, phone: Open) -> None:
+    make_list(cast, 3)
+    page = phone()
+    card = page.locator(".ranked[data-index='2']")
+    card.locator("[data-move='-1']").tap()
+    card.locator("[data-move='-1']").tap()
+    page.locator(".ranked[data-index='1'] [data-tie]").tap()
+    page.locator("[data-line='-1']").tap()
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    page.locator("#submit").tap()
+    (judgment,) = judged(page, 1)
+    assert shown_ranks(judgment) == [2, 2, 1]
+    assert judgment.answers.get().acceptable_to == 1
+
+
+class Finger:
+    """One finger on the glass, as the browser gets it from the screen."""
+
+    def __init__(self, session: CDPSession) -> None:
+        self.session = session
+
+    def send(self, kind: str, *points: tuple[float, float]) -> None:
+        touches = [{"x": x, "y": y} for x, y in points]
+        self.session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
+
+
+def test_a_long_list_is_dragged_by_finger_beyond_the_window(cast: Cast, phone: Open) -> None:
+    make_list(cast, 9, "Answer {}. " + "word " * 300)
+    page = phone()
+    finger = Finger(page.context.new_cdp_session(page))
+    grip = page.locator(".ranked[data-index='0'] .grip").bounding_box()
+    assert grip is not None
+    x, y = grip["x"] + 20, grip["y"] + 20
+    finger.send("touchStart", (x, y))
+    for step in range(1, 11):
+        finger.send("touchMove", (x, y + (PHONE["height"] - 100 - y) * step / 10))
+    # The finger rests, the list goes by under it.
+    expect(page.locator(".ranked").last).to_have_attribute("data-index", "0", timeout=20_000)
+    finger.send("touchEnd")
+    expect(page.locator(".is-dragged")).to_have_count(0)
+    assert order(page)[-1] == 0
+    page.locator("#submit").tap()
+    assert shown_ranks(judged(page, 1)[0]) == [9, 1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_the_line_is_dragged_and_two_criteria_have_each_their_list(cast: Cast, label: Open) -> None:
+    names = [{"key": key, "name": key.title(), "definition": ""} for key in ("helpful", "true")]
+    Protocol.objects.update(criteria=names)
+    make_list(cast, 3)
+    page = label()
+    line, first = page.locator("#line .grip"), page.locator(".ranked").first
+    start, end = line.bounding_box(), first.bounding_box()
+    assert start is not None
+    assert end is not None
+    page.mouse.move(start["x"] + 8, start["y"] + 8)
+    page.mouse.down()
+    page.mouse.move(start["x"] + 8, end["y"] + end["height"], steps=8)
+    page.mouse.up()
+    page.keyboard.press("Enter")
+    expect(page.locator("#said")).to_contain_text("press O")
+    page.keyboard.press("3")
+    page.keyboard.press("Enter")
+    (judgment,) = judged(page, 1)
+    helpful, true = judgment.answers.order_by("criterion")
+    assert (helpful.acceptable_to, true.acceptable_to) == (1, None)
+    assert helpful.ranks != true.ranks

@@ -1,4 +1,9 @@
 // A list in order: kept as data, drawn into the page, written into the form's number fields.
+import { speak } from "./said.js";
+
+// How near the edge of the window a drag scrolls, and how far in a frame.
+const EDGES = { top: 90, bottom: 190 };
+const SCROLLS_BY = 14;
 
 // One ranking a criterion: `order` holds the cards' indices, best first; `tied` those that are
 // as good as the one above; `line` counts the cards above the line of the acceptable.
@@ -118,6 +123,7 @@ export class RankingPage {
     act(this.ranking);
     this.draw();
     this.write();
+    this.tell();
     this.form.dispatchEvent(new Event("change", { bubbles: true }));
   }
 
@@ -127,23 +133,41 @@ export class RankingPage {
     this.form.elements[`acceptable_to-${this.current}`].value = this.ranking.acceptable();
   }
 
+  // For who does not see it move.
+  tell() {
+    const tied = this.ranking.tied.has(this.marked) ? ", tied with the one above" : "";
+    const count = this.ranking.line;
+    const line = count === this.cards.length ? "all are" : `the first ${count} of ${this.cards.length} are`;
+    speak(`Response ${this.marked + 1}: rank ${this.ranking.ranks()[this.marked]}${tied}; ${count ? line : "none is"} acceptable.`);
+  }
+
   draw() {
     const ranks = this.ranking.ranks();
-    const focused = document.activeElement;
-    this.ranking.order.forEach((card, place) => {
-      if (place === this.ranking.line) this.list.append(this.lineCard);
+    const wanted = this.ranking.order.map((card) => this.cards[card]);
+    wanted.splice(this.ranking.line, 0, this.lineCard);
+    this.arrange(wanted);
+    this.ranking.order.forEach((card) => {
       const element = this.cards[card];
-      this.list.append(element);
       element.classList.toggle("is-tied", this.ranking.tied.has(card));
       element.classList.toggle("is-marked", card === this.marked);
       element.querySelector(".rank").value = this.ranking.done ? ranks[card] : "–";
       element.querySelector("[data-tie]").setAttribute("aria-pressed", String(this.ranking.tied.has(card)));
     });
-    if (this.ranking.line === this.ranking.order.length) this.list.append(this.lineCard);
-    if (focused && this.list.contains(focused)) focused.focus({ preventScroll: true });
     for (const button of this.form.querySelectorAll("[data-rank-by]")) {
       button.setAttribute("aria-pressed", String(button.dataset.rankBy === this.current));
     }
+  }
+
+  // What stands right already stays, and with it focus and the finger that drags it.
+  arrange(wanted) {
+    const focused = document.activeElement;
+    wanted.forEach((element, place) => {
+      const there = this.list.children[place];
+      if (there === element) return;
+      if (this.list.moveBefore) this.list.moveBefore(element, there);
+      else this.list.insertBefore(element, there);
+    });
+    if (focused !== document.activeElement && this.list.contains(focused)) focused.focus({ preventScroll: true });
   }
 
   // A card whose text fits needs no "Show all".
@@ -152,6 +176,7 @@ export class RankingPage {
       const text = card.querySelector(".ranked-text");
       card.classList.toggle("is-short", text.scrollHeight <= text.clientHeight + 2);
     }
+    this.unfoldAllButton.hidden = this.cards.every((card) => card.classList.contains("is-short"));
   }
 
   show(key) {
@@ -159,17 +184,18 @@ export class RankingPage {
     this.draw();
   }
 
-  mark(card) {
+  // By hand it is under the hand already, so nothing is scrolled.
+  mark(card, { scrolls }) {
     this.marked = card;
     this.draw();
     this.cards[card].focus({ preventScroll: true });
-    this.cards[card].scrollIntoView({ block: "nearest" });
+    if (scrolls) this.cards[card].scrollIntoView({ block: "nearest" });
   }
 
   markNext(step) {
     const place = this.ranking.place(this.marked) + step;
     const card = this.ranking.order[Math.max(0, Math.min(this.cards.length - 1, place))];
-    this.mark(card);
+    this.mark(card, { scrolls: true });
   }
 
   moveBy(card, step) {
@@ -185,6 +211,11 @@ export class RankingPage {
     for (const button of this.form.querySelectorAll("[data-rank-by]")) {
       button.addEventListener("click", () => this.show(button.dataset.rankBy));
     }
+    this.unfoldAllButton.addEventListener("click", () => this.unfoldAll());
+  }
+
+  get unfoldAllButton() {
+    return this.form.querySelector("#unfold-all");
   }
 
   click(event) {
@@ -193,25 +224,46 @@ export class RankingPage {
     if (button?.dataset.line) this.change((ranking) => ranking.moveLine(ranking.line + Number(button.dataset.line)));
     else if (button?.dataset.move) this.moveBy(card, Number(button.dataset.move));
     else if (button && "tie" in button.dataset) this.change((ranking) => ranking.toggleTie(card));
-    else if (button && "unfold" in button.dataset) this.unfold(card, button);
-    else if (!Number.isNaN(card)) this.mark(card);
+    else if (button && "unfold" in button.dataset) this.unfold(card);
+    else if (!Number.isNaN(card) && !event.target.closest("a")) this.mark(card, { scrolls: false });
   }
 
-  unfold(card, button) {
-    const unfolded = this.cards[card].classList.toggle("is-unfolded");
+  unfold(card, unfolded = !this.cards[card].classList.contains("is-unfolded")) {
+    if (this.cards[card].classList.contains("is-short")) return false;
+    this.cards[card].classList.toggle("is-unfolded", unfolded);
+    const button = this.cards[card].querySelector("[data-unfold]");
     button.setAttribute("aria-expanded", String(unfolded));
     button.textContent = unfolded ? "Show less" : "Show all";
   }
 
-  // Drag by the grip: mouse, pen and finger alike. The list is redrawn as the pointer passes cards.
+  // All alike, so that none has more room than the others.
+  unfoldAll() {
+    const button = this.unfoldAllButton;
+    const unfolded = button.getAttribute("aria-pressed") !== "true";
+    button.setAttribute("aria-pressed", String(unfolded));
+    for (const card of this.cards.keys()) this.unfold(card, unfolded);
+  }
+
+  // Drag by the grip: mouse, pen and finger alike. The list is redrawn as the pointer passes cards,
+  // and goes on scrolling while the pointer rests at an edge.
   grab(event) {
     const grip = event.target.closest(".grip");
-    if (!grip) return;
+    if (!grip || event.button !== 0) return;
     event.preventDefault();
     const dragged = grip.closest("li");
     dragged.classList.add("is-dragged");
-    const move = (moved) => this.dragTo(dragged, moved.clientY);
-    const drop = () => {
+    let y = event.clientY;
+    let frame = 0;
+    const move = (moved) => (y = moved.clientY);
+    const follow = () => {
+      if (y < EDGES.top) scrollBy({ top: -SCROLLS_BY, behavior: "instant" });
+      else if (y > innerHeight - EDGES.bottom) scrollBy({ top: SCROLLS_BY, behavior: "instant" });
+      this.dragTo(dragged, y);
+      frame = requestAnimationFrame(follow);
+    };
+    const drop = (dropped) => {
+      cancelAnimationFrame(frame);
+      if (dropped.type === "pointerup") this.dragTo(dragged, dropped.clientY);
       dragged.classList.remove("is-dragged");
       removeEventListener("pointermove", move);
       removeEventListener("pointerup", drop);
@@ -220,11 +272,10 @@ export class RankingPage {
     addEventListener("pointermove", move);
     addEventListener("pointerup", drop);
     addEventListener("pointercancel", drop);
+    frame = requestAnimationFrame(follow);
   }
 
   dragTo(dragged, y) {
-    if (y < 80) scrollBy(0, -12);
-    if (y > innerHeight - 160) scrollBy(0, 12);
     const others = this.ranking.order.map((card) => this.cards[card]).filter((card) => card !== dragged);
     const above = others.filter((card) => {
       const box = card.getBoundingClientRect();
@@ -248,7 +299,8 @@ export class RankingPage {
   }
 
   commands() {
-    const digits = this.cards.map((_, card) => String(card + 1));
+    // Beyond the ninth place a card is moved there step by step.
+    const digits = this.cards.slice(0, 9).map((_, card) => String(card + 1));
     const place = () => this.ranking.place(this.marked);
     return [
       { on: digits, shown: ["1", "…", digits.at(-1)], words: "Put the marked response at this rank", run: (name) => this.moveBy(this.marked, Number(name) - 1 - place()) },
@@ -256,7 +308,8 @@ export class RankingPage {
       { on: ["Shift+ArrowUp", "Shift+ArrowDown"], shown: ["Shift", "↑", "↓"], words: "Move the marked response", repeats: true, run: (name) => this.moveBy(this.marked, name === "Shift+ArrowUp" ? -1 : 1) },
       { on: ["t"], shown: ["T"], words: "As good as the one above", run: () => this.change((ranking) => ranking.toggleTie(this.marked)) },
       { on: ["a"], shown: ["A"], words: "None below the marked one is acceptable", run: () => this.change((ranking) => ranking.moveLine(place() + 1)) },
-      { on: ["e"], shown: ["E"], words: "Show all of the marked response, or less", run: () => this.unfold(this.marked, this.cards[this.marked].querySelector("[data-unfold]")) },
+      { on: ["e"], shown: ["E"], words: "Show all of the marked response, or less", run: () => this.unfold(this.marked) },
+      { on: ["v"], shown: ["V"], words: "Show all of every response, or less", run: () => this.unfoldAll() },
       { on: ["o"], shown: ["O"], words: "The order shown is right", run: () => this.change((ranking) => (ranking.done = true)) },
     ];
   }

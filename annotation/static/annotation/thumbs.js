@@ -22,8 +22,10 @@ export class Thumbs {
     }
   }
 
-  // Where more is asked than one press can say, a press only chooses.
+  // Where more is asked than one press can say, a press only chooses. A review has no box: it is
+  // never in a hurry.
   offerAtOnce(box) {
+    this.isQuick = Boolean(box);
     const asksMore = this.rows.all.length > 1 || this.form.dataset.commentMin || this.form.dataset.revision !== "0";
     this.box = asksMore ? null : box;
     if (box) box.closest("label").hidden = asksMore;
@@ -59,7 +61,7 @@ export class Thumbs {
   choose(place) {
     const row = this.rows.current;
     const input = row.querySelectorAll("input[type=radio]")[place - 1];
-    const isSecond = input.checked && this.rows.all.length === 1;
+    const isSecond = this.isQuick && input.checked && this.rows.all.length === 1;
     this.rows.choose(place);
     if (isSecond) this.form.requestSubmit();
     else this.pressed();
@@ -85,7 +87,7 @@ export class Thumbs {
 
   commands() {
     const table = [
-      { on: ["1", "2"], shown: ["1", "2"], words: "Good; bad. The same again submits", run: (name) => this.choose(Number(name)) },
+      { on: ["1", "2"], shown: ["1", "2"], words: this.isQuick ? "Good; bad. The same again submits" : "Good; bad", run: (name) => this.choose(Number(name)) },
       { on: ["ArrowLeft", "ArrowRight"], shown: ["←", "→"], words: "Good; bad", run: (name, event) => this.arrow(name, event) },
       ...this.rows.commands(),
     ];
