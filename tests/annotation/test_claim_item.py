@@ -9,8 +9,10 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from annotation.models import Assignment, Item
+from annotation.selectors.invariants import violations
 from annotation.services.claim_item import claim_item, extend_lease
 from annotation.services.expire_leases import expire_leases
+from annotation.services.item import close_item
 from annotation.services.skip_item import skip_item
 from tests.cast import Cast, annotator_of, make_item, make_project, make_user
 from tests.races import in_threads
@@ -180,3 +182,50 @@ def test_a_locked_item_is_passed_over(cast: Cast) -> None:
         Item.objects.select_for_update(no_key=True).get(pk=locked.pk)
         [assignment] = in_threads(1, lambda _: claim_item(project=cast.project, user=cast.bob))
     assert assignment.item_id == free.pk
+
+
+@pytest.mark.django_db(transaction=True)
+def test_race_for_the_last_slot(cast: Cast) -> None:
+    item = make_item(cast.project, overlap=1)
+    users = [make_user(f"racer {number}") for number in range(8)]
+    results = in_threads(8, lambda number: claim_item(project=cast.project, user=users[number]))
+    assert not [result for result in results if isinstance(result, Exception)]
+    [taken] = [result for result in results if result is not None]
+    assert taken.item_id == item.pk
+    assert violations(cast.project) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_race_of_claiming_and_closing(cast: Cast) -> None:
+    items = [make_item(cast.project, overlap=1) for _ in range(4)]
+    users = [make_user(f"racer {number}") for number in range(4)]
+
+    def act(number: int) -> Assignment | Item | None:
+        if number >= 4:
+            return close_item(item=items[number - 4], actor=cast.mary)
+        return claim_item(project=cast.project, user=users[number])
+
+    results = in_threads(8, act)
+    assert not [result for result in results if isinstance(result, Exception)]
+    assert not Item.objects.filter(is_open=True).exists()
+    assert violations(cast.project) == []
+    assert claim_item(project=cast.project, user=cast.bob) is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_item_that_is_closed_while_it_is_waited_for_is_not_handed_out(cast: Cast) -> None:
+    item = make_item(cast.project)
+    second: list[Assignment | None] = []
+
+    def claim_it() -> None:
+        second.append(claim_item(project=cast.project, user=cast.bob))
+        connection.close()
+
+    thread = threading.Thread(target=claim_it)
+    with transaction.atomic():
+        close_item(item=item, actor=cast.mary)
+        thread.start()
+        thread.join(timeout=0.5)
+        assert thread.is_alive()
+    thread.join(timeout=10)
+    assert second == [None]
