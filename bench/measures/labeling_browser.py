@@ -53,7 +53,7 @@ WATCH = """
 })();
 """
 STORED = """
-    SELECT count(DISTINCT a.id) FROM annotation_judgment j
+    SELECT DISTINCT a.id::text FROM annotation_judgment j
     JOIN annotation_assignment a ON a.id = j.assignment_id
     JOIN annotation_item i ON i.id = a.item_id WHERE i.project_id = %s"""
 
@@ -110,34 +110,38 @@ class Expert:
         page = self.page
         page.wait_for_selector("#answer")
         began = time.monotonic()
+        judged = []
         for number in range(1, items + 1):
             page.wait_for_timeout(reading_seconds * 1000)
-            self.judge(page)
+            judged.append(self.judge(page))
             page.evaluate("count => bench.after(count)", number)
         seconds = time.monotonic() - began
         milliseconds = page.evaluate("bench.milliseconds")
         page.wait_for_selector("#main[data-unsent='0']")
+        said = page.locator("#on-the-way").inner_text()
         page.context.close()
-        self.check_stored(items)
+        self.check_stored(judged, said)
         return {
             "items": items,
             "judgments_per_minute": round(60 * items / seconds),
         } | percentiles(milliseconds)
 
-    def judge(self, page: Page) -> None:
+    def judge(self, page: Page) -> str:
         """By keys alone. A single thumb submits by itself, or when pressed once more."""
-        before = page.evaluate("bench.assignment()")
+        before = str(page.evaluate("bench.assignment()"))
         if self.kind == "thumbs":
             key = self.random.choice("12")
             page.keyboard.press(key)
             if page.evaluate("bench.assignment()") == before:
                 page.keyboard.press(key)
-            return
+            return before
         page.keyboard.press("o" if self.kind == "listwise" else self.random.choice("1234567"))
         page.keyboard.press("Enter")
+        return before
 
-    def check_stored(self, items: int) -> None:
+    def check_stored(self, judged: list[str], said: str) -> None:
         with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
-            row = connection.execute(STORED, [self.project]).fetchone()
-        if row is None or row[0] != items:
-            raise AssertionError(f"{items} answers were sent and {row} stored")
+            stored = {row[0] for row in connection.execute(STORED, [self.project])}
+        if stored != set(judged) or len(stored) != len(judged):
+            seen = f"{len(judged)} answers, {len(set(judged))} items, {len(stored)} stored"
+            raise AssertionError(f"{seen}; missing: {set(judged) - stored}; {said}")
