@@ -1,203 +1,29 @@
-"""The reviewers' queue and pages: what comes next, blind first, then the votes, then names."""
+"""The reviewers' pages: blind first, then the votes, then names; and what is told of it."""
 
 from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from annotation.models import Assignment, Item, Judgment, Kind
-from annotation.services.expire_leases import expire_leases
-from annotation.services.review_item import claim_review, own_reviews
-from core.models import User
 from feedback.models import Adjudication, Preference
 from feedback.selectors.adjudicated import reviewers_of
 from feedback.selectors.judgments import judgment_rows
-from feedback.selectors.review_queue import Filter, next_items, queue_of, waiting
+from feedback.selectors.review_queue import waiting
 from feedback.selectors.votes import load_votes
 from feedback.services.resolve_items import resolve_items
 from tests.cast import Cast, annotator_of
-from tests.feedback.votes import judge_annotator, judged, vote
-from tests.races import in_threads
-
-State = Assignment.State
-CONTESTED: dict[str, list[Any]] = {
-    Kind.PAIRWISE: [2, -2],
-    Kind.THUMBS: [0, 1],
-    Kind.LISTWISE: [[1, 2, 3], [3, 2, 1]],
-}
-
-
-def contest(cast: Cast, *values: Any, kind: str = Kind.PAIRWISE, **fields: Any) -> Item:
-    item = judged(cast.project, kind, *(values or CONTESTED[kind]), **fields)
-    resolve_items(project=cast.project, item_ids=[item.pk])
-    return item
-
-
-def order(cast: Cast, user: User | None = None, **only: str) -> list[int]:
-    return next_items(cast.project, annotator_of(user or cast.rita), Filter(**only))
-
-
-def claim(cast: Cast, user: User) -> Assignment | None:
-    return claim_review(project=cast.project, user=user, item_ids=order(cast, user))
-
-
-def answer_form(kind: str = Kind.PAIRWISE, strength: int = 2) -> dict[str, Any]:
-    ranks = {f"rank-overall-{shown}": shown + 1 for shown in range(3)}
-    return {
-        "client_key": f"0123456789 {timezone.now().timestamp()}",
-        "comment": "My own words.",
-        "strength-overall": strength,
-        "thumb-overall": 1,
-        **ranks,
-    }
-
-
-class Reviewer:
-    """A person at the reviewer's page, by plain forms."""
-
-    def __init__(self, cast: Cast, user: User) -> None:
-        self.cast, self.user, self.client = cast, user, Client()
-        self.client.force_login(user)
-
-    def get(self, query: str = "") -> Any:
-        return self.client.get(
-            reverse("feedback:adjudication", args=[self.cast.project.pk]) + query
-        )
-
-    def url(self, name: str, assignment: Assignment) -> str:
-        return reverse(f"feedback:{name}", args=[self.cast.project.pk, assignment.pk])
-
-    def open(self) -> Assignment:
-        assert self.get().status_code == 200
-        return own_reviews(annotator_of(self.user)).get(state=State.LEASED)
-
-    def answer(self, assignment: Assignment, **form: Any) -> Any:
-        return self.client.post(
-            self.url("adjudication-answer", assignment), answer_form() | form, follow=True
-        )
-
-    def decide(self, assignment: Assignment, **form: Any) -> Any:
-        shown = self.client.get(self.url("reveal", assignment)).content.decode()
-        hidden = dict(re.findall(r'name="(seen-\w+|votes)" value="([^"]*)"', shown))
-        return self.client.post(
-            self.url("decide", assignment), answer_form() | hidden | {"note": "Because."} | form
-        )
+from tests.feedback.reviewing import CONTESTED, Reviewer, answer_form, contest, order
+from tests.feedback.votes import vote
 
 
 @pytest.fixture
 def rita(cast: Cast) -> Reviewer:
     return Reviewer(cast, cast.rita)
-
-
-# What comes next
-
-
-def test_most_disagreement_first(cast: Cast) -> None:
-    mild = contest(cast, 1, -1)
-    sharp = contest(cast, 3, -3)
-    middling = contest(cast, 3, -1, 1, -2)
-    assert order(cast) == [sharp.pk, middling.pk, mild.pk]
-
-
-def test_the_older_first_among_equals(cast: Cast) -> None:
-    items = [contest(cast).pk for _ in range(3)]
-    assert order(cast) == items
-
-
-def test_what_people_agree_on_waits_only_where_judges_contradict(cast: Cast) -> None:
-    contested = contest(cast, 1, -1)
-    agreed = judged(cast.project, Kind.PAIRWISE, 2, 2, 3)
-    contradicted = judged(cast.project, Kind.PAIRWISE, 3, 3, 3)
-    vote(agreed, judge_annotator(), 1)
-    vote(contradicted, judge_annotator(), -3)
-    resolve_items(project=cast.project)
-    assert order(cast) == [contested.pk, contradicted.pk]
-    row = Preference.objects.newest().get(item=contradicted)
-    assert (row.state, row.cause, row.disagreement) == ("accepted", "judges", 1.0)
-    assert order(cast, cause="judges") == [contradicted.pk]
-    assert order(cast, cause="even", kind="pairwise", criterion="overall") == [contested.pk]
-    assert order(cast, kind="thumbs") == []
-    queue = queue_of(cast.project, Filter(cause="judges"))
-    assert (queue.items, [one.count for one in queue.facets["cause"]]) == (1, [1, 1])
-
-
-@pytest.mark.parametrize(
-    ("kind", "people", "judge", "waits"),
-    [
-        (Kind.THUMBS, [1, 1], 0, True),
-        (Kind.THUMBS, [1, 1], 1, False),
-        (Kind.LISTWISE, [[1, 2, 3], [1, 2, 3]], [3, 2, 1], True),
-        (Kind.LISTWISE, [[1, 2, 3], [1, 2, 3]], [2, 1, 3], False),
-        (Kind.PAIRWISE, [0, 0], 1, True),
-    ],
-)
-def test_judges_against_people(
-    cast: Cast, kind: str, people: list[Any], judge: Any, waits: bool
-) -> None:
-    item = judged(cast.project, kind, *people)
-    vote(item, judge_annotator(), judge)
-    resolve_items(project=cast.project)
-    assert bool(order(cast)) is waits
-
-
-def test_who_judged_it_gets_another_first(cast: Cast) -> None:
-    own = contest(cast, 3, -3)
-    vote(own, annotator_of(cast.rita), 3)
-    vote(own, "z", -3)
-    other = contest(cast, 1, -1)
-    resolve_items(project=cast.project)
-    assert order(cast) == [other.pk, own.pk]
-    assert order(cast, cast.rosa) == [own.pk, other.pk]
-
-
-def test_two_reviewers_do_not_get_the_same(cast: Cast) -> None:
-    first, second = contest(cast), contest(cast)
-    taken = [claim(cast, user) for user in (cast.rita, cast.rosa, cast.mary)]
-    assert [one and one.item for one in taken] == [first, second, None]
-    assert {one.takes_slot for one in taken if one} == {False}
-
-
-def test_one_s_own_comes_back_in_the_same_order(cast: Cast) -> None:
-    contest(cast, kind=Kind.LISTWISE)
-    first, again = claim(cast, cast.rita), claim(cast, cast.rita)
-    assert first
-    assert again
-    assert (first.pk, first.shown_order) == (again.pk, again.shown_order)
-
-
-def test_another_choice_gives_the_first_back(cast: Cast) -> None:
-    contest(cast)
-    thumbs = contest(cast, kind=Kind.THUMBS)
-    assert claim(cast, cast.rita)
-    claim_review(project=cast.project, user=cast.rita, item_ids=order(cast, kind="thumbs"))
-    leased = Assignment.objects.get(occasion="review", state=State.LEASED)
-    assert leased.item == thumbs
-
-
-def test_a_lease_that_ran_out_frees_the_item(cast: Cast) -> None:
-    contest(cast)
-    assert claim(cast, cast.rita)
-    Assignment.objects.filter(occasion="review").update(
-        lease_expires_at=timezone.now() - timedelta(minutes=1)
-    )
-    assert expire_leases() == 1
-    assert claim(cast, cast.rosa)
-    assert Item.objects.get().open_slots == 2
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_race_for_one_item(cast: Cast) -> None:
-    contest(cast)
-    users = [cast.rita, cast.rosa, cast.mary, cast.ada]
-    taken = in_threads(4, lambda number: claim(cast, users[number]))
-    assert [isinstance(one, Exception) for one in taken] == [False] * 4
-    assert sum(one is not None for one in taken) == 1
 
 
 # The two steps
