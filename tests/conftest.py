@@ -57,10 +57,12 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A visitor with cookies of their own, at 1280 x 800."""
+    from tests.browser.signing import leave
+
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     context.set_default_timeout(15_000)
     yield context
-    context.close()
+    leave(context)
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, expect
 
-from annotation.models import Assignment, Flag, Judgment, Protocol
-from tests.browser.signing import sign_in
+from annotation.models import Assignment, Flag, Judgment, Protocol, Response
+from tests.browser.signing import leave, sign_in
 from tests.cast import Cast, make_item
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -215,7 +215,7 @@ def test_a_list_is_dragged_by_finger(cast: Cast, browser: Browser, live_server) 
     touch("touchEnd")
     expect(page.locator(".ranked").nth(1)).to_have_attribute("data-index", "0")
     expect(page.locator(".is-dragged")).to_have_count(0)
-    context.close()
+    leave(context)
 
 
 def test_an_untouched_list_is_not_an_answer(cast: Cast, label) -> None:
@@ -414,7 +414,7 @@ def test_a_draft_goes_on_at_another_device(
     other.goto(page.url)
     expect(other.locator("#overall-6")).to_be_checked()
     expect(other.locator("#comment")).to_have_value("Begun at the desk")
-    phone.close()
+    leave(phone)
 
 
 def test_a_double_click_is_one_answer(cast: Cast, label) -> None:
@@ -474,4 +474,100 @@ def test_it_works_without_script(cast: Cast, browser, live_server) -> None:
         page.locator("#submit").click()
     expect(page.get_by_text("All done here")).to_be_visible()
     assert Judgment.objects.count() == 3
-    context.close()
+    leave(context)
+
+
+MARKED = """[...(CSS.highlights.get('difference') ?? [])].map(
+    (range) => range.startContainer.data.slice(range.startOffset, range.endOffset))"""
+
+
+AT_THE_END = """[...document.querySelectorAll('.response')].every((pane) =>
+    pane.scrollTop > 0 && pane.scrollTop >= pane.scrollHeight - pane.clientHeight - 2)"""
+
+
+def until(page: Page, expression: str) -> None:
+    """Playwright's own waiting evaluates in the page, which the content policy forbids."""
+    for _ in range(600):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(25)
+    raise AssertionError(expression)
+
+
+def two_texts(cast: Cast, first: str, second: str) -> None:
+    """An item whose texts stand in this order for Lena."""
+    item = make_item(cast.project)
+    for row, text in zip(item.item_responses.all(), (first, second), strict=True):
+        messages = [{"role": "assistant", "content": text}]
+        Response.objects.filter(pk=row.response_id).update(messages=messages)
+
+
+def test_the_difference_is_marked_word_by_word_in_both(cast: Cast, label) -> None:
+    two_texts(
+        cast,
+        "Take **two spoons of sugar** and stir until it is quite smooth.",
+        "Take **two cups of sugar** and stir until it is quite smooth, then rest.",
+    )
+    page = label()
+    page.keyboard.press("d")
+    until(page, "CSS.highlights.has('difference')")
+    assert set(page.evaluate(MARKED)) == {"spoons", "cups", ", then rest"}
+    page.reload()
+    until(page, "CSS.highlights.has('difference')")
+    page.keyboard.press("d")
+    assert page.evaluate(MARKED) == []
+
+
+def test_long_answers_go_on_together_and_end_together(cast: Cast, label) -> None:
+    two_texts(cast, "Some words. " * 4000, "Other words.\n\n" * 900)
+    page = label()
+    boxes = [page.locator(f"#response-{number}").bounding_box() for number in (1, 2)]
+    assert boxes[0] is not None
+    assert boxes[1] is not None
+    assert (boxes[0]["width"], boxes[0]["height"]) == (boxes[1]["width"], boxes[1]["height"])
+    page.locator("#response-1").hover()
+    page.mouse.wheel(0, 1_000_000)
+    until(page, AT_THE_END)
+    page.keyboard.press("x")
+    expect(page.locator("#whole")).to_have_attribute("aria-pressed", "true")
+    assert page.evaluate("document.documentElement.scrollHeight > 5000")
+
+
+def test_a_project_that_only_picks_has_three_keys(cast: Cast, label) -> None:
+    Protocol.objects.update(pairwise_scale="pick", comment_min_length=12)
+    for _ in range(2):
+        make_item(cast.project)
+    page = label()
+    page.keyboard.press("3")
+    page.keyboard.press("Enter")
+    expect(page.locator("#said")).to_contain_text("12 more characters")
+    page.keyboard.type("Only short")
+    expect(page.locator("#comment-count")).to_have_text("2 more to write")
+    page.keyboard.type(" and sweet")
+    page.keyboard.press("Control+Enter")
+    saved(page, 1)
+    assert shown(newest()) == -2
+
+
+def test_an_item_that_tells_its_author_is_flagged_and_answered(cast: Cast, label) -> None:
+    for _ in range(2):
+        make_item(cast.project)
+    page = label()
+    page.keyboard.press("2")
+    page.keyboard.press("f")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.locator("#said")).to_contain_text("You can answer it all the same")
+    expect(page.locator("#overall-2")).to_be_checked()
+    page.keyboard.press("Enter")
+    saved(page, 1)
+    flag = Flag.objects.get()
+    assert (flag.kind, flag.assignment_id) == ("identity", newest().assignment_id)
+
+
+def test_the_sheet_shows_the_keys_of_the_kind_on_screen(cast: Cast, label) -> None:
+    make_item(cast.project, kind="listwise")
+    page = label()
+    page.keyboard.press("?")
+    expect(page.locator("#keys-list")).to_contain_text("As good as the one above")
+    expect(page.locator("#keys-list")).not_to_contain_text("Both are bad")
