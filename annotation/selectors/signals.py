@@ -26,6 +26,8 @@ from annotation.pause_signals import Measured, Signal, gold_accuracy, speed, str
 # What is older says little of today, and bounds the search of a long history.
 LOOK_BACK = timedelta(days=30)
 RECENTLY = timedelta(minutes=2)
+# One answer in a hundred is gold, at the smallest share there is.
+RARITY = 100
 ANSWERED = (Assignment.State.DONE, Assignment.State.SURPLUS)
 WITH_SIDES = (Kind.PAIRWISE, Kind.LISTWISE)
 
@@ -63,7 +65,9 @@ def _since(membership: Membership) -> datetime:
 
 
 def _gold_accuracy(answered: QuerySet[Assignment], window: int) -> Measured:
-    gold = answered.filter(occasion=Assignment.GOLD).select_related("item")
+    # Few are gold: without an end the search would go through all of a long history.
+    newest = answered.values_list("pk", flat=True)[: RARITY * window]
+    gold = answered.filter(pk__in=list(newest), occasion=Assignment.GOLD).select_related("item")
     rows = list(gold[:window])
     answers = _answers(rows)
     expected: dict[int, dict[str, AnswerValue]] = {}

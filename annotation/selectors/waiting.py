@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Min, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
-from annotation.models import Assignment, Flag, Item, Membership, Project
+from annotation.models import Annotator, Assignment, Flag, Item, Membership, Project
 
 # Each list is bounded, whatever the size of the project: what is looked at, and what is shown.
-LOOKED_AT = 2000
+LOOKED_AT = 1000
 SHOWN = 10
 DECISIONS_LOOKED_AT = 500
 LATELY = timedelta(days=7)
@@ -106,7 +106,8 @@ def ageing(project: Project) -> Ageing:
     judging = judging_people(project)
     mains = Assignment.objects.filter(item=OuterRef("pk"), occasion=Assignment.MAIN).order_by()
     begun = mains.values("item")
-    seen = begun.filter(annotator__user__in=judging).exclude(state=Assignment.State.EXPIRED)
+    annotators = list(Annotator.objects.filter(user__in=judging).values_list("pk", flat=True))
+    seen = begun.filter(annotator__in=annotators).exclude(state=Assignment.State.EXPIRED)
     nearby = project.items.filter(is_open=True, started=True).order_by("rnd")
     # First the window, then what is dear: the other way round each item would be looked up.
     ids = list(nearby.values_list("pk", flat=True)[: LOOKED_AT + 1])
@@ -134,11 +135,17 @@ def ageing(project: Project) -> Ageing:
 
 def judging_people(project: Project) -> set[int]:
     """Labelers who may work, and others who may and have answered in the last week."""
+    active = dict(
+        project.memberships.filter(state=Membership.State.ACTIVE).values_list("user_id", "role")
+    )
+    labelers = {user for user, role in active.items() if role == Membership.Role.LABELER}
+    # By number: their histories are then read by an index, not everybody's.
+    others = dict(
+        Annotator.objects.filter(user__in=active.keys() - labelers).values_list("pk", "user_id")
+    )
     lately = Assignment.objects.filter(
-        annotator__user=OuterRef("user"),
+        annotator__in=list(others),
         item__project=project,
         finished_at__gte=timezone.now() - LATELY,
     )
-    active = project.memberships.filter(state=Membership.State.ACTIVE)
-    judging = active.filter(Q(role=Membership.Role.LABELER) | Exists(lately))
-    return set(judging.values_list("user_id", flat=True))
+    return labelers | {others[pk] for pk in lately.values_list("annotator", flat=True).distinct()}
