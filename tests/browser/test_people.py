@@ -41,6 +41,8 @@ def test_a_link_is_copied_and_a_stranger_joins_by_key_on_a_phone(
     expect(guest.get_by_text("You are a labeler in “Helpful answers”.")).to_be_visible()
     guest.get_by_role("link", name="Start").click()
     guest.wait_for_url("**/label/")
+    # What the page asks for on its own must be answered before the test's rows go.
+    guest.wait_for_load_state("networkidle")
     phone.close()
     assert Membership.objects.get(user__username="nina").role == "labeler"
 
