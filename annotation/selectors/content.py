@@ -26,9 +26,10 @@ STATES: dict[str, tuple[str, Q]] = {
     "open": ("In the queue", Q(is_open=True)),
     "done": (
         "Finished",
-        Q(is_open=False, held_at=None) & ~Q(origin=Item.Origin.IDENTICAL),
+        Q(is_open=False, held_at=None, is_gold=False) & ~Q(origin=Item.Origin.IDENTICAL),
     ),
     "held": ("Held", Q(held_at__isnull=False)),
+    "gold": ("Hidden gold", Q(is_gold=True, held_at=None)),
     "identical": ("Equal texts", Q(origin=Item.Origin.IDENTICAL)),
 }
 
@@ -60,6 +61,8 @@ def state_of(item: Item) -> str:
         return "identical"
     if item.held_at is not None:
         return "held"
+    if item.is_gold:
+        return "gold"
     return "open" if item.is_open else "done"
 
 
