@@ -37,6 +37,8 @@ def _estimate(
 ) -> tuple[str, str]:
     if estimate["value"] is None:
         return "–", "too little data"
+    if signed and not estimate["value"] and not estimate["low"] and not estimate["high"]:
+        return "none", ""
     value, low, high = (
         "" if estimate[part] is None else _number(estimate[part], is_percent, signed)
         for part in ("value", "low", "high")
