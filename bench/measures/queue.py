@@ -147,6 +147,7 @@ class Bench:
             pairs = zip(runs[name], runs["pgbench_N"], strict=True)
             shares = [100 * one.per_second / base.per_second for one, base in pairs]
             told[name]["percent_of_N"] = _spread(shares)
+        print(clients, "clients:", json.dumps(told), file=sys.stderr, flush=True)
         return told
 
     def simple_update(self, clients: int) -> Run:
