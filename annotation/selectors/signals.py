@@ -34,7 +34,7 @@ WITH_SIDES = (Kind.PAIRWISE, Kind.LISTWISE)
 
 def measure(signal: str, membership: Membership, window: int) -> Measured:
     """Over at most `window` judgments since a manager restored the person, newest first."""
-    return _MEASURES[signal](_answered(membership), window)
+    return _MEASURES[signal](membership, window)
 
 
 def lately_active(project: Project) -> list[Membership]:
@@ -49,14 +49,17 @@ def lately_active(project: Project) -> list[Membership]:
     return list(project.memberships.filter(user__in=people).select_related("user", "project"))
 
 
-def _answered(membership: Membership) -> QuerySet[Assignment]:
+def _history(membership: Membership) -> QuerySet[Assignment]:
+    """What the person finished lately, in whatever project: an index gives it newest first."""
     annotator = Annotator.objects.filter(user=membership.user_id).values_list("pk", flat=True)
-    return Assignment.objects.filter(
-        annotator_id__in=list(annotator),
-        item__project=membership.project_id,
-        state__in=ANSWERED,
-        finished_at__gt=_since(membership),
-    ).order_by("-finished_at")
+    lately = Assignment.objects.filter(
+        annotator_id__in=list(annotator), finished_at__gt=_since(membership)
+    )
+    return lately.order_by("-finished_at")
+
+
+def _answered(membership: Membership) -> QuerySet[Assignment]:
+    return _history(membership).filter(item__project=membership.project_id, state__in=ANSWERED)
 
 
 def _since(membership: Membership) -> datetime:
@@ -64,11 +67,11 @@ def _since(membership: Membership) -> datetime:
     return max(longest, membership.restored_at) if membership.restored_at else longest
 
 
-def _gold_accuracy(answered: QuerySet[Assignment], window: int) -> Measured:
+def _gold_accuracy(membership: Membership, window: int) -> Measured:
     # Few are gold: without an end the search would go through all of a long history.
-    newest = answered.values_list("pk", flat=True)[: RARITY * window]
-    gold = answered.filter(pk__in=list(newest), occasion=Assignment.GOLD).select_related("item")
-    rows = list(gold[:window])
+    newest = _history(membership).values_list("pk", "occasion")[: RARITY * window]
+    met = [pk for pk, occasion in newest if occasion == Assignment.GOLD]
+    rows = list(_answered(membership).filter(pk__in=met).select_related("item")[:window])
     answers = _answers(rows)
     expected: dict[int, dict[str, AnswerValue]] = {}
     for one in GoldAnswer.objects.filter(item__in=[row.item_id for row in rows]):
@@ -80,8 +83,9 @@ def _gold_accuracy(answered: QuerySet[Assignment], window: int) -> Measured:
     return gold_accuracy([one for one in found if one is not None])
 
 
-def _speed(answered: QuerySet[Assignment], window: int) -> Measured:
+def _speed(membership: Membership, window: int) -> Measured:
     """By the first answers: changing one later takes a moment only."""
+    answered = _answered(membership)
     ids = list(answered.exclude(occasion=Assignment.REVIEW).values_list("pk", flat=True)[:window])
     first = Judgment.objects.filter(assignment__in=ids, revision=1)
     times = (
@@ -91,8 +95,10 @@ def _speed(answered: QuerySet[Assignment], window: int) -> Measured:
     return speed([time for time in times if time is not None])
 
 
-def _straight_lining(answered: QuerySet[Assignment], window: int) -> Measured:
-    sided = answered.filter(item__kind__in=WITH_SIDES).exclude(occasion=Assignment.REVIEW)
+def _straight_lining(membership: Membership, window: int) -> Measured:
+    sided = (
+        _answered(membership).filter(item__kind__in=WITH_SIDES).exclude(occasion=Assignment.REVIEW)
+    )
     rows = list(sided.select_related("item")[:window])
     answers = _answers(rows)
     return straight_lining(
@@ -120,7 +126,7 @@ def _answers(rows: list[Assignment]) -> dict[int, dict[str, AnswerValue]]:
     return found
 
 
-_MEASURES: dict[str, Callable[[QuerySet[Assignment], int], Measured]] = {
+_MEASURES: dict[str, Callable[[Membership, int], Measured]] = {
     Signal.GOLD_ACCURACY: _gold_accuracy,
     Signal.SPEED: _speed,
     Signal.STRAIGHT_LINING: _straight_lining,
