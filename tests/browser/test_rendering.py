@@ -119,11 +119,12 @@ def test_long_text_leaves_the_page_usable(cast: Cast, page: Page, live_server) -
     page.goto(live_server.url + reverse("annotation:label", args=[cast.project.pk]))
     for done in range(3):
         expect(page.locator("#today")).to_have_text(f"{done} today")
+        expect(page.locator("#answer")).to_be_attached()
         page.keyboard.press("1")
         expect(page.locator("[name=thumb-overall][value='1']")).to_be_checked()
         assert page.evaluate("document.documentElement.scrollWidth") == 1280
         page.keyboard.press("Enter")
-    expect(page.get_by_text("All done here")).to_be_visible()
+    expect(page.get_by_text("All done here")).to_be_visible(timeout=20_000)
 
 
 def test_each_line_finds_its_direction(cast: Cast, page: Page, live_server) -> None:
