@@ -65,7 +65,7 @@ def with_figures(text: str) -> str:
 def table(results: dict[str, dict[str, Any]], path: str) -> str:
     name, *keys = path.split(".")
     if name not in results:
-        return f"Not measured yet: `python -m bench` with `{name}`.\n"
+        return "Not measured yet on a quiet machine.\n"
     value: Any = results[name]["figures"]
     for key in keys:
         value = value[key]
