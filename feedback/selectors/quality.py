@@ -153,7 +153,7 @@ def _answers(scope: _Scope, kind: str, criterion: str) -> AnswerTable:
     return AnswerTable(
         kind=kind,
         item=item,
-        prompt=np.unique(prompt, return_inverse=True)[1].astype(np.int64),
+        prompt=prompt,
         rater=annotator,
         value=_values(kind, numbers[:, : len(values)]),
         shown=_shown(kind, numbers, len(values), first),
@@ -201,7 +201,7 @@ def _counts(scope: _Scope) -> dict[int, tuple[int, int, int]]:
     """How many items each has answered and skipped, and whether they work here: 1 or 0."""
     rows = Assignment.objects.filter(item__project=scope.project, annotator__judge=None)
     if scope.item_ids is not None:
-        rows = rows.filter(item__in=scope.item_ids)
+        rows = rows.filter(item__any=scope.item_ids)
     counted = rows.exclude(occasion=Assignment.REVIEW).values_list(
         "annotator_id", "annotator__user_id"
     )
@@ -240,7 +240,7 @@ def _answers_to_gold(scope: _Scope) -> dict[tuple[int, int, int, str], dict[str,
         state=State.DONE,
     )
     if scope.item_ids is not None:
-        rows = rows.filter(item__in=scope.item_ids)
+        rows = rows.filter(item__any=scope.item_ids)
     values = ("strength", "both_bad", "ranks", "acceptable_to", "thumb")
     found: dict[tuple[int, int, int, str], dict[str, AnswerValue]] = {}
     # "main" comes after "gold" in the alphabet, so it is overwritten by it.

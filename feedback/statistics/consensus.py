@@ -7,7 +7,7 @@ import numpy as np
 
 from feedback.statistics.arrays import Floats, Integers, divide
 from feedback.statistics.intervals import (
-    MINIMUM_ANSWERS,
+    ENOUGH,
     Cells,
     Figures,
     cell_of,
@@ -137,7 +137,7 @@ def agreement(rows: Comparisons, *, raters: int) -> Agreement:
     figures = Figures(
         kappa, np.maximum(low, -1.0), np.minimum(high, 1.0), share.answers, cells.clusters
     )
-    known = (share.answers >= MINIMUM_ANSWERS) & (cells.clusters > 1) & ~np.isnan(reach)
+    known = (share.answers >= ENOUGH) & (cells.clusters > 1) & ~np.isnan(reach)
     return Agreement(share, chance, known_only(figures, known), opposed)
 
 

@@ -16,6 +16,8 @@ LEVEL = 0.95
 TAIL = (1 - LEVEL) / 2
 # Under so many answers a figure is not given: its interval would cover most of what is possible.
 MINIMUM_ANSWERS = 10
+# A list's pairs add up to one answer but for rounding: ten lists are ten answers.
+ENOUGH = MINIMUM_ANSWERS - 1e-6
 # Student's t with so many degrees of freedom is the normal distribution.
 NORMAL = 1e9
 
@@ -98,7 +100,7 @@ def clustered_shares(
     spread = np.where((share > 0) & (share < 1), divide(between, independent), kish)
     repeated = cells.by_rater((cells.sums[:, 0] > 1 + 1e-9).astype(np.float64)) > 0
     effect = np.where(repeated, np.maximum(spread, 1.0), 1.0)
-    known = (answers >= MINIMUM_ANSWERS) & (~repeated | (clusters > 1))
+    known = (answers >= ENOUGH) & (~repeated | (clusters > 1))
     critical = critical_value(np.where(repeated, clusters - 1.0, NORMAL))
     low, high = wilson(share, divide(answers, effect), critical)
     return known_only(Figures(share, low, high, answers, clusters), known)

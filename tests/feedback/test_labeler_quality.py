@@ -55,6 +55,18 @@ def test_agreement_with_the_others(cast: Cast) -> None:
     assert rows[worker("c").pk].figures["opposed"]["value"] == 1
 
 
+def test_prompts_of_different_kinds_are_not_taken_for_one(cast: Cast) -> None:
+    """And one prompt that is asked in two ways is one."""
+    for _ in range(6):
+        judged(cast.project, Kind.PAIRWISE, 2, 1)
+        thumbs = judged(cast.project, Kind.THUMBS, 1, 1)
+    both = make_item(cast.project, kind=Kind.PAIRWISE, prompt=thumbs.prompt)
+    for name in "ab":
+        vote(both, name, -1)
+    share = figure(cast.project, worker("a"), "agreement")
+    assert (share["answers"], share["clusters"]) == (13, 12)
+
+
 def test_judges_have_no_say_and_no_row(cast: Cast) -> None:
     for item in answer_all(cast.project):
         vote(item, judge_annotator(), 3)

@@ -33,6 +33,16 @@ def test_too_few_answers_give_no_number() -> None:
     assert shares_of_one([1] * 10).value[0] == 1
 
 
+@pytest.mark.parametrize("responses", range(2, 10))
+def test_ten_lists_are_ten_answers_however_their_pairs_round(responses: int) -> None:
+    pairs = responses * (responses - 1) // 2
+    rater = np.zeros(10 * pairs, dtype=np.int64)
+    hit = np.tile((np.arange(pairs) % 2).astype(np.float64), 10)
+    weight = np.full(10 * pairs, 1 / pairs)
+    found = clustered_shares(rater, np.repeat(np.arange(10), pairs), hit, raters=1, weight=weight)
+    assert found.value[0] == pytest.approx(pairs // 2 / pairs)
+
+
 def test_answers_on_one_prompt_alone_give_no_number() -> None:
     assert np.isnan(shares_of_one([1, 0] * 10, [0] * 20).value[0])
 
