@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from annotation.access import Capability, load_project
 from annotation.answer_form import show_item
 from annotation.api.base import project_of, visible
-from annotation.models import Assignment, Judgment, Project
+from annotation.models import Assignment, Flag, Judgment, Project
 from annotation.selectors.queue import is_held_by_others
 from annotation.serializers.judging import (
     AssignmentOut,
@@ -24,6 +24,7 @@ from annotation.serializers.judging import (
 )
 from annotation.services.annotator import annotator_for_user
 from annotation.services.claim_item import claim_item, extend_lease
+from annotation.services.flag_item import flag_item
 from annotation.services.skip_item import skip_item
 from annotation.services.submit_judgment import submit_judgment
 from core.api.endpoint import Endpoint, ListEndpoint
@@ -34,7 +35,9 @@ JUDGE = ApiToken.Scope.JUDGE
 
 
 def own_assignments(endpoint: Endpoint) -> QuerySet[Assignment]:
-    rows = visible(Assignment.objects.visible_to(endpoint.user), endpoint, "item__project")
+    """Without reviews: a decision is made and changed where it is recorded as one."""
+    own = Assignment.objects.visible_to(endpoint.user).exclude(occasion=Assignment.REVIEW)
+    rows = visible(own, endpoint, "item__project")
     return rows.select_related("item__prompt", "current")
 
 
@@ -113,11 +116,17 @@ class SkipItem(_OwnAssignment):
         "Skip an item",
         request=SkipIn,
         response=AssignmentOut,
-        description="Others get it; you are not asked again.",
+        description="Others get it; you are not asked again. `flagged` tells the manager, too; an "
+        "item that you have answered stays answered then.",
     )
     def post(self, request: Request, assignment_id: int) -> Response:
         assignment, project = self.assignment(Capability.JUDGE)
-        return Response(shown(skip_item(assignment=assignment, **self.given(SkipIn)), project))
+        given = self.given(SkipIn)
+        if given["flagged"]:
+            flag_item(assignment=assignment, kind=Flag.Kind.PROBLEM, note=given["reason"])
+        else:
+            skip_item(assignment=assignment, reason=given["reason"])
+        return Response(shown(assignment, project))
 
 
 class ExtendLease(_OwnAssignment):

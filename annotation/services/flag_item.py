@@ -33,7 +33,8 @@ def flag_item(*, assignment: Assignment, kind: str, note: str = "") -> Flag:
     flag, made = Flag.objects.get_or_create(
         assignment=assignment, kind=kind, defaults={"note": note}
     )
-    if not made and note:
-        flag.note = note
-        flag.save(update_fields=["note"])
+    if not made and note not in ("", flag.note):
+        # What a manager has settled already was something else.
+        flag.note, flag.settled_at, flag.settled_by = note, None, None
+        flag.save(update_fields=["note", "settled_at", "settled_by"])
     return flag

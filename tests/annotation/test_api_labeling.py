@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from annotation.models import Assignment, Item, Judgment, Kind
+from annotation.models import Assignment, Flag, Item, Judgment, Kind
+from annotation.services.claim_item import claim_item
 from tests.api import Api, responses_of
 from tests.cast import Cast, make_item
 
@@ -106,6 +107,30 @@ def test_skip(cast: Cast, bob: Api, claim: str) -> None:
         assert bob.post(f"{path}/skip", {"reason": "Not my field"}).json()["state"] == "skipped"
     assert bob.post(claim).json() == {"assignment": None, "held_by_others": False}
     assert Item.objects.get().skips == 1
+
+
+def test_a_flag_reaches_the_manager(cast: Cast, bob: Api, claim: str) -> None:
+    make_item(cast.project)
+    path = f"assignments/{bob.post(claim).json()['assignment']['id']}/skip"
+    for _ in range(2):
+        reply = bob.post(path, {"reason": "Cut off", "flagged": True})
+        assert reply.json()["state"] == "skipped"
+    flag = Flag.objects.get()
+    assert (flag.kind, flag.note, Item.objects.get().skips) == ("problem", "Cut off", 1)
+
+
+@pytest.mark.parametrize("act", ["", "/submit", "/skip", "/extend"])
+def test_a_review_is_not_decided_here(cast: Cast, act: str) -> None:
+    """Else who may not review any more could still change what they decided."""
+    make_item(cast.project)
+    assignment = claim_item(project=cast.project, user=cast.rita)
+    assert assignment is not None
+    Assignment.objects.update(occasion=Assignment.REVIEW, takes_slot=False)
+    rita = Api(cast.rita, "judge")
+    path = f"assignments/{assignment.pk}{act}"
+    reply = rita.post(path, {}) if act else rita.get(path)
+    assert reply.status_code == 404
+    assert rita.get("assignments").json()["results"] == []
 
 
 def test_what_is_open_is_given_again(cast: Cast, bob: Api, claim: str) -> None:

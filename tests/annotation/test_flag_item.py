@@ -6,6 +6,7 @@ from annotation.answers import AnswerValue
 from annotation.models import Assignment, Flag, Item
 from annotation.services.claim_item import claim_item
 from annotation.services.flag_item import flag_item
+from annotation.services.settle_flag import settle_flag
 from annotation.services.skip_item import skip_item
 from annotation.services.submit_judgment import submit_judgment
 from core.errors import PrefloopError
@@ -78,6 +79,17 @@ def test_a_second_note_replaces_the_first(cast: Cast) -> None:
     for note in ("Firts", "First", ""):
         flag_item(assignment=assignment, kind=IDENTITY, note=note)
     assert Flag.objects.get().note == "First"
+
+
+def test_what_is_new_is_seen_to_again(cast: Cast) -> None:
+    make_item(cast.project)
+    assignment = opened(cast, cast.bob)
+    settle_flag(flag=flag_item(assignment=assignment, kind=IDENTITY, note="A"), actor=cast.mary)
+    # Sent twice, it is the same word.
+    assert flag_item(assignment=assignment, kind=IDENTITY, note="A").settled_at is not None
+    flag_item(assignment=assignment, kind=IDENTITY, note="And further down it names itself")
+    flag = Flag.objects.get()
+    assert (flag.settled_at, flag.settled_by) == (None, None)
 
 
 def test_an_unknown_kind_is_refused(cast: Cast) -> None:
