@@ -22,6 +22,7 @@ def save_draft(
     *, assignment: Assignment, values: Any, revision: int, age: timedelta = timedelta()
 ) -> Draft | None:
     """`revision` of the answer that the draft starts from, 0 for none; `age`, of what was typed.
+    Without any values, what was kept is given up.
 
     None: the item was answered meanwhile, or something newer is kept already.
     """
@@ -31,6 +32,9 @@ def save_draft(
     rows = Assignment.objects.select_for_update(no_key=True, of=("self",))
     locked = rows.select_related("current").get(pk=assignment.pk)
     if (locked.current.revision if locked.current else 0) != revision:
+        return None
+    if not fields:
+        Draft.objects.filter(pk=locked.pk, saved_at__lte=saved_at).delete()
         return None
     draft, made = Draft.objects.get_or_create(
         assignment=locked, defaults={"values": fields, "saved_at": saved_at}

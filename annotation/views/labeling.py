@@ -215,7 +215,7 @@ def draft(request: SignedInRequest, project: Project) -> HttpResponse:
         values = json.loads(request.POST.get("values", ""))
         revision, age = int(request.POST["revision"]), int(request.POST.get("age_ms", "0"))
         since = timedelta(milliseconds=age)
-    except (ValueError, KeyError, OverflowError) as error:
+    except (ValueError, KeyError, OverflowError, RecursionError) as error:
         raise PrefloopError("This is not a draft of the labeling form.") from error
     save_draft(assignment=assignment, values=values, revision=revision, age=since)
     return HttpResponse(status=204)

@@ -180,7 +180,9 @@ def pause_rules(request: SignedInRequest, project: Project) -> HttpResponse:
 def shares(request: SignedInRequest, project: Project) -> HttpResponse:
     """What the shares that are typed would come to; nothing is kept."""
     given = {name: request.POST.get(name, "") for name in ("gold_share", "probe_share")}
-    typed = {name: int(text) if text.isdecimal() else 0 for name, text in given.items()}
+    typed = {
+        name: int(text) if text.isdecimal() and len(text) < 6 else 0 for name, text in given.items()
+    }
     return render(request, "annotation/_shares.html", _shares(project, **typed))
 
 

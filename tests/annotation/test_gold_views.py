@@ -129,5 +129,5 @@ def test_shares_are_previewed(cast: Cast) -> None:
     assert "Of 100 items that a labeler gets, about 5 are gold, 2 are own old ones" in seen
     assert "93 are new" in seen
     assert "1 gold item" in seen
-    off = client.post(url(cast, "shares"), {"gold_share": "", "probe_share": "x"})
+    off = client.post(url(cast, "shares"), {"gold_share": "9" * 5000, "probe_share": "x"})
     assert "All of 100 items that a labeler gets are new" in off.content.decode()

@@ -371,7 +371,14 @@ def test_a_draft_comes_back_on_another_device(cast: Cast) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"values": "{"}, {"values": "1e999"}, {"revision": "x"}, {"age_ms": "9" * 40}]
+    "wrong",
+    [
+        {"values": "{"},
+        {"values": "1e999"},
+        {"values": "[" * 100_000},
+        {"revision": "x"},
+        {"age_ms": "9" * 40},
+    ],
 )
 def test_what_is_no_draft_is_refused(cast: Cast, wrong) -> None:
     make_item(cast.project)

@@ -53,6 +53,16 @@ def test_the_answer_takes_the_draft_with_it(cast: Cast) -> None:
     assert not Draft.objects.exists()
 
 
+def test_one_that_is_given_up_is_not_offered_again(cast: Cast) -> None:
+    assignment = opened(cast)
+    answer(assignment)
+    save_draft(assignment=assignment, values=VALUES, revision=1)
+    assert save_draft(assignment=assignment, values=[], revision=1, age=timedelta(hours=1)) is None
+    assert Draft.objects.get().values == VALUES
+    save_draft(assignment=assignment, values=[], revision=1)
+    assert not Draft.objects.exists()
+
+
 def test_a_draft_that_comes_after_its_answer_is_of_no_use(cast: Cast) -> None:
     assignment = opened(cast)
     answer(assignment)

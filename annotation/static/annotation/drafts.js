@@ -89,6 +89,14 @@ export class Draft {
     this.changedAt = null;
     localStorage.removeItem(this.place);
   }
+
+  // Given up: it is not offered again, here or on another device.
+  giveUp() {
+    this.forget();
+    this.changedAt = Date.now();
+    this.values = [];
+    this.send();
+  }
 }
 
 export function forgetOldDrafts() {
