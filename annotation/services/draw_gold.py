@@ -21,6 +21,9 @@ def draw_gold(*, project: Project, count: int, actor: User) -> list[Item]:
     items = list(with_known_answers(project)[:count])
     if not items:
         raise Conflict("No item here has a known answer that is not gold already.")
+    # All of them in one order before the first, so that nobody who locks several waits in a circle.
+    drawn = Item.objects.filter(pk__in=[item.pk for item in items]).order_by("pk")
+    list(drawn.select_for_update(no_key=True).values_list("pk", flat=True))
     asked = set(project.protocol.criterion_keys)
     for item in items:
         answers = {key: value for key, value in known_answers(item).items() if key in asked}

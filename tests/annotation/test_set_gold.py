@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 
 from annotation.answers import AnswerValue
 from annotation.models import Assignment, GoldAnswer, Item, ItemResponse, Project
 from annotation.selectors.project import progress_of
 from annotation.services.claim_item import claim_item
+from annotation.services.draw_gold import draw_gold
 from annotation.services.expire_leases import expire_leases
 from annotation.services.gold import set_gold, unset_gold
 from annotation.services.revise_judgment import revise_judgment
@@ -230,3 +233,36 @@ def test_race_of_making_gold_and_claiming(cast: Cast) -> None:
     live = Assignment.objects.filter(state=State.LEASED, takes_slot=True).count()
     assert item.is_gold
     assert item.open_slots == item.overlap - live
+
+
+@pytest.mark.django_db(transaction=True)
+def test_drawing_locks_in_the_order_in_which_all_others_do(cast: Cast) -> None:
+    """Else two who lock several items could wait for each other for ever."""
+    low, high = (gold_item(cast) for _ in range(2))
+    for item, rnd in ((low, 900), (high, 100)):
+        unset_gold(item=item, actor=None)
+        Item.objects.filter(pk=item.pk).update(rnd=rnd)
+
+    def draw(number: int) -> list[Item]:
+        return draw_gold(project=cast.project, count=2, actor=cast.mary)
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            Item.objects.select_for_update(no_key=True).get(pk=low.pk)
+            drawing = pool.submit(in_threads, 1, draw)
+            while not somebody_waits():
+                assert not drawing.done()
+            assert Item.objects.select_for_update(no_key=True, nowait=True).get(pk=high.pk)
+        [drawn] = drawing.result()
+    assert [item.pk for item in drawn] == [high.pk, low.pk]
+
+
+def somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        # Within a transaction it would be read once only.
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute(
+            "SELECT EXISTS (SELECT 1 FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event_type = 'Lock')"
+        )
+        return bool(cursor.fetchone()[0])
