@@ -60,7 +60,8 @@ def preview_weight(context: JobContext) -> dict[str, Any]:
     annotator = Annotator.objects.get(pk=context.args["annotator"])
     policy = current_policy(project)
     values = with_weight(PolicyValues.of(policy), annotator, context.args["weight"])
-    return preview_change(project, policy, values.unsaved(project), context=context)
+    found = preview_change(project, policy, values.unsaved(project), context=context)
+    return {**found, "policy_version": policy.version}
 
 
 @job_kind("freeze_snapshot")

@@ -49,13 +49,10 @@ def weigh(request: SignedInRequest, project: Project, annotator_id: int) -> Http
     annotator = _annotator(project, annotator_id)
     weight = _given(request, request.GET).cleaned_data["weight"]
     policy = current_policy(project)
-    job = _job(request, project, annotator, weight)
-    preview = None
+    preview, job = _tried(_job(request, project, annotator, weight), policy)
     if is_measured_at_once(project):
         new = with_weight(PolicyValues.of(policy), annotator, weight).unsaved(project)
         preview = preview_change(project, policy, new)
-    elif job is not None and job.state == Job.State.SUCCEEDED:
-        preview = job.result
     context: dict[str, Any] = {
         "project": project,
         "annotator": annotator,
@@ -69,6 +66,17 @@ def weigh(request: SignedInRequest, project: Project, annotator_id: int) -> Http
         context["words"] = change_words(preview)
         context["agreement"] = [agreement_words(one) for one in preview["agreement"]]
     return render(request, "feedback/weigh.html", context)
+
+
+def _tried(job: Job | None, policy: Policy) -> tuple[dict[str, Any] | None, Job | None]:
+    """What a job found, or the job if it is not done.
+
+    What was tried against another version of the policy is not what confirming it would do.
+    """
+    if job is None or job.state != Job.State.SUCCEEDED:
+        return None, job
+    found: dict[str, Any] = job.result or {}
+    return (found if found.get("policy_version") == policy.version else None), None
 
 
 def _job(

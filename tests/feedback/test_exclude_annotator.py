@@ -285,3 +285,22 @@ def test_a_large_project_is_tried_by_a_job(
     assert client.get(address(cast, "weigh"), {"weight": "1", "job": job.pk}).status_code == 404
     for wrong in ("0", "x", "9" * 30):
         assert client.get(address(cast, "weigh"), {"weight": "0", "job": wrong}).status_code == 404
+
+
+def test_what_was_tried_under_another_policy_is_not_shown(
+    cast: Cast, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(cast, seed=2)
+    monkeypatch.setattr(labelers_module, "MEASURED_AT_ONCE", 5)
+    client.force_login(cast.rosa)
+    client.post(address(cast, "try-weight"), {"weight": "0"})
+    run_jobs("preview_weight")
+    asked = {"weight": "0", "job": Job.objects.get(kind="preview_weight").pk}
+    assert b"Leave them out" in client.get(address(cast, "weigh"), asked).content
+    weigh_annotator(
+        project=cast.project, actor=cast.mary, annotator=worker("b"), weight=0.5,
+        from_version=current_policy(cast.project).version,
+    )  # fmt: skip
+    page = client.get(address(cast, "weigh"), asked).content.decode()
+    assert "Leave them out" not in page
+    assert "Compute what would change" in page
