@@ -21,11 +21,13 @@ export class Held {
     return Boolean(this.screen) && (Date.now() - this.heardAt < FRESH_FOR || !navigator.onLine);
   }
 
-  // Also tells the server that `assignment` is on screen.
-  async fetchBeside(assignment) {
+  // Also tells the server that `assignment` is on screen. What comes when somebody has gone on
+  // since comes again with the reply to the answer, and is not to be shown twice.
+  async fetchBeside(assignment, isWanted) {
     try {
       const reply = await request(this.url, [["held", assignment]]);
-      if (reply.status === 200) this.keep(new Screen(itemOf(await reply.text())));
+      const html = await reply.text();
+      if (reply.status === 200 && isWanted()) this.keep(new Screen(itemOf(html)));
     } catch {
       // Then the next item comes with the reply to the answer.
     }
@@ -42,8 +44,9 @@ export class Held {
     else this.take();
   }
 
+  // Null when it is not ready, or held so long that somebody else may have it by now.
   take() {
-    const { screen } = this;
+    const screen = this.isUsable ? this.screen : null;
     this.screen = null;
     this.changed();
     return screen;

@@ -80,7 +80,7 @@ export class Work {
   }
 
   next() {
-    const screen = this.parked ?? (this.held.isUsable ? this.held.take() : null);
+    const screen = this.parked ?? this.held.take();
     this.parked = null;
     this.go(screen ?? this.waiting());
     if (screen) speak("Next item.");
@@ -124,7 +124,9 @@ export class Work {
   }
 
   lookAhead() {
-    if (this.screen.form && !this.screen.isChange && !this.held.screen) this.held.fetchBeside(this.screen.assignment);
+    const { screen } = this;
+    if (!screen.form || screen.isChange || this.held.screen) return;
+    this.held.fetchBeside(screen.assignment, () => [this.screen, this.parked].includes(screen) && !this.held.screen);
   }
 
   // The next item, by itself: after an answer whose reply brought none.
@@ -163,7 +165,7 @@ export class Work {
 
   // Back from a change that is not made.
   leave() {
-    this.screen.draft?.forget();
+    this.screen.draft?.giveUp();
     if (this.parked) return this.next();
     this.go(this.waiting());
     this.bring();
