@@ -40,6 +40,9 @@ class PreferenceOut(serializers.ModelSerializer[Preference]):
     judgments = serializers.ListField(
         source="judgment_ids", child=serializers.IntegerField(), read_only=True
     )
+    cause = serializers.CharField(
+        read_only=True, help_text="`even`, `split` or `judges`; empty where nothing is contested."
+    )
 
     class Meta:
         model = Preference

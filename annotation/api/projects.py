@@ -10,6 +10,7 @@ from annotation.access import Capability
 from annotation.api.base import project_of
 from annotation.models import Project, Protocol
 from annotation.serializers.project import (
+    ManagedProjectOut,
     ProjectChange,
     ProjectIn,
     ProjectOut,
@@ -39,13 +40,13 @@ class Projects(ListEndpoint[Project]):
     @operation(
         "Create a project",
         request=ProjectIn,
-        response=ProjectOut,
+        response=ManagedProjectOut,
         code=201,
         description="You become its manager. An admin gives the right to create projects.",
     )
     def post(self, request: Request) -> Response:
         project = create_project(creator=self.user, **self.given(ProjectIn))
-        return self.rendered(ProjectOut, project, code=201)
+        return self.rendered(ManagedProjectOut, project, code=201)
 
 
 class OneProject(Endpoint):
@@ -58,13 +59,14 @@ class OneProject(Endpoint):
     @operation(
         "Change a project's settings",
         request=ProjectChange,
-        response=ProjectOut,
-        description="A new overlap holds for items made from now on. Needs the role manager.",
+        response=ManagedProjectOut,
+        description="A new overlap holds for items made from now on. The reply has all settings; "
+        "an empty change reads them. Needs the role manager.",
     )
     def patch(self, request: Request, project_id: int) -> Response:
         project = project_of(self, Capability.MANAGE)
         changed = update_project(project=project, actor=self.user, **self.given(ProjectChange))
-        return self.rendered(ProjectOut, changed)
+        return self.rendered(ManagedProjectOut, changed)
 
 
 class Protocols(ListEndpoint[Protocol]):

@@ -19,13 +19,18 @@ class ProjectOut(serializers.ModelSerializer[Project]):
             "lease_seconds",
             "skip_limit",
             "daily_target",
-            "gold_share",
-            "probe_share",
-            "shows_gold_agreement",
             "is_demo",
             "created_at",
             "archived_at",
         ]
+        read_only_fields = fields
+
+
+class ManagedProjectOut(ProjectOut):
+    """With what labelers are not told: how often the stream measures them."""
+
+    class Meta(ProjectOut.Meta):
+        fields = [*ProjectOut.Meta.fields, "gold_share", "probe_share", "shows_gold_agreement"]
         read_only_fields = fields
 
 

@@ -26,7 +26,9 @@ def test_create(cast: Cast) -> None:
     project = Project.objects.get(pk=answer.json()["id"])
     assert project.protocol.criterion_keys == ["tasty"]
     assert project.memberships.get().user == cast.ada
-    assert answer.json() == Api(cast.ada).get(f"projects/{project.pk}").json()
+    shown = Api(cast.ada).get(f"projects/{project.pk}").json()
+    measures = {"gold_share": 0, "probe_share": 0, "shows_gold_agreement": False}
+    assert answer.json() == shown | measures
 
 
 def test_create_needs_the_right(cast: Cast) -> None:
