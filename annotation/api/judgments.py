@@ -39,13 +39,14 @@ class Judgments(ListEndpoint[Judgment]):
         response=JudgmentOut(many=True),
         parameters=[JudgmentFilters],
         description="With every revision; answers are in canonical order, and `shown_order` tells "
-        "how the responses were shown.",
+        "how the responses were shown. Needs the role researcher: a reviewer sees others' answers "
+        "to an item after answering it.",
     )
     def get(self, request: Request, project_id: int) -> Response:
         return self.list(request)
 
     def get_queryset(self) -> QuerySet[Judgment]:
-        project = project_of(self, Capability.ADJUDICATE)
+        project = project_of(self, Capability.RESEARCH)
         chosen = {FILTERS[name]: value for name, value in self.chosen().items()}
         rows = Judgment.objects.filter(assignment__item__project=project, **chosen)
         return rows.select_related(

@@ -46,13 +46,14 @@ class Preferences(ListEndpoint[Preference]):
         "Preferences",
         response=PreferenceOut(many=True),
         parameters=[PreferenceFilters],
-        description="The newest of each item and criterion.",
+        description="The newest of each item and criterion. Needs the role researcher: what waits "
+        "for reviewers is told to them blind.",
     )
     def get(self, request: Request, project_id: int) -> Response:
         return self.list(request)
 
     def get_queryset(self) -> QuerySet[Preference]:
-        project = project_of(self, Capability.ADJUDICATE)
+        project = project_of(self, Capability.RESEARCH)
         chosen = {FILTERS[name]: value for name, value in self.chosen().items()}
         return preferences_of(project).filter(**chosen).select_related("item", "policy")
 

@@ -34,7 +34,7 @@ def test_judgments_of_people_and_judges(cast: Cast, path: str) -> None:
     item = make_item(cast.project)
     first = vote(item, "w1", 2)
     vote(item, judge_annotator("gpt-4"), -1)
-    api = Api(cast.rita)
+    api = Api(cast.rosa)
     rows = api.get(f"{path}/judgments").json()["results"]
     assert [(row["is_judge"], row["answers"][0]["strength"]) for row in rows] == [
         (True, -1),
@@ -47,8 +47,12 @@ def test_judgments_of_people_and_judges(cast: Cast, path: str) -> None:
     assert api.get(f"{path}/judgments", {"annotator": "w1"}).status_code == 400
 
 
+def test_reviewers_see_no_votes_before_they_have_answered(cast: Cast, path: str) -> None:
+    assert Api(cast.rita).get(f"{path}/judgments").status_code == 403
+
+
 def test_judgments_cost_the_same_however_many(cast: Cast, path: str) -> None:
-    api = Api(cast.rita)
+    api = Api(cast.rosa)
 
     def cost() -> int:
         with CaptureQueriesContext(connection) as queries:

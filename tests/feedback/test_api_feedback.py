@@ -79,6 +79,11 @@ def test_preferences(cast: Cast, path: str, rosa: Api) -> None:
     assert rosa.get(f"{path}/preferences", {"state": "lost"}).status_code == 400
 
 
+def test_reviewers_see_no_outcome_before_they_have_answered(cast: Cast, path: str) -> None:
+    contested(cast)
+    assert Api(cast.rita).get(f"{path}/preferences").status_code == 403
+
+
 def test_preferences_cost_the_same_however_many(cast: Cast, path: str, rosa: Api) -> None:
     def cost() -> int:
         with CaptureQueriesContext(connection) as queries:
