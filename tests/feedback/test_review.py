@@ -278,7 +278,20 @@ def test_a_word_taken_back_tells_nothing_of_what_waits(cast: Cast, rita: Reviewe
     page = rita.client.get(reverse("feedback:adjudicated", args=[cast.project.pk])).content.decode()
     assert "Taken back" in page
     assert "Because." not in page
+    assert "better" not in page
     assert reviewers_of(cast.project) == []
+
+
+def test_what_was_sent_back_tells_nothing_of_its_votes(cast: Cast, rita: Reviewer) -> None:
+    contest(cast)
+    assignment = rita.open()
+    rita.answer(assignment)
+    rita.decide(assignment, why="more", more="2")
+    address = reverse("feedback:adjudicated", args=[cast.project.pk])
+    page = Reviewer(cast, cast.rosa).client.get(address).content.decode()
+    assert "Sent back" in page
+    assert "better" not in page
+    assert "Because." not in page
 
 
 # Who may
