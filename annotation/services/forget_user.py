@@ -8,6 +8,7 @@ from annotation.models import (
     Assignment,
     Draft,
     Flag,
+    GoldAnswer,
     Invitation,
     Judgment,
     JudgmentComment,
@@ -39,10 +40,13 @@ def forget_user(*, user: User, actor: User, confirmation: str) -> User:
             f"Type the username {user.username} to confirm. Nothing was erased.",
             field="confirmation",
         )
+    names = {user.username[:100], str(user)[:100]}
     erase_user(user=user, actor=actor)
     release_leases_of(user=user)
     _leave(user, actor)
     _erase_words(user)
+    # Whose known answer it was; the trail has their number.
+    GoldAnswer.objects.filter(source__in=names).update(source="")
     return user
 
 

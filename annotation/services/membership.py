@@ -37,7 +37,9 @@ def set_membership(*, project: Project, user: User, role: str, actor: User) -> M
         membership.role = role
         membership.state = State.ACTIVE if left else membership.state
         membership.state_reason = "" if left else membership.state_reason
-        membership.save(update_fields=["role", "state", "state_reason"])
+        # To take somebody back is a decision as well: pause rules let the past rest.
+        membership.restored_at = timezone.now() if left else membership.restored_at
+        membership.save(update_fields=["role", "state", "state_reason", "restored_at"])
     _record(membership, actor, "set_membership", role=role)
     return membership
 

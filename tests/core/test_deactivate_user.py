@@ -13,7 +13,15 @@ from django.test import Client
 from django.utils import timezone
 
 from annotation.answers import AnswerValue
-from annotation.models import Assignment, Draft, Flag, Invitation, JudgmentComment, Membership
+from annotation.models import (
+    Assignment,
+    Draft,
+    Flag,
+    GoldAnswer,
+    Invitation,
+    JudgmentComment,
+    Membership,
+)
 from annotation.services.claim_item import claim_item
 from annotation.services.forget_user import deactivate_person, forget_user
 from annotation.services.invitation import create_invitation
@@ -155,6 +163,9 @@ def busy_bob(cast: Cast) -> User:
     create_api_token(user=cast.bob, name="Bob's laptop", scopes=["read"])
     create_invitation(project=cast.project, role="labeler", actor=cast.bob, note="Bob's friend")
     Membership.objects.filter(user=cast.bob).update(state_reason="Bob was rude")
+    GoldAnswer.objects.create(
+        item=skipped.item, criterion="overall", expected={"strength": 2}, source="Bob Builder"
+    )
     cast.bob.refresh_from_db()
     return cast.bob
 
@@ -177,6 +188,7 @@ def test_a_person_is_forgotten_and_the_answers_stay(cast: Cast, busy_bob: User) 
         *Invitation.objects.values_list("note", flat=True),
         *Membership.objects.values_list("state_reason", flat=True),
         *ApiToken.objects.values_list("name", flat=True),
+        *GoldAnswer.objects.values_list("source", flat=True),
     ]
     assert "bob" not in " ".join(words).lower()
     assert not Draft.objects.exists()
