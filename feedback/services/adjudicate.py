@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from annotation.answers import AnswerValue, checked
 from annotation.models import Item, Judgment
+from annotation.services.gold import set_gold
 from annotation.services.item import extend_overlap, reopen_item
 from core.errors import Conflict, PrefloopError
 from core.models import User
@@ -71,16 +72,21 @@ def decide_item(
     values: Mapping[str, AnswerValue],
     seen: Mapping[str, int],
     exclude: bool = False,
+    as_gold: bool = False,
     grounds: Grounds,
 ) -> list[Preference]:
-    """All criteria that wait, or none of them."""
-    return [
+    """All criteria that wait, or none of them; `as_gold`: their answers are the right ones."""
+    rows = [
         adjudicate(
             item=item, criterion=criterion, adjudicator=adjudicator, exclude=exclude,
             value=values.get(criterion), seen=preference, grounds=grounds,
         )
         for criterion, preference in seen.items()
     ]  # fmt: skip
+    if as_gold and not exclude:
+        source = f"decided by a reviewer on {grounds.at:%Y-%m-%d}"
+        set_gold(item=item, answers=values, actor=adjudicator, source=source)
+    return rows
 
 
 @transaction.atomic

@@ -14,7 +14,6 @@ from annotation.answers import AnswerValue, checked, to_canonical
 from annotation.models import Assignment, Item, Project
 from annotation.services.annotator import annotator_for_user
 from annotation.services.claim_item import extend_lease
-from annotation.services.gold import set_gold
 from annotation.services.review_item import own_reviews, put_off_review
 from annotation.services.submit_judgment import submit_judgment
 from core.access import SignedInRequest
@@ -126,13 +125,11 @@ def decide(request: SignedInRequest, project: Project, assignment_id: int) -> Ht
         send_back(item=item, adjudicator=request.user, seen=seen, more=more, grounds=grounds)
         return _on(request, project, f"Sent back: {more} more will judge it, then it comes again.")
     values = {} if why == "exclude" else _values(request, assignment, list(seen))
+    as_gold = bool(request.POST.get("gold")) and Capability.RESEARCH in project.may
     decide_item(
         item=item, adjudicator=request.user, values=values, seen=seen,
-        exclude=why == "exclude", grounds=grounds,
+        exclude=why == "exclude", as_gold=as_gold, grounds=grounds,
     )  # fmt: skip
-    if values and request.POST.get("gold") and Capability.RESEARCH in project.may:
-        source = f"decided by a reviewer on {grounds.at:%Y-%m-%d}"
-        set_gold(item=item, answers=values, actor=request.user, source=source)
     return _on(request, project, "Decided." if values else "Excluded.")
 
 

@@ -241,6 +241,21 @@ def test_criteria_that_the_protocol_no_longer_asks_for(cast: Cast, rita: Reviewe
     assert Preference.objects.newest().get().state == "adjudicated"
 
 
+def test_gold_and_decision_stand_or_fall_together(cast: Cast) -> None:
+    """The protocol in force asks something else, so the answer can be no gold."""
+    contest(cast)
+    cast.project.protocols.create(
+        version=2, kinds=["pairwise"], criteria=[{"key": "new", "name": "New", "definition": ""}]
+    )
+    rosa = Reviewer(cast, cast.rosa)
+    assignment = rosa.open()
+    rosa.answer(assignment)
+    refused = rosa.decide(assignment, gold="1")
+    assert "has no criterion" in refused.content.decode()
+    assert not Adjudication.objects.exists()
+    assert Preference.objects.newest().get().state == "contested"
+
+
 # What is told of it afterwards
 
 
