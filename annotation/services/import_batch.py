@@ -210,7 +210,8 @@ class BatchWriter:
         if self.hide_gold:
             known = {row.item_id for row in rows}
             shown = Item.objects.filter(pk__in=known, is_gold=False)
-            counts.hidden_gold = shown.update(is_gold=True)
+            # As when a manager does it: what others found wrong with an item is settled.
+            counts.hidden_gold = shown.update(is_gold=True, held_at=None, skips=0)
 
     def _answers(
         self, one: _Placed, given: Iterable[tuple[str, AnswerValue]]

@@ -170,9 +170,7 @@ def pause_rules(request: SignedInRequest, project: Project) -> HttpResponse:
         except PrefloopError as error:
             form.show_error(error)
         else:
-            messages.success(
-                request, "Pause rules saved. Who answers from now on is looked at."
-            )
+            messages.success(request, "Pause rules saved. Who answers from now on is looked at.")
             return redirect("annotation:settings", project.pk)
     return _settings_page(request, project, rules_form=form)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from annotation.importers.rows import Problem
 from annotation.models import (
@@ -165,10 +166,12 @@ def test_rows_with_a_known_answer_become_hidden_gold_when_asked(cast: Cast, tmp_
     path = write(tmp_path / "a.jsonl", known, own("B?", ["x", "y"]))
     assert bring(cast.project, path, "jsonl").counts.hidden_gold == 0
     assert not Item.objects.filter(is_gold=True).exists()
+    Item.objects.update(held_at=timezone.now(), skips=3)
     assert bring(cast.project, path, "jsonl", hide_gold=True).counts.hidden_gold == 1
     item = Item.objects.get(is_gold=True)
     assert item.gold_answers.exists()
-    assert not item.is_open
+    # Held items are not handed out, gold or not.
+    assert (item.is_open, item.held_at, item.skips) == (False, None, 0)
     assert bring(cast.project, path, "jsonl", hide_gold=True).counts.hidden_gold == 0
 
 
