@@ -40,6 +40,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def refusal_of(check: Callable[[], object]) -> str:
+    """The words of the refusal; empty where there is none."""
+    try:
+        check()
+    except CannotStart as refusal:
+        return str(refusal)
+    return ""
+
+
 class TestRefusals:
     def test_a_taken_port_is_named_with_its_owner_and_the_way_out(self) -> None:
         with socket.socket() as taken:
@@ -70,8 +79,13 @@ class TestRefusals:
         assert done.returncode == 1
         assert done.stderr == "PREFLOOP_PORT must be a whole number, not 'abc'.\n"
 
-    def test_a_free_port_passes(self) -> None:
-        checks.refuse_taken_port("127.0.0.1", free_port())
+    def test_a_port_passes_as_soon_as_it_is_free(self) -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            assert refusal_of(lambda: checks.refuse_taken_port("127.0.0.1", port))
+        assert not refusal_of(lambda: checks.refuse_taken_port("127.0.0.1", port))
 
     def test_a_foreign_address_is_refused(self) -> None:
         with pytest.raises(CannotStart, match="Check PREFLOOP_HOST"):
@@ -94,7 +108,7 @@ class TestRefusals:
     def test_the_demo_may_run_at_home(self, url: str, tmp_path: Path) -> None:
         sign_ins = tmp_path / "demo-passwords.txt"
         sign_ins.touch()
-        checks.refuse_public_demo(url, sign_ins)
+        assert not refusal_of(lambda: checks.refuse_public_demo(url, sign_ins))
 
     @pytest.mark.parametrize("url", ["https://prefer.example", "http://10.0.0.5:8000"])
     def test_the_demo_is_not_shown_in_public(self, url: str, tmp_path: Path) -> None:
@@ -196,8 +210,10 @@ class TestSupervisor:
         stage.start(PARENT)
         stage.wait_for_log("child")
         grandchild = stage.process().children()[0]
+        assert _lives(grandchild)
         stage.stop()
         wait_until(lambda: not _lives(grandchild))
+        assert not _lives(grandchild)
 
 
 def _lives(process: psutil.Process) -> bool:
@@ -212,6 +228,13 @@ def _line(process: psutil.Process) -> str:
         return " ".join(process.cmdline())
     except psutil.Error:  # it ended meanwhile
         return ""
+
+
+def _is_database(process: psutil.Process) -> bool:
+    try:
+        return process.name().startswith("postgres")
+    except psutil.NoSuchProcess:  # a short errand, done meanwhile
+        return False
 
 
 class Run:
@@ -313,11 +336,13 @@ class TestRun:
         family = [
             process
             for process in psutil.Process(run.process.pid).children(recursive=True)
-            if not process.name().startswith("postgres")
+            if not _is_database(process)
         ]
+        assert len(family) > 3
         run.process.kill()
         run.process.wait()
-        wait_until(lambda: not any(map(_lives, family)), 30)
+        # The kernel signals at once; who is busy starting hears it when that is over.
+        wait_until(lambda: not any(map(_lives, family)), 120)
         assert embedded_postgres.is_running(data_dir)
 
     def test_it_refuses_a_public_demo(self, data_dir: Path) -> None:

@@ -200,8 +200,10 @@ NUMBERS = st.floats(allow_nan=True, allow_infinity=True, width=32) | st.none()
 @given(st.lists(NUMBERS, max_size=30), st.booleans())
 def test_any_numbers_give_a_chart(values: list[float | None], log_y: bool) -> None:
     series = Series("a", list(range(len(values))), values, low=values, high=values)
-    parsed(chart(series, log_y=log_y).svg)
-    parsed(interval_chart([Row("a", v, v, v) for v in values], title="t", x_label="x").svg)
+    rows = interval_chart([Row("a", v, v, v) for v in values], title="t", x_label="x")
+    for svg in (chart(series, log_y=log_y).svg, rows.svg):
+        parsed(svg)
+        assert not re.search(r'="[^"]*\b(nan|inf)\b', svg)
 
 
 @pytest.mark.parametrize(

@@ -306,8 +306,10 @@ def test_a_web_process_never_loads_torch(process_environment: dict[str, str]) ->
         "    __import__(f'{app}.urls'); __import__(f'{app}.api_urls'); __import__(f'{app}.tasks')\n"
         "kin = {'torch', 'transformers', 'accelerate', 'peft', 'safetensors'}\n"
         "heavy = kin & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
+        "print('heavy:', sorted(heavy))\n"
     )
-    subprocess.run(
-        [sys.executable, "-c", program], env=process_environment, cwd=settings.BASE_DIR, check=True
-    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=process_environment, cwd=settings.BASE_DIR, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "heavy: []"

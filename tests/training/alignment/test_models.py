@@ -89,8 +89,10 @@ def test_cuda_is_refused_where_there_is_none():
 
 def test_a_conversion_that_is_there_is_not_made_again(tmp_path, monkeypatch):
     folder = tiny.write_model(tmp_path / "model")
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     monkeypatch.setattr(models, "_package_folder", None)
     convert_smollm2(folder)
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 
 def test_a_missing_package_is_named(monkeypatch, tmp_path):
