@@ -78,9 +78,11 @@ def records(preference_ids: Sequence[int]) -> Iterator[Record]:
             row = rows[pk]
             versions = {protocols[key] for key in row.judgment_ids}
             record = _record(row, responses[row.item_id], max(versions, default=None))
-            if row.item_id in rewrites:
-                record["rewrites"] = rewrites[row.item_id]
-            yield record
+            # Whom the policy leaves out has no say here either.
+            counted = [
+                one for one in rewrites.get(row.item_id, ()) if one["judgment"] in row.judgment_ids
+            ]
+            yield {**record, "rewrites": counted} if counted else record
 
 
 def _responses(item_ids: set[int]) -> dict[int, list[dict[str, Any]]]:

@@ -24,8 +24,10 @@ from feedback.models import Snapshot
 from feedback.selectors.snapshot import records, usable_ids
 from feedback.services import training_data_available, write_training_files
 from feedback.services.freeze_snapshot import freeze
+from feedback.services.resolve_items import resolve_items
+from feedback.services.weigh_annotator import weigh_annotator
 from tests.cast import Cast, make_item
-from tests.feedback.votes import judged, revise, vote
+from tests.feedback.votes import judged, revise, vote, worker
 from training.alignment.data import read_rows
 
 
@@ -162,6 +164,20 @@ def test_gold_probes_and_withdrawn_texts_give_none(snapshot: Snapshot, cast: Cas
     Response.objects.filter(rewrites=second).update(withdrawn_at=timezone.now())
     decided = list(records(usable_ids(cast.project)))
     assert {record["side"] for record in decided if "rewrites" in record} == {"held_out"}
+
+
+def test_who_is_left_out_teaches_nothing(cast: Cast) -> None:
+    item = judged(cast.project, Kind.THUMBS, 0, 0, 0)
+    for name in "ab":
+        judgment = item.assignments.get(annotator=worker(name)).current
+        rewrite_response(judgment=judgment, text=f"By {name}.")
+    resolve_items(project=cast.project)
+    weigh_annotator(
+        project=cast.project, actor=cast.rosa, annotator=worker("a"), weight=0, from_version=1
+    )
+    resolve_items(project=cast.project)
+    (record,) = records(usable_ids(cast.project))
+    assert [one["messages"][0]["content"] for one in record["rewrites"]] == ["By b."]
 
 
 def test_what_is_available_is_what_is_written(snapshot: Snapshot, tmp_path: Path) -> None:
