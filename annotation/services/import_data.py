@@ -77,8 +77,8 @@ def import_data(
     """Good rows are imported, bad ones reported. `guard` makes the transaction of each batch.
 
     Items that come with judgments are closed, unless `keep_open`; with `hide_gold`, those with a
-    known answer become hidden gold. A dry run writes every batch
-    and rolls it back, so its counts are exact within batches.
+    known answer become hidden gold. A dry run writes every batch and rolls it back, so its counts
+    are exact within batches.
     """
     if not 1 <= batch_rows <= 20_000:
         raise PrefloopError("A batch has 1 to 20,000 rows.")
@@ -111,19 +111,25 @@ def import_data(
     if not dry_run and report.imported >= MANY_ROWS:
         refresh_statistics(Prompt, Response, Item, ItemResponse, Assignment, Judgment, Answer)
     if not dry_run:
-        record_event(
-            actor=actor,
-            action="import_data",
-            target=project,
-            project_id=project.pk,
-            detail={
-                "format": chosen.name,
-                "label": label,
-                "rows": report.imported,
-                "hidden_gold": report.counts.hidden_gold,
-            },
-        )
+        _record(project, actor, chosen, label, report)
     return report
+
+
+def _record(
+    project: Project, actor: User | None, chosen: Format, label: str, report: ImportReport
+) -> None:
+    record_event(
+        actor=actor,
+        action="import_data",
+        target=project,
+        project_id=project.pk,
+        detail={
+            "format": chosen.name,
+            "label": label,
+            "rows": report.imported,
+            "hidden_gold": report.counts.hidden_gold,
+        },
+    )
 
 
 def check_project(project: Project, chosen: Format) -> None:
