@@ -12,7 +12,7 @@ from annotation.models import Annotator, Project
 from feedback.labeler_verdicts import Concern, concerns
 from feedback.models import Policy
 from feedback.quality_records import records_of
-from feedback.selectors.quality import count_answers, load_work
+from feedback.selectors.quality import has_more_answers, load_work
 
 # So many answers are measured within a second, so a page does it itself.
 MEASURED_AT_ONCE = 20_000
@@ -62,7 +62,7 @@ class Labelers:
 
 
 def is_measured_at_once(project: Project) -> bool:
-    return count_answers(project) <= MEASURED_AT_ONCE
+    return not has_more_answers(project, MEASURED_AT_ONCE)
 
 
 def labelers_of(project: Project, policy: Policy) -> Labelers | None:
