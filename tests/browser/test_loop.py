@@ -199,6 +199,8 @@ class Story:
         page.keyboard.press("2")
         page.keyboard.press("Enter")
         expect(page.locator("#today")).to_have_text("1 today")
+        # The count is ahead of the network; this tells that the answer is stored.
+        expect(page.locator("#main")).to_have_attribute("data-unsent", "0")
         assignment = Assignment.objects.get(annotator__user=self.bob, state="done")
         assert assignment.item in self.new
 
