@@ -49,7 +49,10 @@ PICKS = (
 
 def stamp_of(protocol: Protocol) -> str:
     """Version and content: a version that nobody has judged by is changed in place."""
-    asked = (protocol.guidelines, protocol.criteria, protocol.reasons, protocol.pairwise_scale)
+    asked = [
+        (protocol.guidelines, protocol.criteria, protocol.reasons, protocol.thumbs_reasons),
+        (protocol.pairwise_scale, protocol.comment_min_length, protocol.allows_rewrite),
+    ]
     return f"{protocol.version}-{zlib.crc32(repr(asked).encode()):08x}"
 
 
