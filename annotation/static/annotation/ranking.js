@@ -295,7 +295,10 @@ export class RankingPage {
     const open = this.criteria.find((key) => !this.rankings.get(key).done);
     if (!open) return "";
     this.show(open);
-    return "Put the list in order first. If it already is, press O.";
+    const button = this.form.querySelector(`[data-rank-by="${CSS.escape(open)}"]`);
+    button?.scrollIntoView({ block: "center" });
+    const by = button ? ` by “${button.textContent.trim()}”` : "";
+    return `Put the list in order${by} first. If it already is, press O.`;
   }
 
   commands() {
