@@ -23,9 +23,9 @@ def opened(cast: Cast) -> Assignment:
     return assignment
 
 
-def answer(assignment: Assignment, key: str = "a-key-of-mine") -> None:
+def answer(assignment: Assignment, key: str = "a-key-of-mine") -> Judgment:
     answers = {"overall": AnswerValue(strength=1)}
-    submit_judgment(assignment=assignment, client_key=key, answers=answers)
+    return submit_judgment(assignment=assignment, client_key=key, answers=answers)
 
 
 def test_it_keeps_what_was_typed(cast: Cast) -> None:
