@@ -48,7 +48,7 @@ def _verdicts(projects: list[int], user: User) -> dict[int, str]:
         AgreementReport.objects.filter(
             project__in=projects_where(user, Capability.RESEARCH).filter(pk__in=projects)
         )
-        .order_by("project_id", "-id")
+        .order_by("project_id", "kind", "criterion", "-id")
         .distinct("project_id")
     )
     return {report.project_id: people_verdict(report.figures) for report in reports}
