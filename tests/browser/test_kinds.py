@@ -54,6 +54,8 @@ def judged(page: Page, count: int) -> list[Judgment]:
         if Judgment.objects.count() >= count:
             break
         page.wait_for_timeout(50)
+    # The reply has come too, and with it the next item.
+    expect(page.locator("#main")).to_have_attribute("data-unsent", "0")
     expect(page.locator("#on-the-way")).not_to_be_visible()
     found = list(Judgment.objects.order_by("pk"))
     assert len(found) == count
@@ -125,6 +127,7 @@ def test_with_reasons_the_first_press_chooses_and_the_second_submits(
     page.keyboard.press("2")
     (first,) = judged(page, 1)
     assert (first.answers.get().thumb, first.reasons) == (0, ["wrong"])
+    expect(page.locator("#answer")).to_be_visible()
     page.keyboard.press("1")
     page.keyboard.press("Enter")
     assert judged(page, 2)[1].reasons == []
