@@ -1,0 +1,70 @@
+"""A weighted sum of reward sources, each of which is logged apart."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from training.alignment.rewards.protocol import RewardError, Rewards, RewardSource
+from training.alignment.rollouts.protocol import Rollout
+
+
+class Scores(NamedTuple):
+    """The total [n], and each source's own rewards [n] before its weight, by name."""
+
+    total: Rewards
+    parts: Mapping[str, Rewards]
+
+
+class Composed:
+    """R(x, y) = Σ_s w_s R_s(x, y); itself a reward source.
+
+    Raises RewardError, at once for two sources of one name, and when scoring for a source that
+    fails, returns the wrong number of rewards or a reward that is not finite.
+    """
+
+    name = "reward"
+
+    def __init__(self, sources: Sequence[RewardSource], weights: Sequence[float]) -> None:
+        names = [source.name for source in sources]
+        if not names:
+            raise RewardError("no reward source is named; training needs at least one")
+        if len(weights) != len(names):
+            raise RewardError(f"{len(names)} reward sources have {len(weights)} weights")
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise RewardError(f"two reward sources are called '{twice}'; name one of them anew")
+        self.sources = tuple(sources)
+        self.weights = tuple(float(weight) for weight in weights)
+
+    def __call__(self, rollouts: Sequence[Rollout]) -> Rewards:
+        return self.score(rollouts).total
+
+    def score(self, rollouts: Sequence[Rollout]) -> Scores:
+        """The total and its parts."""
+        parts = {source.name: _checked(source, rollouts) for source in self.sources}
+        weighted = [
+            weight * rewards for weight, rewards in zip(self.weights, parts.values(), strict=True)
+        ]
+        return Scores(np.sum(weighted, axis=0), parts)
+
+
+def _checked(source: RewardSource, rollouts: Sequence[Rollout]) -> Rewards:
+    try:
+        rewards = np.asarray(source(rollouts), dtype=np.float64)
+    except RewardError as error:
+        raise RewardError(f"reward source '{source.name}': {error}") from error
+    # A source may be anybody's function: whatever it raises, its name belongs in the message.
+    except Exception as error:
+        problem = f"{type(error).__name__}: {error}"
+        raise RewardError(f"reward source '{source.name}' failed with {problem}") from error
+    if rewards.shape != (len(rollouts),):
+        raise RewardError(
+            f"reward source '{source.name}' returned {rewards.shape} for {len(rollouts)} answers"
+        )
+    if not np.isfinite(rewards).all():
+        wrong = int(np.flatnonzero(~np.isfinite(rewards))[0])
+        raise RewardError(
+            f"reward source '{source.name}' returned {rewards[wrong]} for answer {wrong}"
+        )
+    return rewards

@@ -1,0 +1,1 @@
+"""Rollouts: answers sampled from the policy, by whatever engine, behind one interface."""
