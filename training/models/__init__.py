@@ -1,7 +1,8 @@
 """From a snapshot to a model version, and back to new responses."""
 
 from training.models.loop import Loop, Round
-from training.models.run import MetricPoint, Sample, TrainingRun
+from training.models.run import MetricPoint, Sample, StepSample, Sweep, TrainingRun
+from training.models.recipe import Recipe, RecipeStep
 from training.models.version import Evaluation, ModelVersion, Promotion
 
 __all__ = [
@@ -10,7 +11,11 @@ __all__ = [
     "MetricPoint",
     "ModelVersion",
     "Promotion",
+    "Recipe",
+    "RecipeStep",
     "Round",
     "Sample",
+    "StepSample",
+    "Sweep",
     "TrainingRun",
 ]

@@ -16,6 +16,27 @@ if TYPE_CHECKING:
     from core.models import User
 
 
+class Sweep(models.Model):
+    """A grid of settings: one run for each of its points."""
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="sweeps")
+    name = models.CharField(max_length=100)
+    # The settings that differ, each with its values: {"learning_rate": [1e-6, 5e-6]}.
+    grid = models.JSONField()
+    # Made by whoever asks, so that asking twice makes one.
+    client_key = models.CharField(max_length=64, null=True, unique=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
     def visible_to(self, user: User) -> TrainingRunQuerySet:
         return self.filter(project__in=Project.objects.visible_to(user))
@@ -36,6 +57,7 @@ class TrainingRun(models.Model):
     seed = models.PositiveIntegerField(default=0)
     code_version = models.CharField(max_length=64, blank=True)
     job = models.OneToOneField(Job, on_delete=models.PROTECT, related_name="training_run")
+    sweep = models.ForeignKey(Sweep, null=True, on_delete=models.SET_NULL, related_name="runs")
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )
@@ -77,4 +99,21 @@ class Sample(models.Model):
         ordering = ["run", "position"]
         constraints = [
             models.UniqueConstraint(fields=["run", "position"], name="sample_position_unique"),
+        ]
+
+
+class StepSample(models.Model):
+    """What the model in training wrote to a prompt after so many steps."""
+
+    run = models.ForeignKey(TrainingRun, on_delete=models.CASCADE, related_name="step_samples")
+    step = models.PositiveIntegerField()
+    position = models.PositiveIntegerField()
+    prompt_messages = models.JSONField()
+    text = models.TextField()
+    figures = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["run", "position", "step"]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "position", "step"], name="step_sample_unique"),
         ]
