@@ -18,7 +18,7 @@ class Recipe(models.Model):
     snapshot = models.ForeignKey(Snapshot, on_delete=models.PROTECT, related_name="+")
     name = models.CharField(max_length=100)
     # Made by whoever asks, so that asking twice makes one.
-    client_key = models.CharField(max_length=64, null=True, unique=True)
+    client_key = models.CharField(max_length=64, null=True, unique=True)  # noqa: DJ001
     stopped_at = models.DateTimeField(null=True)
     # Why the next step could not be queued; empty when nothing is wrong.
     problem = models.TextField(blank=True)

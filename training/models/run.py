@@ -24,7 +24,7 @@ class Sweep(models.Model):
     # The settings that differ, each with its values: {"learning_rate": [1e-6, 5e-6]}.
     grid = models.JSONField()
     # Made by whoever asks, so that asking twice makes one.
-    client_key = models.CharField(max_length=64, null=True, unique=True)
+    client_key = models.CharField(max_length=64, null=True, unique=True)  # noqa: DJ001
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )
