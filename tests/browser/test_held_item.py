@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from django.urls import reverse
-from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from annotation.models import Draft, Judgment
-from tests.browser.signing import sign_in
+from tests.browser.labeling import Open
 from tests.cast import Cast, make_item
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def opened(cast: Cast, context: BrowserContext, page: Page, live_server):
+def opened(cast: Cast, label: Open, page: Page) -> Open:
     """The labeling page as Lena; what it asks of the network ahead may be held up."""
 
     def open_page(*, items: int, ahead=None) -> Page:
@@ -22,9 +21,7 @@ def opened(cast: Cast, context: BrowserContext, page: Page, live_server):
             make_item(cast.project)
         if ahead:
             page.route("**/label/ahead/", ahead)
-        sign_in(context, cast.lena, live_server.url)
-        page.goto(live_server.url + reverse("annotation:label", args=[cast.project.pk]))
-        return page
+        return label()
 
     return open_page
 
@@ -33,7 +30,7 @@ def number(page: Page) -> Locator:
     return page.locator("#answer [name=assignment]")
 
 
-def test_a_reply_that_comes_too_late_brings_no_item_again(cast: Cast, opened) -> None:
+def test_a_reply_that_comes_too_late_brings_no_item_again(cast: Cast, opened: Open) -> None:
     late: list[Route] = []
 
     def hold_up_the_first(route: Route) -> None:
@@ -61,7 +58,7 @@ def test_a_reply_that_comes_too_late_brings_no_item_again(cast: Cast, opened) ->
     assert Judgment.objects.count() == 1
 
 
-def test_a_change_that_is_given_up_is_not_offered_again(cast: Cast, opened) -> None:
+def test_a_change_that_is_given_up_is_not_offered_again(cast: Cast, opened: Open) -> None:
     page = opened(items=2)
     page.keyboard.press("1")
     page.keyboard.press("Enter")

@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from django.urls import reverse
-from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, ViewportSize, expect
+from playwright.sync_api import Browser, CDPSession, Page, expect
 
 from annotation.models import Item, ItemResponse, Judgment, Protocol, Rewrite
-from tests.browser.signing import sign_in
+from tests.browser.labeling import NARROW, Open, shown_ranks
+from tests.browser.signing import leave, sign_in
 from tests.cast import Cast, make_item, make_prompt, make_response
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-WIDE: ViewportSize = {"width": 1280, "height": 800}
-PHONE: ViewportSize = {"width": 360, "height": 740}
-Open = Callable[..., Page]
-
-
-@pytest.fixture
-def label(cast: Cast, context: BrowserContext, page: Page, live_server) -> Open:
-    def open_page(size: ViewportSize = WIDE) -> Page:
-        page.set_viewport_size(size)
-        sign_in(context, cast.lena, live_server.url)
-        page.goto(live_server.url + reverse("annotation:label", args=[cast.project.pk]))
-        expect(page.locator("#keys-list dt")).not_to_have_count(0)
-        return page
-
-    return open_page
 
 
 @pytest.fixture
 def phone(cast: Cast, browser: Browser, live_server) -> Iterator[Open]:
     """A phone of a hand: touch, no mouse, no keys."""
-    context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True)
+    context = browser.new_context(viewport=NARROW, has_touch=True, is_mobile=True)
     context.set_default_timeout(15_000)
 
     def open_page() -> Page:
@@ -45,7 +30,7 @@ def phone(cast: Cast, browser: Browser, live_server) -> Iterator[Open]:
         return page
 
     yield open_page
-    context.close()
+    leave(context)
 
 
 def judged(page: Page, count: int) -> list[Judgment]:
@@ -257,12 +242,6 @@ def make_list(cast: Cast, size: int, text: str = "Short {}.") -> Item:
     return item
 
 
-def shown_ranks(judgment: Judgment) -> list[int]:
-    ranks = judgment.answers.get().ranks
-    assert ranks is not None
-    return [ranks[position] for position in judgment.assignment.shown_order]
-
-
 def order(page: Page) -> list[int]:
     """The cards as they stand, by the place at which each was shown."""
     found: list[str] = page.locator(".ranked").evaluate_all(
@@ -325,7 +304,7 @@ def test_a_list_by_touch(cast: Cast, phone: Open) -> None:
     card.locator("[data-move='-1']").tap()
     page.locator(".ranked[data-index='1'] [data-tie]").tap()
     page.locator("[data-line='-1']").tap()
-    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    assert page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
     page.locator("#submit").tap()
     (judgment,) = judged(page, 1)
     assert shown_ranks(judgment) == [2, 2, 1]
@@ -352,7 +331,7 @@ def test_a_long_list_is_dragged_by_finger_beyond_the_window(cast: Cast, phone: O
     x, y = grip["x"] + 20, grip["y"] + 20
     finger.send("touchStart", (x, y))
     for step in range(1, 11):
-        finger.send("touchMove", (x, y + (PHONE["height"] - 100 - y) * step / 10))
+        finger.send("touchMove", (x, y + (NARROW["height"] - 100 - y) * step / 10))
     # The finger rests, the list goes by under it.
     expect(page.locator(".ranked").last).to_have_attribute("data-index", "0", timeout=20_000)
     finger.send("touchEnd")

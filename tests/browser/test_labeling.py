@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import pytest
 from django.urls import reverse
-from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, expect
+from playwright.sync_api import Browser, expect
 
-from annotation.models import Assignment, Flag, Judgment, Protocol, Response
+from annotation.models import Assignment, Flag, Judgment, Protocol
+from tests.browser.labeling import NARROW, WIDE, Open, newest, saved, shown, shown_ranks
 from tests.browser.signing import leave, sign_in
 from tests.cast import Cast, make_item
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-WIDE: ViewportSize = {"width": 1280, "height": 800}
-NARROW: ViewportSize = {"width": 360, "height": 740}
 SIZES = pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
 TWO_CRITERIA = [
     {"key": "helpful", "name": "Helpful", "definition": "Which helps more?"},
@@ -21,53 +20,8 @@ TWO_CRITERIA = [
 ]
 
 
-@pytest.fixture
-def label(cast: Cast, context: BrowserContext, page: Page, live_server):
-    """Opens the labeling page as Lena, at a size."""
-
-    def open_page(size: ViewportSize = WIDE) -> Page:
-        page.set_viewport_size(size)
-        sign_in(context, cast.lena, live_server.url)
-        page.goto(live_server.url + reverse("annotation:label", args=[cast.project.pk]))
-        return page
-
-    return open_page
-
-
-def newest() -> Judgment:
-    return Judgment.objects.latest("pk")
-
-
-def shown(judgment: Judgment, criterion: str = "overall") -> int:
-    """The strength as it was chosen: positive when the response shown first is better."""
-    strength = judgment.answers.get(criterion=criterion).strength
-    assert strength is not None
-    return strength if judgment.assignment.shown_order[0] == 0 else -strength
-
-
-def shown_ranks(judgment: Judgment) -> list[int]:
-    ranks = judgment.answers.get().ranks
-    assert ranks is not None
-    return [ranks[position] for position in judgment.assignment.shown_order]
-
-
-def saved(page: Page, count: int) -> None:
-    """All that was sent is stored."""
-    expect(page.locator("#main")).to_have_attribute("data-unsent", "0")
-    expect(page.locator("#today")).to_have_text(f"{count} today")
-
-
-def held(page: Page) -> None:
-    """The next item is ready in the page."""
-    expect(page.locator("#main")).to_have_attribute("data-held", "1")
-
-
-def on_screen(page: Page) -> str:
-    return page.locator("#answer [name=assignment]").input_value()
-
-
 @SIZES
-def test_pairwise_by_mouse(cast: Cast, label, size) -> None:
+def test_pairwise_by_mouse(cast: Cast, label: Open, size) -> None:
     for _ in range(2):
         make_item(cast.project)
     page = label(size)
@@ -85,7 +39,7 @@ def test_pairwise_by_mouse(cast: Cast, label, size) -> None:
 
 
 @SIZES
-def test_pairwise_by_key_with_two_criteria(cast: Cast, label, size) -> None:
+def test_pairwise_by_key_with_two_criteria(cast: Cast, label: Open, size) -> None:
     Protocol.objects.update(criteria=TWO_CRITERIA, reasons=["clearer", "too long"])
     for _ in range(2):
         make_item(cast.project)
@@ -106,7 +60,7 @@ def test_pairwise_by_key_with_two_criteria(cast: Cast, label, size) -> None:
     assert judgment.active_ms is not None
 
 
-def test_what_is_typed_among_the_reasons_is_the_comment(cast: Cast, label) -> None:
+def test_what_is_typed_among_the_reasons_is_the_comment(cast: Cast, label: Open) -> None:
     Protocol.objects.update(reasons=["clearer", "too long"])
     make_item(cast.project)
     page = label()
@@ -120,7 +74,7 @@ def test_what_is_typed_among_the_reasons_is_the_comment(cast: Cast, label) -> No
     expect(page.locator("#overall-6")).to_be_checked()
 
 
-def test_arrows_go_between_criteria_and_b_is_a_tie(cast: Cast, label) -> None:
+def test_arrows_go_between_criteria_and_b_is_a_tie(cast: Cast, label: Open) -> None:
     Protocol.objects.update(criteria=TWO_CRITERIA)
     make_item(cast.project)
     page = label()
@@ -134,7 +88,7 @@ def test_arrows_go_between_criteria_and_b_is_a_tie(cast: Cast, label) -> None:
     assert newest().answers.get(criterion="helpful").both_bad
 
 
-def test_an_unanswered_criterion_is_asked_for(cast: Cast, label) -> None:
+def test_an_unanswered_criterion_is_asked_for(cast: Cast, label: Open) -> None:
     Protocol.objects.update(criteria=TWO_CRITERIA)
     make_item(cast.project)
     page = label()
@@ -145,7 +99,7 @@ def test_an_unanswered_criterion_is_asked_for(cast: Cast, label) -> None:
 
 
 @SIZES
-def test_listwise_by_mouse(cast: Cast, label, size) -> None:
+def test_listwise_by_mouse(cast: Cast, label: Open, size) -> None:
     make_item(cast.project, kind="listwise")
     page = label(size)
     third = page.locator(".ranked[data-index='2']")
@@ -161,7 +115,7 @@ def test_listwise_by_mouse(cast: Cast, label, size) -> None:
 
 
 @SIZES
-def test_listwise_by_key(cast: Cast, label, size) -> None:
+def test_listwise_by_key(cast: Cast, label: Open, size) -> None:
     make_item(cast.project, kind="listwise")
     page = label(size)
     page.keyboard.press("ArrowDown")
@@ -177,7 +131,7 @@ def test_listwise_by_key(cast: Cast, label, size) -> None:
     assert answer.acceptable_to == 1
 
 
-def test_a_list_is_dragged(cast: Cast, label) -> None:
+def test_a_list_is_dragged(cast: Cast, label: Open) -> None:
     make_item(cast.project, kind="listwise")
     page = label()
     grip = page.locator(".ranked[data-index='0'] .grip").bounding_box()
@@ -218,7 +172,7 @@ def test_a_list_is_dragged_by_finger(cast: Cast, browser: Browser, live_server) 
     leave(context)
 
 
-def test_an_untouched_list_is_not_an_answer(cast: Cast, label) -> None:
+def test_an_untouched_list_is_not_an_answer(cast: Cast, label: Open) -> None:
     make_item(cast.project, kind="listwise")
     page = label()
     page.keyboard.press("Enter")
@@ -230,7 +184,7 @@ def test_an_untouched_list_is_not_an_answer(cast: Cast, label) -> None:
 
 
 @SIZES
-def test_thumbs_by_mouse(cast: Cast, label, size) -> None:
+def test_thumbs_by_mouse(cast: Cast, label: Open, size) -> None:
     make_item(cast.project, kind="thumbs")
     page = label(size)
     chip = page.get_by_text("clear", exact=True)
@@ -245,7 +199,7 @@ def test_thumbs_by_mouse(cast: Cast, label, size) -> None:
 
 
 @SIZES
-def test_thumbs_by_key(cast: Cast, label, size) -> None:
+def test_thumbs_by_key(cast: Cast, label: Open, size) -> None:
     make_item(cast.project, kind="thumbs")
     page = label(size)
     page.keyboard.press("1")
@@ -254,7 +208,7 @@ def test_thumbs_by_key(cast: Cast, label, size) -> None:
     assert newest().answers.get().thumb == 1
 
 
-def test_skip_and_flag_by_key(cast: Cast, label) -> None:
+def test_skip_and_flag_by_key(cast: Cast, label: Open) -> None:
     for _ in range(3):
         make_item(cast.project)
     page = label()
@@ -273,7 +227,7 @@ def test_skip_and_flag_by_key(cast: Cast, label) -> None:
     assert not Judgment.objects.exists()
 
 
-def test_the_last_answer_is_changed(cast: Cast, label) -> None:
+def test_the_last_answer_is_changed(cast: Cast, label: Open) -> None:
     for _ in range(2):
         make_item(cast.project)
     page = label()
@@ -292,142 +246,7 @@ def test_the_last_answer_is_changed(cast: Cast, label) -> None:
     assert Assignment.objects.filter(state=Assignment.State.DONE).count() == 1
 
 
-def test_a_draft_outlives_a_reload(cast: Cast, label) -> None:
-    make_item(cast.project)
-    page = label()
-    page.keyboard.press("5")
-    page.keyboard.press("r")
-    page.locator("#comment").fill("Half a thought")
-    page.reload()
-    expect(page.locator("#overall-5")).to_be_checked()
-    expect(page.locator("#comment")).to_have_value("Half a thought")
-
-
-def test_an_answer_is_sent_again_after_a_lost_reply(cast: Cast, label) -> None:
-    make_item(cast.project)
-    page = label()
-    attempts: list[int] = []
-
-    def fail_once(route: Route) -> None:
-        attempts.append(1)
-        if len(attempts) == 1:
-            # The server got it, but its reply is lost: the worst case.
-            route.fetch()
-            route.abort()
-        else:
-            route.continue_()
-
-    page.route("**/label/submit/", fail_once)
-    page.keyboard.press("2")
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Waiting for the connection")).to_be_visible()
-    expect(page.get_by_text("All done here")).to_be_visible()
-    assert len(attempts) == 2
-    assert Judgment.objects.count() == 1
-
-
-def test_the_next_item_is_there_before_the_network_answers(cast: Cast, label) -> None:
-    for _ in range(3):
-        make_item(cast.project)
-    page = label()
-    held(page)
-    stopped: list[Route] = []
-    page.route("**/label/submit/", lambda route: stopped.append(route))
-    first = on_screen(page)
-    page.keyboard.press("2")
-    page.keyboard.press("Enter")
-    expect(page.locator("#answer [name=assignment]")).not_to_have_value(first)
-    assert not Judgment.objects.exists()
-    second = on_screen(page)
-    stopped[0].continue_()
-    page.unroute("**/label/submit/")
-    saved(page, 1)
-    # What is on screen is known to be, and one more is ready behind it.
-    assert Assignment.objects.get(pk=second).opened_at
-    assert Assignment.objects.filter(state="leased", opened_at=None).count() == 1
-
-
-def test_answers_outlive_a_lost_network_and_a_reload(
-    cast: Cast, label, context: BrowserContext
-) -> None:
-    for _ in range(3):
-        make_item(cast.project)
-    page = label()
-    held(page)
-    context.set_offline(True)
-    for key in "26":
-        page.keyboard.press(key)
-        page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Waiting for the connection")).to_be_visible()
-    expect(page.locator("#on-the-way")).to_have_text("2 answers waiting for the connection")
-    assert not Judgment.objects.exists()
-    # The page is closed with them unsent, as by a crash; another one sends them.
-    page.route("**/label/submit/", lambda route: route.abort())
-    context.set_offline(False)
-    page.reload()
-    expect(page.locator("#on-the-way")).to_contain_text("2 answers")
-    page.unroute("**/label/submit/")
-    page.evaluate("dispatchEvent(new Event('online'))")
-    saved(page, 2)
-    assert [shown(row) for row in Judgment.objects.order_by("pk")] == [2, -2]
-    expect(page.locator("#answer")).to_be_visible()
-    assert int(on_screen(page)) not in {row.assignment_id for row in Judgment.objects.all()}
-
-
-def test_a_refused_answer_comes_back_with_all_that_was_typed(cast: Cast, label) -> None:
-    for _ in range(3):
-        make_item(cast.project)
-    page = label()
-    held(page)
-    first = on_screen(page)
-    # The questions change in this very moment: the answer fits the new ones no longer.
-    Protocol.objects.update(guidelines="Mind the facts.")
-    page.keyboard.press("2")
-    page.keyboard.press("r")
-    page.locator("#comment").fill("Clearer by far")
-    page.keyboard.press("Control+Enter")
-    expect(page.locator("#said")).to_contain_text("The guidelines changed")
-    page.get_by_role("button", name="Back to it").click()
-    expect(page.locator("#answer [name=assignment]")).to_have_value(first)
-    expect(page.locator("#overall-2")).to_be_checked()
-    expect(page.locator("#comment")).to_have_value("Clearer by far")
-    expect(page.locator("#guidelines-button")).to_contain_text("changed")
-    page.keyboard.press("Enter")
-    saved(page, 1)
-    expect(page.locator("#on-the-way")).to_be_hidden()
-    assert newest().comment.text == "Clearer by far"
-
-
-def test_a_draft_goes_on_at_another_device(
-    cast: Cast, label, browser: Browser, live_server
-) -> None:
-    make_item(cast.project)
-    page = label()
-    page.keyboard.press("6")
-    page.keyboard.press("r")
-    page.locator("#comment").fill("Begun at the desk")
-    with page.expect_response("**/label/draft/"):
-        pass
-    phone = browser.new_context(viewport=NARROW, has_touch=True)
-    sign_in(phone, cast.lena, live_server.url)
-    other = phone.new_page()
-    other.goto(page.url)
-    expect(other.locator("#overall-6")).to_be_checked()
-    expect(other.locator("#comment")).to_have_value("Begun at the desk")
-    leave(phone)
-
-
-def test_a_double_click_is_one_answer(cast: Cast, label) -> None:
-    for _ in range(2):
-        make_item(cast.project)
-    page = label()
-    page.keyboard.press("2")
-    page.locator("#submit").dblclick()
-    saved(page, 1)
-    assert Judgment.objects.count() == 1
-
-
-def test_panels_open_by_key_and_hide_nothing_for_good(cast: Cast, label) -> None:
+def test_panels_open_by_key_and_hide_nothing_for_good(cast: Cast, label: Open) -> None:
     make_item(cast.project)
     page = label()
     for key, panel in (("?", "#keys"), ("g", "#guidelines")):
@@ -437,18 +256,9 @@ def test_panels_open_by_key_and_hide_nothing_for_good(cast: Cast, label) -> None
         expect(page.locator(panel)).not_to_be_visible()
 
 
-def test_a_phone_swaps_sides_by_tab(cast: Cast, label) -> None:
-    make_item(cast.project)
-    page = label(NARROW)
-    second = page.get_by_role("link", name="Response 2")
-    second.click()
-    expect(second).to_have_attribute("aria-current", "true")
-    expect(page.locator("#response-2")).to_be_in_viewport()
-
-
 @SIZES
 @pytest.mark.parametrize("kind", ["pairwise", "listwise", "thumbs"])
-def test_nothing_moves_and_nothing_overflows(cast: Cast, label, size, kind: str) -> None:
+def test_nothing_moves_and_nothing_overflows(cast: Cast, label: Open, size, kind: str) -> None:
     make_item(cast.project, kind=kind)
     page = label(size)
     before = page.locator("#submit").bounding_box()
@@ -477,63 +287,7 @@ def test_it_works_without_script(cast: Cast, browser, live_server) -> None:
     leave(context)
 
 
-MARKED = """[...(CSS.highlights.get('difference') ?? [])].map(
-    (range) => range.startContainer.data.slice(range.startOffset, range.endOffset))"""
-
-
-AT_THE_END = """[...document.querySelectorAll('.response')].every((pane) =>
-    pane.scrollTop > 0 && pane.scrollTop >= pane.scrollHeight - pane.clientHeight - 2)"""
-
-
-def until(page: Page, expression: str) -> None:
-    """Playwright's own waiting evaluates in the page, which the content policy forbids."""
-    for _ in range(600):
-        if page.evaluate(expression):
-            return
-        page.wait_for_timeout(25)
-    raise AssertionError(expression)
-
-
-def two_texts(cast: Cast, first: str, second: str) -> None:
-    """An item whose texts stand in this order for Lena."""
-    item = make_item(cast.project)
-    for row, text in zip(item.item_responses.all(), (first, second), strict=True):
-        messages = [{"role": "assistant", "content": text}]
-        Response.objects.filter(pk=row.response_id).update(messages=messages)
-
-
-def test_the_difference_is_marked_word_by_word_in_both(cast: Cast, label) -> None:
-    two_texts(
-        cast,
-        "Take **two spoons of sugar** and stir until it is quite smooth.",
-        "Take **two cups of sugar** and stir until it is quite smooth, then rest.",
-    )
-    page = label()
-    page.keyboard.press("d")
-    until(page, "CSS.highlights.has('difference')")
-    assert set(page.evaluate(MARKED)) == {"spoons", "cups", ", then rest"}
-    page.reload()
-    until(page, "CSS.highlights.has('difference')")
-    page.keyboard.press("d")
-    assert page.evaluate(MARKED) == []
-
-
-def test_long_answers_go_on_together_and_end_together(cast: Cast, label) -> None:
-    two_texts(cast, "Some words. " * 4000, "Other words.\n\n" * 900)
-    page = label()
-    boxes = [page.locator(f"#response-{number}").bounding_box() for number in (1, 2)]
-    assert boxes[0] is not None
-    assert boxes[1] is not None
-    assert (boxes[0]["width"], boxes[0]["height"]) == (boxes[1]["width"], boxes[1]["height"])
-    page.locator("#response-1").hover()
-    page.mouse.wheel(0, 1_000_000)
-    until(page, AT_THE_END)
-    page.keyboard.press("x")
-    expect(page.locator("#whole")).to_have_attribute("aria-pressed", "true")
-    assert page.evaluate("document.documentElement.scrollHeight > 5000")
-
-
-def test_a_project_that_only_picks_has_three_keys(cast: Cast, label) -> None:
+def test_a_project_that_only_picks_has_three_keys(cast: Cast, label: Open) -> None:
     Protocol.objects.update(pairwise_scale="pick", comment_min_length=12)
     for _ in range(2):
         make_item(cast.project)
@@ -549,7 +303,7 @@ def test_a_project_that_only_picks_has_three_keys(cast: Cast, label) -> None:
     assert shown(newest()) == -2
 
 
-def test_an_item_that_tells_its_author_is_flagged_and_answered(cast: Cast, label) -> None:
+def test_an_item_that_tells_its_author_is_flagged_and_answered(cast: Cast, label: Open) -> None:
     for _ in range(2):
         make_item(cast.project)
     page = label()
@@ -565,7 +319,7 @@ def test_an_item_that_tells_its_author_is_flagged_and_answered(cast: Cast, label
     assert (flag.kind, flag.assignment_id) == ("identity", newest().assignment_id)
 
 
-def test_the_sheet_shows_the_keys_of_the_kind_on_screen(cast: Cast, label) -> None:
+def test_the_sheet_shows_the_keys_of_the_kind_on_screen(cast: Cast, label: Open) -> None:
     make_item(cast.project, kind="listwise")
     page = label()
     page.keyboard.press("?")

@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from annotation.models import Assignment, Membership
 from core.models import User
-from tests.browser.signing import sign_in
+from tests.browser.signing import leave, sign_in
 from tests.cast import Cast, make_item
 from tests.own_answers import answer
 
@@ -41,9 +41,7 @@ def test_a_link_is_copied_and_a_stranger_joins_by_key_on_a_phone(
     expect(guest.get_by_text("You are a labeler in “Helpful answers”.")).to_be_visible()
     guest.get_by_role("link", name="Start").click()
     guest.wait_for_url("**/label/")
-    # What the page asks for on its own must be answered before the test's rows go.
-    guest.wait_for_load_state("networkidle")
-    phone.close()
+    leave(phone)
     assert Membership.objects.get(user__username="nina").role == "labeler"
 
 
@@ -83,7 +81,7 @@ def test_who_is_deactivated_is_out_at_the_next_click(
     expect(page.get_by_text("can no longer sign in")).to_be_visible()
     bobs.reload()
     bobs.wait_for_url("**/sign-in/**")
-    elsewhere.close()
+    leave(elsewhere)
     page.get_by_text("Forget this person").click()
     page.get_by_label("Type the username").fill("bob")
     page.get_by_role("button", name="Forget for good").click()

@@ -12,7 +12,7 @@ from django.urls import reverse
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from annotation.models import Item
-from tests.browser.signing import sign_in
+from tests.browser.signing import leave, sign_in
 from tests.cast import Cast, make_item, make_prompt, make_response
 from tests.payloads import PAYLOADS
 
@@ -42,7 +42,7 @@ def watched(request: Any, browser: Browser) -> Iterator[tuple[BrowserContext, li
 
     context.on("request", note)
     yield context, outside
-    context.close()
+    leave(context)
 
 
 def talk_of(texts: list[str]) -> list[dict[str, Any]]:

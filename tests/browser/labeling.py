@@ -1,0 +1,54 @@
+"""What the tests of the labeling page share: its sizes, and what is on it and was stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from playwright.sync_api import Page, ViewportSize, expect
+
+from annotation.models import Judgment
+
+Open = Callable[..., Page]
+WIDE: ViewportSize = {"width": 1280, "height": 800}
+NARROW: ViewportSize = {"width": 360, "height": 740}
+
+
+def newest() -> Judgment:
+    return Judgment.objects.latest("pk")
+
+
+def shown(judgment: Judgment, criterion: str = "overall") -> int:
+    """The strength as it was chosen: positive when the response shown first is better."""
+    strength = judgment.answers.get(criterion=criterion).strength
+    assert strength is not None
+    return strength if judgment.assignment.shown_order[0] == 0 else -strength
+
+
+def shown_ranks(judgment: Judgment) -> list[int]:
+    ranks = judgment.answers.get().ranks
+    assert ranks is not None
+    return [ranks[position] for position in judgment.assignment.shown_order]
+
+
+def saved(page: Page, count: int) -> None:
+    """All that was sent is stored."""
+    expect(page.locator("#main")).to_have_attribute("data-unsent", "0")
+    expect(page.locator("#today")).to_have_text(f"{count} today")
+
+
+def held(page: Page) -> None:
+    """The next item is ready in the page."""
+    expect(page.locator("#main")).to_have_attribute("data-held", "1")
+
+
+def on_screen(page: Page) -> str:
+    return page.locator("#answer [name=assignment]").input_value()
+
+
+def until(page: Page, expression: str) -> None:
+    """Playwright's own waiting evaluates in the page, which the content policy forbids."""
+    for _ in range(600):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(25)
+    raise AssertionError(expression)
