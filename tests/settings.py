@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -18,9 +19,10 @@ from core.embedded_postgres import ensure, stop_if_forgotten
 def _remove_what_killed_runs_left() -> None:
     for folder in Path(tempfile.gettempdir()).glob("prefloop-tests-*"):
         users = folder / "server" / "postgres.users"
-        is_old = time.time() - folder.stat().st_mtime > 60
-        if is_old and users.exists() and stop_if_forgotten(users.parent):
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another run clears up at the same time
+            is_old = time.time() - folder.stat().st_mtime > 60
+            if is_old and users.exists() and stop_if_forgotten(users.parent):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 if "PREFLOOP_TESTS" not in os.environ:
