@@ -55,19 +55,27 @@ def load_tokenizer(folder: str | Path) -> Any:
 
 def load_model(folder: str | Path, *, dtype: torch.dtype, device: torch.device) -> Any:
     """The folder's causal language model in evaluation mode, all dropout off."""
+    return load_checked(AutoModelForCausalLM, folder, dtype=dtype, device=device)
+
+
+def load_checked(
+    kind: Any, folder: str | Path, *, dtype: torch.dtype, device: torch.device, **settings: Any
+) -> Any:
+    """The folder's model as one of transformers' auto classes: safetensors only, dropout off."""
     path = _checked_folder(folder)
     if not any(path.glob("*.safetensors")):
         raise ModelError(
             f"{path.name}: has no safetensors file. Weights in pickle files (.bin, .pt) are not "
             "loaded, for they can run code; convert them to safetensors."
         )
-    model: Any = AutoModelForCausalLM.from_pretrained(
+    model: Any = kind.from_pretrained(
         path,
         dtype=dtype,
         use_safetensors=True,
         trust_remote_code=False,
         local_files_only=True,
         **_dropout_off(path),
+        **settings,
     )
     # Left-over sampling settings of the folder would make generation differ from scoring.
     model.generation_config = plain_generation()
