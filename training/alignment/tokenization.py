@@ -31,7 +31,11 @@ class TokenSequence:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One unit of training: its sequences by role, its target and its weight."""
+    """One unit of training: its sequences by role, its target and its weight.
+
+    Of a list, `ranks` has one for each role in order. An example of a prompt alone has one
+    sequence under the role `prompt`, whose completion is empty.
+    """
 
     id: str
     group: str
@@ -40,6 +44,8 @@ class Example:
     sequences: Mapping[str, TokenSequence]
     target: float
     weight: float
+    margin: float = 0.0
+    ranks: tuple[int, ...] | None = None
 
     def __len__(self) -> int:
         return max(len(sequence) for sequence in self.sequences.values())
@@ -111,7 +117,15 @@ def _tokenize_row(row: Row, tokenizer: Any, limits: Limits, report: DataReport) 
     report.completions_truncated += sum(len(tokens) > room for tokens in completions.values())
     sequences = {role: TokenSequence(kept, tokens[:room]) for role, tokens in completions.items()}
     example = Example(
-        row.id, row.group, row.prompt_key, row.prompt, sequences, row.target, row.weight
+        row.id,
+        row.group,
+        row.prompt_key,
+        row.prompt,
+        sequences or {"prompt": TokenSequence(kept, np.empty(0, dtype=np.int32))},
+        row.target,
+        row.weight,
+        row.margin,
+        row.ranks,
     )
     report.longest_sequence = max(report.longest_sequence, len(example))
     report.completion_tokens += sum(len(item.completion) for item in sequences.values())

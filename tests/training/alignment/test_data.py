@@ -84,7 +84,8 @@ def test_equal_prompts_have_equal_keys(tmp_path):
     [
         ("{", "not JSON"),
         ("[]", "not a JSON object"),
-        ({"prompt": "p"}, "none of the fields"),
+        ({"text": "p"}, "none of the fields"),
+        ({"prompt": "p"}, "has the shape of prompts data"),
         ({**PAIR, "chosen": ""}, "'chosen' must be"),
         ({**PAIR, "chosen": None}, "'chosen' must be"),
         ({**PAIR, "prompt": user("p")}, "of one kind"),

@@ -1,0 +1,18 @@
+"""Rows of training data: what a JSONL line may be, and what it becomes.
+
+A line has one of five shapes; texts are strings or lists of {"role", "content"} messages:
+
+    pairs           {"prompt", "chosen", "rejected", "probability"?, "margin"? | "strength"?}
+    lists           {"prompt", "completions": [...], "ranks": [1, 2, ...] | "scores": [...]}
+    binary          {"prompt", "completion", "label"}
+    demonstrations  {"prompt", "completion"}
+    prompts         {"prompt"}
+
+and may carry an "id", a "weight" and a "group". Rank 1 is best and equal ranks tie. Pairs that name
+a group but no weight share a weight of one.
+"""
+
+from training.alignment.data.read import read_rows
+from training.alignment.data.rows import KINDS, DataError, Kind, Row, Text, without_ties
+
+__all__ = ["KINDS", "DataError", "Kind", "Row", "Text", "read_rows", "without_ties"]

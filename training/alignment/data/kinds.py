@@ -1,0 +1,70 @@
+"""One row of each kind, from the fields by which this project writes it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from training.alignment.data import fields
+from training.alignment.data.rows import DataError, Kind, Row, Text
+
+# Llama 2 (2307.09288, table 27) takes 1, 2/3, 1/3 and 0 for its four degrees of preference.
+STRONGEST = 3.0
+
+
+def pair(values: Mapping[str, Any]) -> Row:
+    sides = {role: fields.text(values, role, completion=True) for role in ("chosen", "rejected")}
+    target = fields.number(values, "probability", 0.0, 1.0, default=1.0)
+    return _row(values, sides, target, margin=_margin(values))
+
+
+def ranked_list(values: Mapping[str, Any]) -> Row:
+    found = fields.texts(values, "completions")
+    scores = None if values.get("scores") is None else fields.scores(values, len(found))
+    if values.get("ranks") is not None or scores is None:
+        ranks = fields.ranks(values, len(found))
+    else:
+        ranks = fields.ranks_of(scores)
+    completions = {f"completion_{place}": text for place, text in enumerate(found)}
+    return _row(values, completions, 1.0, ranks=ranks, scores=scores)
+
+
+def binary(values: Mapping[str, Any]) -> Row:
+    label = fields.label(values)
+    return _row(values, {"completion": fields.text(values, "completion", completion=True)}, label)
+
+
+def demonstration(values: Mapping[str, Any]) -> Row:
+    return _row(values, {"completion": fields.text(values, "completion", completion=True)}, 1.0)
+
+
+def prompt(values: Mapping[str, Any]) -> Row:
+    known = ("id", "group", "prompt", "weight")
+    facts = {name: value for name, value in values.items() if name not in known}
+    return _row(values, {}, 1.0, facts=facts)
+
+
+PARSERS: Mapping[Kind, Callable[[Mapping[str, Any]], Row]] = {
+    "pairs": pair,
+    "lists": ranked_list,
+    "binary": binary,
+    "demonstrations": demonstration,
+    "prompts": prompt,
+}
+
+
+def _margin(values: Mapping[str, Any]) -> float:
+    """A stated margin, or the strength of the preference as a share of the strongest."""
+    if values.get("margin") is not None:
+        return fields.number(values, "margin", 0.0, 1e3, default=0.0)
+    return abs(fields.number(values, "strength", -STRONGEST, STRONGEST, default=0.0)) / STRONGEST
+
+
+def _row(
+    values: Mapping[str, Any], completions: Mapping[str, Text], target: float, **more: Any
+) -> Row:
+    # Zero, which no row may ask for, stands for "not given" until the rows of a group are counted.
+    weight = fields.number(values, "weight", 1e-9, 1e6, default=0.0)
+    text = fields.text(values, "prompt", completion=False)
+    if any(isinstance(other, str) != isinstance(text, str) for other in completions.values()):
+        raise DataError("prompt and completions must be of one kind, all texts or all messages")
+    group = str(values.get("group") or values["id"])
+    return Row(str(values["id"]), group, text, completions, target, weight, **more)

@@ -1,0 +1,69 @@
+"""What a row of training data is, whatever it was read from."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
+
+Text = str | list[dict[str, Any]]
+Kind = Literal["pairs", "lists", "binary", "demonstrations", "prompts"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+class DataError(ValueError):
+    """A data file cannot be used; the message names the file, the row and the field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One unit of training, still as text: a pair, a list, an answer or a prompt.
+
+    `completions` holds one text by role: chosen and rejected (pairs), completion_0, completion_1 …
+    (lists, in the file's order), completion (binary, demonstrations), nothing (prompts).
+    `target` is the probability that chosen is better (pairs) or the label (binary), else 1.
+    `margin` says by how much chosen is better, from 0 to 1, where that is known. `ranks` are those
+    of a list's completions: 1 is best and equal ranks tie; `scores` are what they come from.
+    `facts` are a prompt's other fields, for what rewards its answers.
+    """
+
+    id: str
+    group: str
+    prompt: Text
+    completions: Mapping[str, Text]
+    target: float
+    weight: float
+    margin: float = 0.0
+    ranks: tuple[int, ...] | None = None
+    scores: tuple[float, ...] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def prompt_key(self) -> str:
+        """Equal for equal prompts: the unit by which evaluation resamples."""
+        canonical = json.dumps(self.prompt, sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def without_ties(rows: Sequence[Row]) -> list[Row]:
+    """Drop pairs of probability 0.5 and take all others for certain."""
+    return [_certain(row) for row in rows if row.target != 0.5]
+
+
+def with_weights(rows: Sequence[Row], kind: Kind) -> list[Row]:
+    """Give a weight of one to rows that name none; the pairs of a group share it."""
+    sizes = Counter(row.group for row in rows) if kind == "pairs" else {}
+    return [
+        row if row.weight else replace(row, weight=1.0 / sizes.get(row.group, 1)) for row in rows
+    ]
+
+
+def _certain(row: Row) -> Row:
+    return replace(row, target=1.0) if row.target > 0.5 else swapped(row)
+
+
+def swapped(row: Row) -> Row:
+    """A pair whose chosen side is the less likely one, the other way round and certain."""
+    sides = {"chosen": row.completions["rejected"], "rejected": row.completions["chosen"]}
+    return replace(row, completions=sides, target=1.0)
