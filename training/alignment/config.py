@@ -90,6 +90,67 @@ class TrainingConfig:
     evaluation_limit: int = option(
         200, help="Most held-out examples in evaluations during training; the last uses all.", min=1
     )
+    prompts_per_step: int = option(
+        8, help="Online: prompts answered in each step.", min=1, max=65536
+    )
+    samples_per_prompt: int = option(
+        4, help="Online: answers sampled to each prompt; group methods need two.", min=1, max=4096
+    )
+    max_new_tokens: int = option(
+        128, help="Online: longest sampled answer in tokens.", min=1, max=10**5
+    )
+    temperature: float = option(
+        1.0,
+        help="Online: divides the logits both when answers are sampled and when they are scored.",
+        min=0.05,
+        max=10.0,
+    )
+    rollout_source: Mapping[str, Any] = option(
+        {}, help="Online: what samples the answers; this process when left out."
+    )
+    reward_sources: Mapping[str, Any] = option(
+        {}, help="Online: what the policy is rewarded by, each with its weight."
+    )
+    watch_sources: Mapping[str, Any] = option(
+        {}, help="Online: rewards that are logged beside and never trained on."
+    )
+    test_reward: str | None = option(
+        None,
+        help="Online: the watched reward that must rise with the trained one, such as a reward "
+        "model of the other half of the preferences; an alarm tells when they part.",
+    )
+    missing_end_penalty: float = option(
+        0.0, help="Online: taken from the reward of an answer that did not end.", min=0.0, max=1e6
+    )
+    kl_budget: float | None = option(
+        None,
+        help="Online: stop when the KL to the reference exceeds this, in nats an answer.",
+        min=0.0,
+        max=1e6,
+    )
+    step_kl_limit: float | None = option(
+        None,
+        help="Online: end a step's updates early once the policy has moved this far from the one "
+        "that sampled, in nats a token.",
+        min=0.0,
+        max=1e6,
+    )
+    sampler_correction: str = option(
+        "token",
+        help="Online: weight tokens or whole answers by trainer ÷ sampler probability, which "
+        "differ by rounding.",
+        choices=("token", "sequence", "off"),
+    )
+    sampler_cap: float = option(2.0, help="Online: largest such weight.", min=1.0, max=1e6)
+    value_model: str | None = option(
+        None, help="Online: folder that the value model starts from, best a reward model's."
+    )
+    value_learning_rate: float | None = option(
+        None, help="Online: of the value model; the policy's when left out.", min=0.0, max=1.0
+    )
+    ptx_file: str | None = option(
+        None, help="JSONL file with pretraining text or demonstrations, for ppo_ptx."
+    )
     sample_prompts: int = option(
         16, help="Held-out prompts answered before and after, for KL and length.", min=0, max=10**5
     )

@@ -78,9 +78,11 @@ class PPOHyperparameters(_Updates):
         4, help="Passes over one step's answers before new ones are sampled.", min=1, max=100
     )
     kl_coefficient: float = option(
-        0.05, help="KL to the reference, taken from each token's reward; the controller starts here.",
-        min=0.0, max=100.0,
-    )  # fmt: skip
+        0.05,
+        help="KL to the reference, taken from each token's reward; where adapting starts.",
+        min=0.0,
+        max=100.0,
+    )
     kl_controller: str = option(
         "fixed",
         help="Keep the coefficient, or adapt it to kl_target: Schulman's halves and doubles, "
