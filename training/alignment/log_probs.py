@@ -28,10 +28,16 @@ class CompletionScorer(nn.Module):
     module, for its forward is the only one that is called.
     """
 
-    def __init__(self, model: nn.Module, compute_dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        compute_dtype: torch.dtype = torch.float32,
+        temperature: float = 1.0,
+    ) -> None:
         super().__init__()
         self.model = model
         self.compute_dtype = compute_dtype
+        self.temperature = temperature
 
     def forward(self, input_ids: Tensor, completion_mask: Tensor) -> Tensor:
         """Log-probabilities of the completion tokens, float32, shape [n], row by row.
@@ -47,7 +53,7 @@ class CompletionScorer(nn.Module):
             hidden = base.base_model(input_ids=input_ids, use_cache=False).last_hidden_state
         predicted = completion_mask[:, 1:]
         head, targets = base.get_output_embeddings(), input_ids[:, 1:][predicted]
-        return project(hidden[:, :-1][predicted], head, targets)
+        return project(hidden[:, :-1][predicted], head, targets, temperature=self.temperature)
 
 
 def sequence_log_probs(token_log_probs: Tensor, completion_mask: Tensor) -> Tensor:
@@ -59,9 +65,17 @@ def sequence_log_probs(token_log_probs: Tensor, completion_mask: Tensor) -> Tens
 
 
 def project(
-    hidden: Tensor, head: nn.Module, targets: Tensor, rows: int = _ROWS_PER_CHUNK
+    hidden: Tensor,
+    head: nn.Module,
+    targets: Tensor,
+    rows: int = _ROWS_PER_CHUNK,
+    *,
+    temperature: float = 1.0,
 ) -> Tensor:
-    """log softmax(head(hidden)) at the targets, chunk by chunk: [n, h] and [n] to float32 [n]."""
+    """log softmax(head(hidden) / temperature) at the targets, chunk by chunk.
+
+    [n, h] and [n] to float32 [n].
+    """
     # One float32 copy of a low-precision head serves all chunks: rounding each chunk's product
     # instead would bias the log-probabilities.
     weight = head.weight.float() if type(head) is nn.Linear else None
@@ -74,6 +88,7 @@ def project(
                 if weight is None
                 else nn.functional.linear(chunk.float(), weight, bias)
             )
+        logits = logits if temperature == 1.0 else logits / temperature
         return logits.gather(1, chosen[:, None])[:, 0] - logits.logsumexp(dim=1)
 
     parts = zip(torch.split(hidden, rows), torch.split(targets, rows), strict=True)
