@@ -29,9 +29,10 @@ from training.alignment.files import replace_whole, write_json
 from training.alignment.generation import Response, generate, response_seed
 from training.alignment.journal import Journal
 from training.alignment.models import load_tokenizer
-from training.alignment.objective import Objective, by_role, score_all, split_roles
+from training.alignment.objective import Objective
 from training.alignment.policies import load_scorer
 from training.alignment.run_data import load_examples
+from training.alignment.scoring import by_role, score_all, split_roles
 from training.alignment.tokenization import Example, Tokens, TokenSequence
 
 

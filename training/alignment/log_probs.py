@@ -14,6 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from training.alignment.attention import packed_inputs, use_packed_attention
+from training.alignment.packing import Packing
+
 _ROWS_PER_CHUNK = 1024
 
 
@@ -38,22 +41,42 @@ class CompletionScorer(nn.Module):
         self.model = model
         self.compute_dtype = compute_dtype
         self.temperature = temperature
+        self.packs = use_packed_attention(_causal_model(model))
 
-    def forward(self, input_ids: Tensor, completion_mask: Tensor) -> Tensor:
+    def forward(
+        self, input_ids: Tensor, completion_mask: Tensor, packing: Packing | None = None
+    ) -> Tensor:
         """Log-probabilities of the completion tokens, float32, shape [n], row by row.
 
         Args:
             input_ids: [b, t], padded on the right. Padding needs no attention mask: a causal
                 model never looks at what follows.
             completion_mask: [b, t] bool, true at completion tokens; never at position 0.
+            packing: how the tokens are laid out when they are one packed row.
         """
         base = _causal_model(self.model)
         device, low = input_ids.device, self.compute_dtype is not torch.float32
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=low):
-            hidden = base.base_model(input_ids=input_ids, use_cache=False).last_hidden_state
-        predicted = completion_mask[:, 1:]
-        head, targets = base.get_output_embeddings(), input_ids[:, 1:][predicted]
-        return project(hidden[:, :-1][predicted], head, targets, temperature=self.temperature)
+            hidden = hidden_states(base, input_ids, packing)
+        rows = predictors(hidden, completion_mask, packing)
+        head, targets = base.get_output_embeddings(), input_ids[completion_mask]
+        return project(rows, head, targets, temperature=self.temperature)
+
+
+def hidden_states(base: Any, input_ids: Tensor, packing: Packing | None) -> Tensor:
+    """Last hidden states [b, t, h] of a transformers model, for a packed row or a padded batch."""
+    inputs = {"input_ids": input_ids, "use_cache": False}
+    if packing is not None:
+        inputs = packed_inputs(input_ids, packing)
+    hidden: Tensor = base.base_model(**inputs).last_hidden_state
+    return hidden
+
+
+def predictors(hidden: Tensor, completion_mask: Tensor, packing: Packing | None) -> Tensor:
+    """The states that predict the completion tokens: [b, t, h] to [n, h]."""
+    if packing is None:
+        return hidden[:, :-1][completion_mask[:, 1:]]
+    return hidden[0][packing.predictors]
 
 
 def sequence_log_probs(token_log_probs: Tensor, completion_mask: Tensor) -> Tensor:

@@ -2,19 +2,17 @@
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from training.alignment.batches import collate
 from training.alignment.config import TrainingConfig
-from training.alignment.log_probs import sequence_log_probs
 from training.alignment.methods import Method, get_method, parse_hyperparameters
 from training.alignment.options import OptionError
-from training.alignment.tokenization import Example, TokenSequence
+from training.alignment.tokenization import Example
 
 LogProbs = Mapping[str, Tensor]  # role -> [b]
 
@@ -79,58 +77,6 @@ class Objective:
             available["target_probabilities"] = targets
         function = self.method.load_loss()
         return function(**_chosen(function, available))
-
-
-def score(
-    scorer: nn.Module, examples: Sequence[Example], roles: Sequence[str], device: torch.device
-) -> dict[str, Tensor]:
-    """Log-probabilities of every role's completions in one forward pass: role -> [b]."""
-    return split_roles(score_sequences(scorer, by_role(examples, roles), device), roles)
-
-
-def score_sequences(
-    scorer: nn.Module, sequences: Sequence[TokenSequence], device: torch.device
-) -> Tensor:
-    """Log-probabilities of the completions of any sequences: [b], float32."""
-    batch = collate(sequences, device)
-    return sequence_log_probs(scorer(*batch), batch.completion_mask)
-
-
-@torch.no_grad()
-def score_all(
-    scorer: nn.Module,
-    sequences: Sequence[TokenSequence],
-    device: torch.device,
-    *,
-    batch_size: int,
-    share: tuple[int, int] = (0, 1),
-    progress: Callable[[int, int], None] | None = None,
-) -> Tensor:
-    """Score many sequences without gradient in batches of similar length: [n] float32.
-
-    With a share (i, n) only every n-th batch is scored and the others stay zero, so that the sum
-    over n processes is the whole.
-    """
-    order = sorted(range(len(sequences)), key=lambda index: len(sequences[index]))
-    values = torch.zeros(len(sequences), device=device)
-    for number, start in enumerate(range(0, len(order), batch_size)):
-        if number % share[1] == share[0]:
-            indices = order[start : start + batch_size]
-            chosen = [sequences[index] for index in indices]
-            values[indices] = score_sequences(scorer, chosen, device)
-        if progress is not None:
-            progress(min(start + batch_size, len(order)), len(order))
-    return values
-
-
-def by_role(examples: Sequence[Example], roles: Sequence[str]) -> list[TokenSequence]:
-    """All sequences, role after role."""
-    return [example.sequences[role] for role in roles for example in examples]
-
-
-def split_roles(values: Tensor, roles: Sequence[str]) -> dict[str, Tensor]:
-    """Undo `by_role`: [roles * n] to role -> [n]."""
-    return dict(zip(roles, values.reshape(len(roles), -1), strict=True))
 
 
 def _arguments(function: Any) -> set[str]:

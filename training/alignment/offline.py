@@ -27,9 +27,10 @@ from training.alignment.config import TrainingConfig
 from training.alignment.journal import Journal
 from training.alignment.log_probs import CompletionScorer
 from training.alignment.models import load_tokenizer, merge_lora, save_model
-from training.alignment.objective import Objective, by_role, score, score_all, split_roles
+from training.alignment.objective import Objective
 from training.alignment.policies import load_policy
 from training.alignment.run_data import Data, load_data
+from training.alignment.scoring import by_role, score, score_all, split_roles
 from training.alignment.supervision import StopRequest
 
 

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from training.alignment.files import replace_whole
-from training.alignment.objective import by_role, score_all, split_roles
+from training.alignment.scoring import by_role, score_all, split_roles
 from training.alignment.tokenization import Example
 
 

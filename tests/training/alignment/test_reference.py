@@ -8,8 +8,8 @@ from accelerate import Accelerator
 from tests.training.alignment import tiny
 from training.alignment.data import read_rows
 from training.alignment.log_probs import CompletionScorer
-from training.alignment.objective import by_role, score_sequences
 from training.alignment.reference import cache_key, reference_log_probs
+from training.alignment.scoring import by_role, score_sequences
 from training.alignment.tokenization import DataReport, Limits, TokenSequence, tokenize_rows
 
 ROLES = ("chosen", "rejected")

@@ -1,0 +1,124 @@
+"""Attention inside a packed row: every token sees its own prompt and what it continues, no more.
+
+Registered with transformers' attention interface, so that models stay as they are. A call that is
+not of a packed row is handed on to transformers' own SDPA attention.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from training.alignment.packing import Group, Packing, pack
+
+NAME = "shared_prompt"
+
+
+def packed_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    packing: Packing | None = None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **options: Any,
+) -> tuple[Tensor, Tensor | None]:
+    """softmax(scaling · q kᵀ) v over what each token may see.
+
+    Args:
+        query: [1, heads, t, d]; key and value: [1, key-value heads, t, d].
+        packing: how the row is laid out; without it the batch is an ordinary one.
+
+    Returns:
+        [1, t, heads, d] and no weights.
+    """
+    if packing is None:
+        return sdpa_attention_forward(  # type: ignore[no-any-return, no-untyped-call]
+            module,
+            query,
+            key,
+            value,
+            attention_mask,
+            scaling=scaling,
+            dropout=dropout,
+            **options,
+        )
+    dtype = query.dtype
+    sequences = [_unfold(tensor, packing) for tensor in (query, key, value)]
+    if query.device.type == "cpu":
+        # Without matrix units for it, bfloat16 attention is slower than float32, and worse.
+        sequences = [tensor.float() for tensor in sequences]
+    with torch.autocast(query.device.type, enabled=False):
+        output = scaled_dot_product_attention(
+            *sequences, is_causal=True, scale=scaling, dropout_p=dropout, enable_gqa=True
+        )
+    return output.transpose(1, 2).flatten(0, 1)[packing.folded][None].to(dtype), None
+
+
+@torch.no_grad()
+def use_packed_attention(base: Any) -> bool:
+    """Switch a transformers model over, if it then computes what it did; false leaves it as it was.
+
+    Window and chunk attention are refused unseen: a short probe would not show what they hide.
+    """
+    config = base.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    if kinds != {"full_attention"} or getattr(config, "sliding_window", None) is not None:
+        return False
+    if not base._supports_attention_backend:
+        return False
+    before = base.config._attn_implementation
+    base.set_attn_implementation(NAME)
+    if _probe(base):
+        return True
+    base.set_attn_implementation(before)
+    return False
+
+
+def _probe(base: Any) -> bool:
+    """Whether two completions of one prompt come out as when each is computed alone."""
+    device = base.device
+    prompt, *completions = (np.arange(*ends, dtype=np.int32) for ends in ((1, 5), (5, 8), (9, 11)))
+    batch = pack([Group(prompt, completions)], device)
+    training = base.training
+    base.eval()
+    try:
+        found = base.base_model(**packed_inputs(batch.input_ids, batch.packing)).last_hidden_state
+        alone = base.base_model(
+            input_ids=batch.input_ids[0][batch.packing.unfolded], use_cache=False
+        ).last_hidden_state
+    except (TypeError, ValueError, RuntimeError, AttributeError):
+        return False
+    finally:
+        base.train(training)
+    expected = alone.flatten(0, 1)[batch.packing.folded].float()
+    scale = float(expected.abs().max())
+    return torch.allclose(found[0].float(), expected, atol=0.05 * scale, rtol=0.0)
+
+
+def packed_inputs(input_ids: Tensor, packing: Packing) -> dict[str, Any]:
+    """What a transformers model is called with for a packed row."""
+    return {
+        "input_ids": input_ids,
+        "position_ids": packing.position_ids,
+        # Four dimensions: models take it for a finished mask and build none of their own.
+        "attention_mask": torch.ones(1, 1, 1, 1, dtype=torch.bool, device=input_ids.device),
+        "packing": packing,
+        "use_cache": False,
+    }
+
+
+def _unfold(tensor: Tensor, packing: Packing) -> Tensor:
+    """[1, heads, t, d] to ordinary sequences [s, heads, w, d]."""
+    return tensor[0].transpose(0, 1)[packing.unfolded].transpose(1, 2)
+
+
+AttentionInterface.register(NAME, packed_attention)
+AttentionMaskInterface.register(NAME, sdpa_mask)

@@ -1,0 +1,106 @@
+"""From examples to log-probabilities of completions, by the fastest way that a model allows."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from training.alignment.batches import collate
+from training.alignment.log_probs import sequence_log_probs
+from training.alignment.packing import Group, group_sequences, pack
+from training.alignment.tokenization import Example, TokenSequence
+
+
+def score(
+    scorer: nn.Module, examples: Sequence[Example], roles: Sequence[str], device: torch.device
+) -> dict[str, Tensor]:
+    """Log-probabilities of every role's completions in one forward pass: role -> [b]."""
+    return split_roles(score_sequences(scorer, by_role(examples, roles), device), roles)
+
+
+def score_sequences(
+    scorer: nn.Module, sequences: Sequence[TokenSequence], device: torch.device
+) -> Tensor:
+    """Log-probabilities of the completions of any sequences: [b], float32."""
+    if not packs(scorer):
+        batch = collate(sequences, device)
+        return sequence_log_probs(scorer(*batch), batch.completion_mask)
+    groups, places = group_sequences(sequences)
+    sums = [tokens.sum() for tokens in _packed_tokens(scorer, groups, device)]
+    return torch.stack([sums[place] for place in places])
+
+
+def score_tokens(
+    scorer: nn.Module, groups: Sequence[Group], device: torch.device
+) -> list[list[Tensor]]:
+    """Log-probabilities of the tokens of each completion of each group, float32, with gradient."""
+    if packs(scorer):
+        tokens = _packed_tokens(scorer, groups, device)
+    else:
+        sequences = [TokenSequence(group.prompt, item) for group in groups for item in group[1]]
+        lengths = [len(sequence.completion) for sequence in sequences]
+        tokens = list(scorer(*collate(sequences, device)).split(lengths))
+    parts = iter(tokens)
+    return [[next(parts) for _ in group.completions] for group in groups]
+
+
+@torch.no_grad()
+def score_all(
+    scorer: nn.Module,
+    sequences: Sequence[TokenSequence],
+    device: torch.device,
+    *,
+    batch_size: int,
+    share: tuple[int, int] = (0, 1),
+    progress: Callable[[int, int], None] | None = None,
+) -> Tensor:
+    """Score many sequences without gradient in batches of similar length: [n] float32.
+
+    Sequences of one prompt stand together, so that it is computed once. With a share (i, n) only
+    every n-th batch is scored and the others stay zero, so that the sum over n processes is the
+    whole.
+    """
+    order = _by_prompt(sequences)
+    values = torch.zeros(len(sequences), device=device)
+    for number, start in enumerate(range(0, len(order), batch_size)):
+        if number % share[1] == share[0]:
+            indices = order[start : start + batch_size]
+            chosen = [sequences[index] for index in indices]
+            values[indices] = score_sequences(scorer, chosen, device)
+        if progress is not None:
+            progress(min(start + batch_size, len(order)), len(order))
+    return values
+
+
+def by_role(examples: Sequence[Example], roles: Sequence[str]) -> list[TokenSequence]:
+    """All sequences, role after role."""
+    return [example.sequences[role] for role in roles for example in examples]
+
+
+def split_roles(values: Tensor, roles: Sequence[str]) -> dict[str, Tensor]:
+    """Undo `by_role`: [roles * n] to role -> [n]."""
+    return dict(zip(roles, values.reshape(len(roles), -1), strict=True))
+
+
+def packs(scorer: nn.Module) -> bool:
+    """Whether the scorer, inside any distributed wrapper, takes packed rows."""
+    return bool(getattr(getattr(scorer, "module", scorer), "packs", False))
+
+
+def _by_prompt(sequences: Sequence[TokenSequence]) -> list[int]:
+    """Short prompts' sequences first, those of one prompt side by side."""
+    prompts = [sequence.prompt.tobytes() for sequence in sequences]
+    longest: dict[bytes, int] = {}
+    for prompt, sequence in zip(prompts, sequences, strict=True):
+        longest[prompt] = max(len(sequence), longest.get(prompt, 0))
+    return sorted(
+        range(len(sequences)), key=lambda index: (longest[prompts[index]], prompts[index], index)
+    )
+
+
+def _packed_tokens(
+    scorer: nn.Module, groups: Sequence[Group], device: torch.device
+) -> list[Tensor]:
+    batch = pack(groups, device)
+    lengths = [length for span in batch.packing.spans for length in span.completions]
+    return list(scorer(*batch).split(lengths))
