@@ -1,9 +1,17 @@
-"""Direct preference optimisation and its kin: pairs, relative to a reference."""
+"""Direct preference optimisation and its kin: pairs, relative to a reference.
 
-from torch import Tensor
-from torch.nn.functional import logsigmoid
+In the formulas m = (policy_chosen - reference_chosen) - (policy_rejected - reference_rejected).
+"""
 
-from training.alignment.losses.results import PairLoss, check_batch
+from torch import Tensor, full_like
+from torch.nn.functional import relu
+
+from training.alignment.losses.results import (
+    PairLoss,
+    bradley_terry,
+    check_batch,
+    pair_log_ratios,
+)
 
 
 def dpo_loss(
@@ -12,41 +20,196 @@ def dpo_loss(
     reference_chosen_logps: Tensor,
     reference_rejected_logps: Tensor,
     target_probabilities: Tensor | None = None,
+    chosen_lengths: Tensor | None = None,
     *,
     beta: float,
+    nll_weight: float = 0.0,
 ) -> PairLoss:
     """Direct preference optimisation (Rafailov et al. 2023, arXiv 2305.18290, eq. 7).
-
-    With m = (policy_chosen - reference_chosen) - (policy_rejected - reference_rejected):
 
         loss = -log sigmoid(beta * m)
 
     With `target_probabilities` p, the probability that the first answer really is the better one,
     the loss is the cross-entropy p * -log sigmoid(beta * m) + (1 - p) * -log sigmoid(-beta * m):
-    p = 1 is the paper's loss, p = 0.5 a tie, p = 1 - epsilon conservative DPO.
+    p = 1 is the paper's loss, p = 0.5 a tie.
+
+    With `nll_weight` > 0 an anchor nll_weight * -policy_chosen / |chosen| is added, which keeps
+    the chosen answer likely (Pang et al. 2024, arXiv 2404.19733, eq. 1).
 
     Args:
         policy_chosen_logps, policy_rejected_logps: [b], with gradient.
         reference_chosen_logps, reference_rejected_logps: [b], treated as constants.
         target_probabilities: [b] in [0, 1]; None means 1.
+        chosen_lengths: [b] tokens of the chosen answers; only the anchor needs them.
         beta: strength of the pull towards the reference, > 0.
+        nll_weight: weight of the anchor, >= 0.
+
+    Raises:
+        ValueError: when the shapes differ or are not [b], or the anchor has no lengths.
+    """
+    chosen, rejected = pair_log_ratios(
+        policy_chosen_logps,
+        policy_rejected_logps,
+        reference_chosen_logps,
+        reference_rejected_logps,
+    )
+    losses = bradley_terry(beta * (chosen - rejected), target_probabilities)
+    if nll_weight > 0:
+        if chosen_lengths is None:
+            raise ValueError("nll_weight needs chosen_lengths")
+        check_batch(losses=losses, chosen_lengths=chosen_lengths)
+        losses = losses - nll_weight * policy_chosen_logps / chosen_lengths
+    return _rewarded(losses, beta, chosen, rejected)
+
+
+def cdpo_loss(
+    policy_chosen_logps: Tensor,
+    policy_rejected_logps: Tensor,
+    reference_chosen_logps: Tensor,
+    reference_rejected_logps: Tensor,
+    *,
+    beta: float,
+    epsilon: float,
+) -> PairLoss:
+    """Conservative DPO (Mitchell 2023, "A note on DPO with noisy preferences", eq. 3).
+
+        loss = (1 - epsilon) * -log sigmoid(beta * m) + epsilon * -log sigmoid(-beta * m)
+
+    epsilon is an assumed rate of flipped labels, the same for all pairs. It is not a pair's own
+    probability: for that see `dpo_loss` and its target_probabilities.
+
+    Args:
+        policy_chosen_logps, policy_rejected_logps: [b], with gradient.
+        reference_chosen_logps, reference_rejected_logps: [b], treated as constants.
+        beta: > 0. The loss is smallest at sigmoid(beta * m) = 1 - epsilon.
+        epsilon: in [0, 0.5).
 
     Raises:
         ValueError: when the shapes differ or are not [b].
     """
-    check_batch(
-        policy_chosen_logps=policy_chosen_logps,
-        policy_rejected_logps=policy_rejected_logps,
-        reference_chosen_logps=reference_chosen_logps,
-        reference_rejected_logps=reference_rejected_logps,
-        target_probabilities=target_probabilities,
+    chosen, rejected = pair_log_ratios(
+        policy_chosen_logps,
+        policy_rejected_logps,
+        reference_chosen_logps,
+        reference_rejected_logps,
     )
-    chosen_rewards = beta * (policy_chosen_logps - reference_chosen_logps.detach())
-    rejected_rewards = beta * (policy_rejected_logps - reference_rejected_logps.detach())
-    margins = chosen_rewards - rejected_rewards
-    # Not softplus: torch's is cut off at 20, where the loss of a confident pair still has digits.
-    losses = -logsigmoid(margins)
-    if target_probabilities is not None:
-        certain, doubt = target_probabilities, 1.0 - target_probabilities
-        losses = certain * losses - doubt * logsigmoid(-margins)
-    return PairLoss(losses, chosen_rewards.detach(), rejected_rewards.detach())
+    logits = beta * (chosen - rejected)
+    losses = bradley_terry(logits, full_like(logits, 1.0 - epsilon))
+    return _rewarded(losses, beta, chosen, rejected)
+
+
+def robust_dpo_loss(
+    policy_chosen_logps: Tensor,
+    policy_rejected_logps: Tensor,
+    reference_chosen_logps: Tensor,
+    reference_rejected_logps: Tensor,
+    *,
+    beta: float,
+    epsilon: float,
+) -> PairLoss:
+    """Robust DPO (Ray Chowdhury et al. 2024, arXiv 2403.00409).
+
+        loss = ((1 - epsilon) * -log sigmoid(beta * m) - epsilon * -log sigmoid(-beta * m))
+               / (1 - 2 * epsilon)
+
+    When labels are flipped at rate epsilon, its expectation is DPO's loss on the true labels. It
+    may be negative, and is unbounded below where a pair is fitted without limit.
+
+    Args:
+        policy_chosen_logps, policy_rejected_logps: [b], with gradient.
+        reference_chosen_logps, reference_rejected_logps: [b], treated as constants.
+        beta: > 0.
+        epsilon: in [0, 0.5).
+
+    Raises:
+        ValueError: when the shapes differ or are not [b].
+    """
+    chosen, rejected = pair_log_ratios(
+        policy_chosen_logps,
+        policy_rejected_logps,
+        reference_chosen_logps,
+        reference_rejected_logps,
+    )
+    logits = beta * (chosen - rejected)
+    as_labelled, as_flipped = bradley_terry(logits), bradley_terry(-logits)
+    losses = ((1.0 - epsilon) * as_labelled - epsilon * as_flipped) / (1.0 - 2.0 * epsilon)
+    return _rewarded(losses, beta, chosen, rejected)
+
+
+def dpop_loss(
+    policy_chosen_logps: Tensor,
+    policy_rejected_logps: Tensor,
+    reference_chosen_logps: Tensor,
+    reference_rejected_logps: Tensor,
+    *,
+    beta: float,
+    penalty_weight: float,
+) -> PairLoss:
+    """DPO-Positive (Pal et al. 2024, arXiv 2402.13228, eq. 3).
+
+        loss = -log sigmoid(beta * (m - lambda * max(0, reference_chosen - policy_chosen)))
+
+    The penalty stands inside the sigmoid and acts only while the chosen answer is less likely than
+    under the reference.
+
+    Args:
+        policy_chosen_logps, policy_rejected_logps: [b], with gradient.
+        reference_chosen_logps, reference_rejected_logps: [b], treated as constants.
+        beta: > 0.
+        penalty_weight: the paper's lambda, >= 0.
+
+    Raises:
+        ValueError: when the shapes differ or are not [b].
+    """
+    chosen, rejected = pair_log_ratios(
+        policy_chosen_logps,
+        policy_rejected_logps,
+        reference_chosen_logps,
+        reference_rejected_logps,
+    )
+    losses = bradley_terry(beta * (chosen - rejected - penalty_weight * relu(-chosen)))
+    return _rewarded(losses, beta, chosen, rejected)
+
+
+def r_dpo_loss(
+    policy_chosen_logps: Tensor,
+    policy_rejected_logps: Tensor,
+    reference_chosen_logps: Tensor,
+    reference_rejected_logps: Tensor,
+    chosen_lengths: Tensor,
+    rejected_lengths: Tensor,
+    target_probabilities: Tensor | None = None,
+    *,
+    beta: float,
+    alpha: float,
+) -> PairLoss:
+    """Length-regularised DPO (Park et al. 2024, arXiv 2403.19159).
+
+        loss = -log sigmoid(beta * m + alpha * (|chosen| - |rejected|))
+
+    The reward is penalised by alpha a token, so a longer winner starts ahead and pushes less.
+
+    Args:
+        policy_chosen_logps, policy_rejected_logps: [b], with gradient.
+        reference_chosen_logps, reference_rejected_logps: [b], treated as constants.
+        chosen_lengths, rejected_lengths: [b] tokens.
+        target_probabilities: [b] in [0, 1], as in `dpo_loss`; None means 1.
+        beta: > 0.
+        alpha: nats a token, >= 0.
+
+    Raises:
+        ValueError: when the shapes differ or are not [b].
+    """
+    chosen, rejected = pair_log_ratios(
+        policy_chosen_logps,
+        policy_rejected_logps,
+        reference_chosen_logps,
+        reference_rejected_logps,
+    )
+    check_batch(ratios=chosen, chosen_lengths=chosen_lengths, rejected_lengths=rejected_lengths)
+    logits = beta * (chosen - rejected) + alpha * (chosen_lengths - rejected_lengths)
+    return _rewarded(bradley_terry(logits, target_probabilities), beta, chosen, rejected)
+
+
+def _rewarded(losses: Tensor, beta: float, chosen: Tensor, rejected: Tensor) -> PairLoss:
+    return PairLoss(losses, (beta * chosen).detach(), (beta * rejected).detach())

@@ -1,8 +1,9 @@
-"""What losses return, and what they ask of their arguments' shapes."""
+"""What losses return, what they ask of their arguments' shapes, and what pair losses share."""
 
 from typing import NamedTuple
 
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 
 class PairLoss(NamedTuple):
@@ -20,9 +21,69 @@ class BinaryLoss(NamedTuple):
     rewards: Tensor
 
 
+class DemonstrationLoss(NamedTuple):
+    """Per-completion losses [b]; the reward is the detached mean log-probability of a token [b]."""
+
+    losses: Tensor
+    rewards: Tensor
+
+
+class ListLoss(NamedTuple):
+    """Per-list losses [b] and the detached rewards of all entries [b, k], 0 where there is none."""
+
+    losses: Tensor
+    list_rewards: Tensor
+
+
 def check_batch(**tensors: Tensor | None) -> None:
     """Raise ValueError unless all given tensors have one and the same shape [b]."""
+    _check_shape("[b]", 1, tensors)
+
+
+def check_lists(**tensors: Tensor | None) -> None:
+    """Raise ValueError unless all given tensors have one and the same shape [b, k]."""
+    _check_shape("[b, k]", 2, tensors)
+
+
+def _check_shape(words: str, dimensions: int, tensors: dict[str, Tensor | None]) -> None:
     shapes = {name: tuple(value.shape) for name, value in tensors.items() if value is not None}
-    if len(set(shapes.values())) != 1 or len(next(iter(shapes.values()))) != 1:
+    if len(set(shapes.values())) != 1 or len(next(iter(shapes.values()))) != dimensions:
         listed = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
-        raise ValueError(f"expected tensors of one shape [b], got {listed}")
+        raise ValueError(f"expected tensors of one shape {words}, got {listed}")
+
+
+def pair_log_ratios(
+    policy_chosen_logps: Tensor,
+    policy_rejected_logps: Tensor,
+    reference_chosen_logps: Tensor,
+    reference_rejected_logps: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """log policy - log reference of both sides, each [b], without gradient to the reference.
+
+    Raises:
+        ValueError: when the shapes differ or are not [b].
+    """
+    check_batch(
+        policy_chosen_logps=policy_chosen_logps,
+        policy_rejected_logps=policy_rejected_logps,
+        reference_chosen_logps=reference_chosen_logps,
+        reference_rejected_logps=reference_rejected_logps,
+    )
+    return (
+        policy_chosen_logps - reference_chosen_logps.detach(),
+        policy_rejected_logps - reference_rejected_logps.detach(),
+    )
+
+
+def bradley_terry(logits: Tensor, target_probabilities: Tensor | None = None) -> Tensor:
+    """-log sigmoid(logits), or the cross-entropy with P(first is better) = target. All [b].
+
+    Raises:
+        ValueError: when the shapes differ or are not [b].
+    """
+    check_batch(logits=logits, target_probabilities=target_probabilities)
+    # Not softplus: torch's is cut off at 20, where the loss of a confident pair still has digits.
+    losses = -logsigmoid(logits)
+    if target_probabilities is None:
+        return losses
+    return target_probabilities * losses - (1.0 - target_probabilities) * logsigmoid(-logits)

@@ -1,0 +1,38 @@
+"""Supervised fine-tuning: the likelihood of demonstrations."""
+
+from torch import Tensor
+
+from training.alignment.losses.results import DemonstrationLoss, check_batch
+
+
+def sft_loss(policy_completion_logps: Tensor, completion_lengths: Tensor) -> DemonstrationLoss:
+    """Mean negative log-likelihood of a completion's tokens, in nats a token.
+
+        loss = -policy / |completion|
+
+    Weighted by the completions' lengths over a whole optimiser step this is the mean over tokens;
+    plain means of micro-batches would count the tokens of short completions more.
+
+    Args:
+        policy_completion_logps: [b] sums over the completion, with gradient.
+        completion_lengths: [b] tokens.
+
+    Raises:
+        ValueError: when the shapes differ or are not [b].
+    """
+    check_batch(
+        policy_completion_logps=policy_completion_logps, completion_lengths=completion_lengths
+    )
+    means = policy_completion_logps / completion_lengths
+    return DemonstrationLoss(-means, means.detach())
+
+
+def sft_sequence_loss(
+    policy_completion_logps: Tensor, completion_lengths: Tensor
+) -> DemonstrationLoss:
+    """Negative log-likelihood of whole completions, in nats a completion: loss = -policy.
+
+    Arguments and errors as in `sft_loss`; lengths serve the logged reward only.
+    """
+    means = sft_loss(policy_completion_logps, completion_lengths)
+    return DemonstrationLoss(-policy_completion_logps, means.rewards)
