@@ -104,7 +104,7 @@ def _lengths(examples: Sequence[Example], like: Tensor) -> dict[str, Tensor]:
     roles = examples[0].sequences
     return {
         f"{role}_lengths": torch.tensor(
-            [len(example.sequences[role].completion) for example in examples]
+            [example.sequences[role].trained_tokens for example in examples]
         ).to(like)
         for role in roles
     }

@@ -2,31 +2,59 @@
 
 Prompt and completion are tokenised apart, so that the boundary never moves with the completion and
 the completion's tokens are those that the model would have to write. The end-of-turn token belongs
-to the completion. Truncation is counted and never empties a completion: what would be emptied is
-dropped and counted.
+to the completion. All completions of a row follow one and the same prompt. Truncation is counted
+and never empties a completion: what would be emptied is dropped and counted.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.alignment.data import DataError, Row, Text
+from training.alignment.data_report import DataReport, Lengths, padding_share
+from training.alignment.token_ids import Encoder, Ids, end_tokens
+from training.alignment.turns import Part, Turns, render_rows
+
+__all__ = [
+    "DataReport",
+    "Example",
+    "Limits",
+    "TokenSequence",
+    "Tokens",
+    "cut_prompt",
+    "encode_completion",
+    "encode_prompt",
+    "end_tokens",
+    "tokenize_rows",
+]
 
 Tokens = NDArray[np.int32]
+_ROWS_AT_A_TIME = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class TokenSequence:
-    """A prompt and one completion as token ids."""
+    """A prompt and one completion as token ids.
+
+    `context` [completion] is true at tokens between two turns of the model, which somebody else
+    wrote: they are read and never trained. None where there are none.
+    """
 
     prompt: Tokens
     completion: Tokens
+    context: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.completion)
+
+    @property
+    def trained_tokens(self) -> int:
+        """How many tokens of the completion the model is trained on."""
+        context = 0 if self.context is None else int(self.context.sum())
+        return len(self.completion) - context
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,28 +79,28 @@ class Example:
         return max(len(sequence) for sequence in self.sequences.values())
 
 
-@dataclass
-class DataReport:
-    """What became of the rows, so that nothing is cut or dropped silently."""
-
-    rows: int = 0
-    examples: int = 0
-    ties_dropped: int = 0
-    prompts_truncated: int = 0
-    completions_truncated: int = 0
-    dropped_without_room: int = 0
-    dropped_ids: list[str] = field(default_factory=list)
-    longest_sequence: int = 0
-    completion_tokens: int = 0
-
-
 @dataclass(frozen=True)
 class Limits:
-    """How long a sequence may be, in tokens, and at which side a prompt is cut."""
+    """How long a sequence may be, in tokens, and what is done with a longer one.
+
+    A prompt is cut at `truncation_side`. A completion is cut at its end, and then has no end
+    token, or with `drop_long` its row is left out.
+    """
 
     max_length: int
     max_prompt_length: int
     truncation_side: str = "left"
+    drop_long: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    """One row as ids, before anything is cut."""
+
+    row: Row
+    prompt: Tokens
+    completions: Mapping[str, tuple[Tokens, NDArray[np.bool_] | None]]
+    is_unusual: bool
 
 
 def tokenize_rows(
@@ -84,124 +112,37 @@ def tokenize_rows(
     between prompt and completion unclear.
     """
     report.rows += len(rows)
-    examples = []
-    for row in rows:
-        try:
-            example = _tokenize_row(row, tokenizer, limits, report)
-        except DataError as error:
-            raise DataError(f"row '{row.id}': {error}") from error
+    encoder, examples = Encoder(tokenizer), []
+    lengths: dict[str, list[int]] = {"prompt": [], "completion": []}
+    for encoded in _encode_rows(rows, encoder):
+        lengths["prompt"].append(len(encoded.prompt))
+        lengths["completion"] += [len(ids) for ids, _ in encoded.completions.values()]
+        example = _cut(encoded, encoder, limits, report)
         if example is not None:
             examples.append(example)
     report.examples += len(examples)
+    _measure(examples, lengths, report)
     if not examples:
         raise DataError(
             f"no example is left of {report.rows} rows: {report.ties_dropped} ties dropped, "
-            f"{report.dropped_without_room} without room for a completion"
+            f"{report.dropped_without_room} without room for a completion, "
+            f"{report.dropped_too_long} too long"
         )
     return examples
 
 
-def _tokenize_row(row: Row, tokenizer: Any, limits: Limits, report: DataReport) -> Example | None:
-    prompt = encode_prompt(row.prompt, tokenizer)
-    completions = {
-        role: encode_completion(row.prompt, text, tokenizer)
-        for role, text in row.completions.items()
-    }
-    kept = cut_prompt(prompt, limits, tokenizer.bos_token_id)
-    room = limits.max_length - len(kept)
-    if room < 1:
-        report.dropped_without_room += 1
-        report.dropped_ids = [*report.dropped_ids, row.id][:20]
-        return None
-    report.prompts_truncated += len(kept) < len(prompt)
-    report.completions_truncated += sum(len(tokens) > room for tokens in completions.values())
-    sequences = {role: TokenSequence(kept, tokens[:room]) for role, tokens in completions.items()}
-    example = Example(
-        row.id,
-        row.group,
-        row.prompt_key,
-        row.prompt,
-        sequences or {"prompt": TokenSequence(kept, np.empty(0, dtype=np.int32))},
-        row.target,
-        row.weight,
-        row.margin,
-        row.ranks,
-    )
-    report.longest_sequence = max(report.longest_sequence, len(example))
-    report.completion_tokens += sum(len(item.completion) for item in sequences.values())
-    return example
-
-
 def encode_prompt(prompt: Text, tokenizer: Any) -> Tokens:
     """Token ids up to where the model begins to write. Raises DataError on a doubled BOS."""
-    if isinstance(prompt, str):
-        ids = tokenizer(prompt)["input_ids"]
-        # Some tokenizers close every text; a prompt is not closed.
-        ids = ids[:-1] if ids and ids[-1] in end_tokens(tokenizer) else ids
-    else:
-        ids = _plain_ids(_render(prompt, tokenizer, open_turn=True), tokenizer)
-    bos = tokenizer.bos_token_id
-    if bos is not None and list(ids[:2]) == [bos, bos]:
-        raise DataError(
-            f"the prompt begins with {tokenizer.bos_token} twice; remove it from the text"
-        )
-    # An empty prompt still needs one position that predicts the completion's first token.
-    ids = ids or [bos if bos is not None else tokenizer.eos_token_id]
-    return np.asarray(ids, dtype=np.int32)
+    row = Row("", "", prompt, {}, 1.0, 1.0)
+    (encoded,) = _encode_all([row], Encoder(tokenizer))
+    return encoded.prompt
 
 
 def encode_completion(prompt: Text, completion: Text, tokenizer: Any) -> Tokens:
     """Token ids that the model would have to write, the end-of-turn token included."""
-    ends = end_tokens(tokenizer)
-    if isinstance(prompt, str) or isinstance(completion, str):
-        ids = _plain_ids(str(completion), tokenizer)
-    else:
-        ids = _plain_ids(_completion_text(prompt, completion, tokenizer), tokenizer)
-        # Templates write more after the end of a turn (a newline); the model stops before it.
-        last = max((index for index, token in enumerate(ids) if token in ends), default=-1)
-        ids = ids[: last + 1] or ids
-    ids = ids if ids and ids[-1] in ends else [*ids, tokenizer.eos_token_id]
-    if tokenizer.bos_token_id not in (None, *ends) and ids[0] == tokenizer.bos_token_id:
-        raise DataError(f"the completion begins with {tokenizer.bos_token}, as only a prompt may")
-    return np.asarray(ids, dtype=np.int32)
-
-
-def end_tokens(tokenizer: Any) -> frozenset[int]:
-    """Ids that end a turn: EOS, and the usual end-of-turn token where the vocabulary has one."""
-    names = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>")
-    vocabulary = tokenizer.get_added_vocab()
-    ids = {vocabulary[name] for name in names if name in vocabulary}
-    return frozenset(ids | {tokenizer.eos_token_id})
-
-
-def _completion_text(
-    prompt: list[dict[str, Any]], completion: list[dict[str, Any]], tokenizer: Any
-) -> str:
-    opened = _render(prompt, tokenizer, open_turn=True)
-    whole = _render([*prompt, *completion], tokenizer, open_turn=False)
-    if not whole.startswith(opened):
-        raise DataError(
-            "the chat template writes the prompt differently once an answer follows, so the "
-            "boundary between them is unclear"
-        )
-    return whole[len(opened) :]
-
-
-def _render(messages: list[dict[str, Any]], tokenizer: Any, *, open_turn: bool) -> str:
-    if tokenizer.chat_template is None:
-        raise DataError("the data hold chat messages, but the tokenizer has no chat template")
-    text = str(
-        tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=open_turn)
-    )
-    calls = [call for message in messages for call in message.get("tool_calls", ())]
-    if any(call["function"]["name"] not in text for call in calls):
-        raise DataError("the tokenizer's chat template leaves tool calls out")
-    return text
-
-
-def _plain_ids(text: str, tokenizer: Any) -> list[int]:
-    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return ids
+    row = Row("", "", prompt, {"completion": completion}, 1.0, 1.0)
+    (encoded,) = _encode_all([row], Encoder(tokenizer))
+    return encoded.completions["completion"][0]
 
 
 def cut_prompt(prompt: Tokens, limits: Limits, bos: int | None) -> Tokens:
@@ -214,3 +155,160 @@ def cut_prompt(prompt: Tokens, limits: Limits, bos: int | None) -> Tokens:
     if prompt[0] == bos and keep > 1:
         return np.concatenate([prompt[:1], prompt[len(prompt) - keep + 1 :]])
     return prompt[-keep:]
+
+
+def _encode_rows(rows: Sequence[Row], encoder: Encoder) -> Iterator[_Encoded]:
+    for start in range(0, len(rows), _ROWS_AT_A_TIME):
+        yield from _encode_all(rows[start : start + _ROWS_AT_A_TIME], encoder)
+
+
+def _encode_all(rows: Sequence[Row], encoder: Encoder) -> list[_Encoded]:
+    turns = []
+    for row, found in zip(rows, render_rows(rows, encoder.tokenizer), strict=True):
+        if isinstance(found, DataError):
+            raise _named(row, found)
+        turns.append(found)
+    prompts = _prompt_ids(turns, encoder)
+    completions = _completion_ids(turns, prompts, encoder)
+    encoded = []
+    for row, turn, prompt, sides in zip(rows, turns, prompts, completions, strict=True):
+        try:
+            ids = _opened(prompt, encoder)
+            closed = {
+                role: _closed(parts, encoder, is_chat=turn.is_chat) for role, parts in sides.items()
+            }
+        except DataError as error:
+            raise _named(row, error) from error
+        encoded.append(_Encoded(row, ids, closed, turn.is_unusual))
+    return encoded
+
+
+def _named(row: Row, error: DataError) -> DataError:
+    return DataError(f"row '{row.id}': {error}") if row.id else error
+
+
+def _prompt_ids(turns: Sequence[Turns], encoder: Encoder) -> list[Ids]:
+    """A template writes its own special tokens; the tokenizer adds its own to a plain text."""
+    chats = iter(encoder.encode([turn.prompt for turn in turns if turn.is_chat], special=False))
+    plain = iter(encoder.encode([turn.prompt for turn in turns if not turn.is_chat], special=True))
+    return [next(chats) if turn.is_chat else _unclosed(next(plain), encoder) for turn in turns]
+
+
+def _unclosed(ids: Ids, encoder: Encoder) -> Ids:
+    # Some tokenizers close every text; a prompt is not closed.
+    return ids[:-1] if ids and ids[-1] in encoder.ends else ids
+
+
+_Side = list[tuple[Ids, bool]]
+
+
+def _completion_ids(
+    turns: Sequence[Turns], prompts: Sequence[Ids], encoder: Encoder
+) -> list[dict[str, _Side]]:
+    """Each part's ids, the parts of all rows in one call of the tokenizer."""
+    parts: list[Part] = []
+    before: list[tuple[str, Ids]] = []
+    for turn, prompt in zip(turns, prompts, strict=True):
+        for side in turn.completions.values():
+            parts += side
+            # What follows another part of the completion follows a special token.
+            before += [(turn.prompt, prompt), *[("", [])] * (len(side) - 1)]
+    ids = iter(encoder.following(before, [part.text for part in parts]))
+    return [
+        {role: [(next(ids), part.is_trained) for part in side]
+        for role, side in turn.completions.items()}
+        for turn in turns
+    ]  # fmt: skip
+
+
+def _opened(ids: Ids, encoder: Encoder) -> Tokens:
+    bos = encoder.bos
+    if bos is not None and ids[:2] == [bos, bos]:
+        raise DataError(
+            f"the prompt begins with {encoder.tokenizer.bos_token} twice; remove it from the text"
+        )
+    # An empty prompt still needs one position that predicts the completion's first token.
+    return np.asarray(ids or [encoder.eos if bos is None else bos], dtype=np.int32)
+
+
+def _closed(
+    parts: _Side, encoder: Encoder, *, is_chat: bool
+) -> tuple[Tokens, NDArray[np.bool_] | None]:
+    """One completion's ids, and which of them are context where it has several turns.
+
+    Templates write more after the end of a turn (a newline): the model stops before it, so it is
+    context between two turns and nothing after the last.
+    """
+    ids: Ids = []
+    context: list[bool] = []
+    for part, is_trained in parts[:-1]:
+        end = _end(part, encoder) if is_trained else 0
+        ids += part
+        context += [False] * end + [True] * (len(part) - end)
+    last, _ = parts[-1]
+    ids += last[: _end(last, encoder)] if is_chat else last
+    ids += [] if ids and ids[-1] in encoder.ends else [encoder.eos]
+    if encoder.bos not in (None, *encoder.ends) and ids[0] == encoder.bos:
+        name = encoder.tokenizer.bos_token
+        raise DataError(f"the completion begins with {name}, as only a prompt may")
+    tokens = np.asarray(ids, dtype=np.int32)
+    if not any(context):
+        return tokens, None
+    return tokens, np.asarray(context + [False] * (len(ids) - len(context)))
+
+
+def _end(ids: Ids, encoder: Encoder) -> int:
+    """Where the last end token is done; the whole length where there is none."""
+    return next((p + 1 for p in reversed(range(len(ids))) if ids[p] in encoder.ends), len(ids))
+
+
+def _cut(encoded: _Encoded, encoder: Encoder, limits: Limits, report: DataReport) -> Example | None:
+    row, kept = encoded.row, cut_prompt(encoded.prompt, limits, encoder.bos)
+    room = limits.max_length - len(kept)
+    long = sum(len(ids) > room for ids, _ in encoded.completions.values())
+    if room < 1:
+        report.dropped_without_room += 1
+        report.drop(row.id)
+        return None
+    if long and limits.drop_long:
+        report.dropped_too_long += 1
+        report.drop(row.id)
+        return None
+    report.prompts_truncated += len(kept) < len(encoded.prompt)
+    report.completions_truncated += long
+    report.unusual_prompts += encoded.is_unusual
+    sequences = {
+        role: _sequence(kept, ids[:room], None if context is None else context[:room])
+        for role, (ids, context) in encoded.completions.items()
+    }
+    return Example(
+        row.id,
+        row.group,
+        row.prompt_key,
+        row.prompt,
+        sequences or {"prompt": TokenSequence(kept, np.empty(0, dtype=np.int32))},
+        row.target,
+        row.weight,
+        row.margin,
+        row.ranks,
+    )
+
+
+def _sequence(
+    prompt: Tokens, completion: Tokens, context: NDArray[np.bool_] | None
+) -> TokenSequence:
+    has_context = context is not None and bool(context.any())
+    return TokenSequence(prompt, completion, context if has_context else None)
+
+
+def _measure(
+    examples: Sequence[Example], lengths: Mapping[str, Sequence[int]], report: DataReport
+) -> None:
+    report.prompt_lengths = Lengths.of(lengths["prompt"]) if lengths["prompt"] else None
+    report.completion_lengths = Lengths.of(lengths["completion"]) if lengths["completion"] else None
+    sequences = [list(example.sequences.values()) for example in examples]
+    report.padding_share = padding_share([[len(one) for one in group] for group in sequences])
+    for one in (one for group in sequences for one in group):
+        report.longest_sequence = max(report.longest_sequence, len(one))
+        report.completion_tokens += one.trained_tokens
+        report.context_tokens += len(one.completion) - one.trained_tokens

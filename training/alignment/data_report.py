@@ -1,0 +1,68 @@
+"""What became of the rows, so that nothing is cut or dropped silently."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+NAMED = 20
+PADDING_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Lengths in tokens, before anything is cut: where limits would have to be to cut little."""
+
+    mean: float
+    p50: int
+    p90: int
+    p99: int
+    max: int
+
+    @classmethod
+    def of(cls, lengths: Sequence[int]) -> "Lengths":
+        """Of one length or more; a percentile is a length that occurs, not one between two."""
+        values = np.asarray(lengths)
+        p50, p90, p99 = np.percentile(values, (50, 90, 99), method="higher")
+        return cls(float(values.mean()), int(p50), int(p90), int(p99), int(values.max()))
+
+
+@dataclass
+class DataReport:
+    """Counts of rows, examples and tokens of one side of the data.
+
+    `padding_share` is what batches of eight examples in the file's order would waste if they were
+    padded to their longest sequence. `unusual_prompts` counts chats whose template opens a turn
+    otherwise than it writes a finished one.
+    """
+
+    rows: int = 0
+    examples: int = 0
+    ties_dropped: int = 0
+    prompts_truncated: int = 0
+    completions_truncated: int = 0
+    dropped_without_room: int = 0
+    dropped_too_long: int = 0
+    dropped_ids: list[str] = field(default_factory=list)
+    longest_sequence: int = 0
+    completion_tokens: int = 0
+    context_tokens: int = 0
+    unusual_prompts: int = 0
+    prompt_lengths: Lengths | None = None
+    completion_lengths: Lengths | None = None
+    padding_share: float = 0.0
+
+    def drop(self, name: str) -> None:
+        """Remember which example was left out; the first twenty are named."""
+        if len(self.dropped_ids) < NAMED:
+            self.dropped_ids.append(name)
+
+
+def padding_share(groups: Sequence[Sequence[int]], batch: int = PADDING_BATCH) -> float:
+    """Share of padding, 0 to 1, if each `batch` groups of sequences were padded together."""
+    real = padded = 0
+    for start in range(0, len(groups), batch):
+        lengths = [length for group in groups[start : start + batch] for length in group]
+        real += sum(lengths)
+        padded += max(lengths, default=0) * len(lengths)
+    return 1.0 - real / padded if padded else 0.0
