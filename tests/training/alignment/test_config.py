@@ -15,7 +15,9 @@ REQUIRED = {"method": "dpo", "base_model": "m", "train_file": "t", "output_dir":
 @pytest.mark.parametrize("method", methods(), ids=lambda method: method.name)
 def test_an_entry_is_complete_and_its_loss_resolves(method):
     assert method.data in {"pairs", "binary", "lists", "demonstrations", "prompts"}
-    assert method.url.startswith("https://arxiv.org/")
+    assert method.url.startswith("https://")
+    assert all((method.paper, method.family, method.formula, method.when, method.evidence))
+    assert method.pitfalls
     assert callable(method.load_loss())
     defaults = parse_hyperparameters(method, {})
     for item in describe_options(type(defaults)):
@@ -45,7 +47,7 @@ def test_a_whole_number_is_a_number():
 
 
 def test_an_unknown_method_names_the_known_ones():
-    with pytest.raises(OptionError, match=r"'dpoo' is not a training method.*dpo, kto"):
+    with pytest.raises(OptionError, match=r"'dpoo' is not a training method.*dpo, cdpo"):
         get_method("dpoo")
 
 

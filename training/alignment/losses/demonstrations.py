@@ -23,16 +23,17 @@ def sft_loss(policy_completion_logps: Tensor, completion_lengths: Tensor) -> Dem
     check_batch(
         policy_completion_logps=policy_completion_logps, completion_lengths=completion_lengths
     )
-    means = policy_completion_logps / completion_lengths
-    return DemonstrationLoss(-means, means.detach())
+    return DemonstrationLoss(-policy_completion_logps / completion_lengths)
 
 
-def sft_sequence_loss(
-    policy_completion_logps: Tensor, completion_lengths: Tensor
-) -> DemonstrationLoss:
+def sft_sequence_loss(policy_completion_logps: Tensor) -> DemonstrationLoss:
     """Negative log-likelihood of whole completions, in nats a completion: loss = -policy.
 
-    Arguments and errors as in `sft_loss`; lengths serve the logged reward only.
+    Args:
+        policy_completion_logps: [b] sums over the completion, with gradient.
+
+    Raises:
+        ValueError: when the shape is not [b].
     """
-    means = sft_loss(policy_completion_logps, completion_lengths)
-    return DemonstrationLoss(-policy_completion_logps, means.rewards)
+    check_batch(policy_completion_logps=policy_completion_logps)
+    return DemonstrationLoss(-policy_completion_logps)

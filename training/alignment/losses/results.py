@@ -22,10 +22,9 @@ class BinaryLoss(NamedTuple):
 
 
 class DemonstrationLoss(NamedTuple):
-    """Per-completion losses [b]; the reward is the detached mean log-probability of a token [b]."""
+    """Per-completion losses [b]. Likelihood alone implies no reward."""
 
     losses: Tensor
-    rewards: Tensor
 
 
 class ListLoss(NamedTuple):

@@ -36,7 +36,7 @@ METHODS = (
         title="Kahneman-Tversky optimisation",
         paper="Ethayarajh et al. 2024, KTO: Model Alignment as Prospect Theoretic Optimization",
         url="https://arxiv.org/abs/2402.01306",
-        family="binary feedback",
+        family="Single answers, good or bad",
         data="binary",
         needs_reference=True,
         summary="Learns from single answers marked good or bad, without pairs. Needs at least "
@@ -44,5 +44,21 @@ METHODS = (
         hyperparameters=KTOHyperparameters,
         loss="training.alignment.losses:kto_loss",
         step_statistic="training.alignment.losses:kto_reference_point",
+        defaults={"learning_rate": 1e-6},
+        formula=r"L = \lambda_y (1 - \sigma(s \beta (\Delta - z_0))), \quad "
+        r"z_0 = \max(0, \mathrm{mean} \, \Delta(y' \mid x)), \quad s = \pm 1",
+        when="Your feedback is thumbs, or good and bad answers come for different prompts.",
+        pitfalls=(
+            "z0 is estimated from answers paired with other prompts: batches under four are noisy, "
+            "and a batch of one prompt has none.",
+            "With many more bad answers than good ones, set the weights.",
+            "An answer far from z0 hardly moves: learning rates are smaller than DPO's.",
+        ),
+        conventions=(
+            "z0 is the clamped mean over all mismatched answers of the step, without gradient, as "
+            "in the paper. HALOs leaves out exact zeros; TRL averages clamped means of processes.",
+            "s is +1 for good answers, −1 for bad ones; λ the weight of that side.",
+        ),
+        evidence="Agrees with TRL 1.16 and HALOs as executed.",
     ),
 )

@@ -3,11 +3,31 @@
 from collections.abc import Mapping
 from typing import Any
 
-from training.alignment.methods import dpo, kto
+from training.alignment.methods import (
+    beta_dpo,
+    convex,
+    demonstrations,
+    dpo,
+    f_divergence,
+    kto,
+    lists,
+    reference_free,
+    reward_models,
+)
 from training.alignment.methods.method import Method
 from training.alignment.options import OptionError, parse_options
 
-_METHODS = (*dpo.METHODS, *kto.METHODS)
+_METHODS = (
+    *dpo.METHODS,
+    *convex.METHODS,
+    *f_divergence.METHODS,
+    *beta_dpo.METHODS,
+    *reference_free.METHODS,
+    *kto.METHODS,
+    *lists.METHODS,
+    *demonstrations.METHODS,
+    *reward_models.METHODS,
+)
 
 
 def methods() -> tuple[Method, ...]:

@@ -1,0 +1,186 @@
+"""Pairs without a reference model."""
+
+from dataclasses import dataclass
+
+from training.alignment.methods.method import Method
+from training.alignment.options import option
+
+FAMILY = "Pairs, without a reference"
+
+
+@dataclass(frozen=True)
+class SLiCHyperparameters:
+    delta: float = option(
+        1.0, help="The margin asked for, in nats of the whole answer.", min=0.0, max=1e6
+    )
+    regularisation_weight: float = option(
+        0.5,
+        help="The paper's lambda: weight of the chosen answer's negative log-likelihood.",
+        min=0.0,
+        max=1000.0,
+    )
+
+
+@dataclass(frozen=True)
+class ORPOHyperparameters:
+    odds_ratio_weight: float = option(
+        0.1,
+        help="The paper's lambda: weight of the odds-ratio term beside the likelihood.",
+        min=0.0,
+        max=1000.0,
+    )
+
+
+@dataclass(frozen=True)
+class SimPOHyperparameters:
+    beta: float = option(
+        2.0,
+        help="Scale of the reward, which is a mean log-probability a token: 2 to 2.5 in the "
+        "paper's first version, 10 in later models.",
+        min=1e-6,
+        max=1000.0,
+    )
+    gamma_beta_ratio: float = option(
+        0.5,
+        help="The target margin over β; 0.1 to 0.8 are usual. TRL's simpo_gamma is this times β.",
+        min=0.0,
+        max=100.0,
+    )
+
+
+@dataclass(frozen=True)
+class CPOHyperparameters:
+    beta: float = option(
+        0.1, help="Scale of the difference of log-probabilities.", min=1e-6, max=100.0
+    )
+    nll_weight: float = option(
+        1.0, help="Weight of the chosen answer's negative log-likelihood.", min=0.0, max=1000.0
+    )
+    nll: str = option(
+        "summed",
+        help="summed is the paper's log-likelihood of the answer; token_mean divides it by the "
+        "answer's tokens, as popular code does.",
+        choices=("summed", "token_mean"),
+    )
+
+
+METHODS = (
+    Method(
+        name="slic_hf",
+        title="SLiC-HF",
+        paper="Zhao et al. 2023, SLiC-HF: Sequence Likelihood Calibration with Human Feedback",
+        url="https://arxiv.org/abs/2305.10425",
+        family=FAMILY,
+        data="pairs",
+        also=("lists",),
+        needs_reference=False,
+        summary="A hinge between the log-probabilities of both answers, with the likelihood of the "
+        "chosen one as the anchor.",
+        hyperparameters=SLiCHyperparameters,
+        loss="training.alignment.losses:slic_hf_loss",
+        formula=r"L = \max(0, \delta - \ell_w + \ell_l) - \lambda \ell_w",
+        when="You have no memory for a reference model and your answers are of similar length.",
+        pitfalls=(
+            "Sums over answers favour short ones: a longer answer has a lower log-probability.",
+            "The regulariser is a sum over tokens as well, so its weight depends on the length.",
+        ),
+        conventions=(
+            "The chosen answer stands for the paper's SFT target, one of the two choices that the "
+            "paper names.",
+            "HALOs broadcasts its regulariser over padded positions, and TRL's hinge is RSO's "
+            "loss: neither is the paper's.",
+        ),
+        evidence="Form from the paper's equation as quoted by secondary texts; worked values by "
+        "hand. The defaults δ = 1 and λ = 0.5 could not be checked against the paper.",
+    ),
+    Method(
+        name="orpo",
+        title="Odds ratio preference optimisation",
+        paper="Hong et al. 2024, ORPO: Monolithic Preference Optimization without Reference Model",
+        url="https://arxiv.org/abs/2403.07691",
+        family=FAMILY,
+        data="pairs",
+        also=("lists",),
+        needs_reference=False,
+        summary="Supervised fine-tuning on the chosen answer with a push against the rejected one, "
+        "in one stage.",
+        hyperparameters=ORPOHyperparameters,
+        loss="training.alignment.losses:orpo_loss",
+        defaults={"learning_rate": 8e-6},
+        formula=r"L = -\bar{\ell}_w - \lambda \log \sigma \left( "
+        r"\log \frac{e^{\bar{\ell}_w}}{1 - e^{\bar{\ell}_w}} "
+        r"- \log \frac{e^{\bar{\ell}_l}}{1 - e^{\bar{\ell}_l}} \right)",
+        when="You start from a base model and want to skip the separate supervised stage.",
+        pitfalls=(
+            "It is mostly imitation: if the chosen answers are poor, so is the result.",
+            "It may end better after several epochs, where over-fitting must be watched.",
+        ),
+        conventions=(
+            "The likelihood is the mean over the completion's tokens. TRL and the authors' code "
+            "take it over prompt and chosen answer unless told otherwise.",
+            "log(1 − exp x) is computed without cancellation; the naive form gives infinities at "
+            "probabilities near 1.",
+        ),
+        evidence="Agrees with TRL and LLaMA-Factory as executed, with the likelihood over the "
+        "completion.",
+    ),
+    Method(
+        name="simpo",
+        title="SimPO",
+        paper="Meng, Xia and Chen 2024, SimPO: Simple Preference Optimization with a "
+        "Reference-Free Reward",
+        url="https://arxiv.org/abs/2405.14734",
+        family=FAMILY,
+        data="pairs",
+        also=("lists",),
+        needs_reference=False,
+        summary="The reward is the mean log-probability of a token, so that length does not pay; "
+        "a target margin separates the answers.",
+        hyperparameters=SimPOHyperparameters,
+        loss="training.alignment.losses:simpo_loss",
+        defaults={"learning_rate": 6e-7},
+        formula=r"L = -\log \sigma \left( \beta \bar{\ell}_w - \beta \bar{\ell}_l - \gamma "
+        r"\right), \quad \gamma = \beta \cdot \mathrm{ratio}",
+        when="You want neither a reference model nor growing length.",
+        pitfalls=(
+            "The learning rate decides: above 1e-6 models begin to loop and collapse.",
+            "Nothing holds the policy to its start: watch KL and samples.",
+            "A second begin-of-text token changes scores between training and evaluation.",
+        ),
+        conventions=(
+            "gamma_beta_ratio is the authors' parameter. TRL's and LLaMA-Factory's simpo_gamma is "
+            "γ itself, and TRL adds an NLL term unless cpo_alpha is 0.",
+        ),
+        evidence="Agrees with TRL 1.16 and three other implementations as executed, the authors' "
+        "among them.",
+    ),
+    Method(
+        name="cpo",
+        title="Contrastive preference optimisation",
+        paper="Xu et al. 2024, Contrastive Preference Optimization: Pushing the Boundaries of LLM "
+        "Performance in Machine Translation",
+        url="https://arxiv.org/abs/2401.08417",
+        family=FAMILY,
+        data="pairs",
+        also=("lists",),
+        needs_reference=False,
+        summary="DPO with a uniform reference, anchored by the likelihood of the chosen answer.",
+        hyperparameters=CPOHyperparameters,
+        loss="training.alignment.losses:cpo_loss",
+        formula=r"L = -\log \sigma(\beta (\ell_w - \ell_l)) - \lambda \ell_w",
+        when="Both answers are good, as in translation, and the chosen one is worth imitating.",
+        pitfalls=(
+            "With summed log-likelihoods the anchor outweighs the preference term on long answers; "
+            "token_mean or a smaller nll_weight brings it back.",
+        ),
+        conventions=(
+            "summed (default) is the paper's −log π(y_w). token_mean divides by the answer's "
+            "tokens; TRL and ALMA take one mean over all tokens of a batch, which weighs long "
+            "answers more.",
+            "ALMA's main branch multiplies the rejected side by a relaxation factor: that is "
+            "X-ALMA's variant and not CPO.",
+        ),
+        evidence="The preference term agrees with TRL as executed; both forms of the likelihood "
+        "term are worked by hand.",
+    ),
+)
