@@ -90,11 +90,13 @@ class Engine:
     windows, recurrent layers) or whose logits are not the projection of its last hidden states.
     """
 
-    def __init__(self, model: nn.Module, ends: Collection[int], *, rows: int) -> None:
-        base = model.get_base_model() if hasattr(model, "get_base_model") else model
-        self.model: Any = base
+    def __init__(self, model: Any, ends: Collection[int], *, rows: int) -> None:
+        base: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
+        self.model = base
         self.ends = frozenset(ends)
         self.limit = rows
+        head = base.get_output_embeddings()
+        self._head = _float32_head(head) if type(head) is nn.Linear else head
         self._cache = SlotCache(rows)
         self._rows: list[_Row] = []
         self._waiting: deque[_Group] = deque()
@@ -199,7 +201,7 @@ class Engine:
         for row, prompt in enumerate(prompts):
             ids[row, : len(prompt)] = prompt
         device = self.model.device
-        cache = DynamicCache()
+        cache: Any = DynamicCache()
         hidden = self.model.base_model(
             input_ids=torch.from_numpy(ids).to(device), past_key_values=cache, use_cache=True
         ).last_hidden_state
@@ -216,13 +218,9 @@ class Engine:
 
     def _logits(self, hidden: Tensor) -> Tensor:
         """float32 whatever the model computes in, as training scores them: [n, h] to [n, v]."""
-        head = self.model.get_output_embeddings()
         with torch.autocast(hidden.device.type, enabled=False):
-            if type(head) is nn.Linear:
-                bias = None if head.bias is None else head.bias.float()
-                return nn.functional.linear(hidden.float(), head.weight.float(), bias)
-            logits: Tensor = head(hidden).float()
-            return logits
+            logits: Tensor = self._head(hidden).float()
+        return logits
 
     def _extend(self, rows: Sequence[_Row], logits: Tensor) -> list[str | None]:
         """Draw each row's next token; why it is finished, if it is."""
@@ -251,6 +249,12 @@ class Engine:
         last = self._rows.pop()
         if index < len(self._rows):
             self._rows[index] = last
+
+
+def _float32_head(head: nn.Linear) -> Callable[[Tensor], Tensor]:
+    weight = head.weight.detach().float()
+    bias = None if head.bias is None else head.bias.detach().float()
+    return lambda hidden: nn.functional.linear(hidden.float(), weight, bias)
 
 
 def _draw(rows: Sequence[_Row], logits: Tensor) -> Drawn:

@@ -1,0 +1,43 @@
+import pytest
+import torch
+from torch import nn
+
+from tests.training.alignment import tiny
+from training.alignment.generation.copies import PackedLinear, sampling_copy
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_packed_matrix_multiplies_as_the_plain_one(bias):
+    linear = nn.Linear(24, 40, bias=bias)
+    packed = PackedLinear(linear, torch.float32, 4)
+    for shape in [(1, 24), (4, 24), (2, 5, 24), (70, 24)]:
+        values = torch.randn(shape)
+        with torch.no_grad():
+            torch.testing.assert_close(packed(values), linear(values), atol=1e-5, rtol=1e-4)
+
+
+def test_a_float32_copy_computes_the_same():
+    model = tiny.llama()
+    copied = sampling_copy(model, torch.float32)
+    ids = torch.arange(1, 20)[None]
+    with torch.no_grad():
+        torch.testing.assert_close(copied(ids).logits, model(ids).logits, atol=1e-4, rtol=1e-4)
+
+
+def test_the_copy_shares_no_memory_with_the_model():
+    model = tiny.llama()
+    copied = sampling_copy(model, torch.float32)
+    ids = torch.arange(1, 20)[None]
+    with torch.no_grad():
+        before = copied(ids).logits
+        for parameter in model.parameters():
+            parameter.zero_()
+        assert torch.equal(copied(ids).logits, before)
+
+
+def test_the_copy_is_held_in_the_precision_of_the_computation():
+    copied = sampling_copy(tiny.llama(), torch.bfloat16)
+    assert {parameter.dtype for parameter in copied.parameters()} == {torch.bfloat16}
+    with torch.no_grad():
+        assert copied(torch.arange(1, 9)[None]).logits.dtype == torch.float32
+    assert not copied.training

@@ -1,0 +1,80 @@
+"""A copy of a model that only samples: in the precision of the computation, its matrices packed.
+
+Training keeps float32 master weights; casting them at every step of sampling would cost more than
+the step. On CPUs oneDNN would besides rearrange every matrix for every small batch, so the copy
+holds them in the order that oneDNN computes in (about 1.7 times faster at 16 rows).
+"""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class PackedLinear(nn.Module):
+    """x Wᵀ + b with W in oneDNN's own order; without gradient."""
+
+    def __init__(self, linear: nn.Linear, dtype: torch.dtype, rows: int) -> None:
+        super().__init__()
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.dtype = dtype
+        self._weight = torch.ops.mkldnn._reorder_linear_weight(
+            linear.weight.detach().to(dtype), rows
+        )
+        self._bias = None if linear.bias is None else linear.bias.detach().to(dtype)
+
+    def forward(self, values: Tensor) -> Tensor:
+        result: Tensor = torch.ops.mkldnn._linear_pointwise(
+            values.to(self.dtype), self._weight, self._bias, "none", [], ""
+        )
+        return result
+
+
+@torch.no_grad()
+def sampling_copy(model: Any, dtype: torch.dtype, *, rows: int = 16) -> Any:
+    """The model with its present weights in `dtype`, in evaluation mode, for sampling alone.
+
+    The vocabulary projection stays float32, as scoring has it. `rows` is the batch that packed
+    matrices are arranged for; any other works as well.
+    """
+    memo: dict[int, Any] = {}
+    head = model.get_output_embeddings()
+    packed: set[nn.Module] = set()
+    if _can_pack(next(model.parameters()).device, dtype):
+        packed = {
+            module
+            for name, module in model.named_modules()
+            # PEFT asks its own small matrices for their weights.
+            if type(module) is nn.Linear and "lora_" not in name
+        }
+    for module in packed:
+        precision = torch.float32 if module is head else dtype
+        memo[id(module)] = PackedLinear(module, precision, rows)  # type: ignore[arg-type]
+    if type(head) is nn.Linear and head not in packed:
+        memo[id(head)] = _float32(head)
+    for module in model.modules():
+        if id(module) not in memo:
+            for parameter in module.parameters(recurse=False):
+                memo[id(parameter)] = nn.Parameter(
+                    parameter.detach().to(dtype, copy=True), requires_grad=False
+                )
+    copied = copy.deepcopy(model, memo).eval()
+    for module in copied.modules():
+        if hasattr(module, "gradient_checkpointing"):
+            module.gradient_checkpointing = False
+    return copied
+
+
+def _float32(head: nn.Linear) -> nn.Linear:
+    copied = nn.Linear(head.in_features, head.out_features, bias=False, device="meta")
+    copied.weight = nn.Parameter(head.weight.detach().to(torch.float32, copy=True), False)
+    if head.bias is not None:
+        copied.bias = nn.Parameter(head.bias.detach().to(torch.float32, copy=True), False)
+    return copied
+
+
+def _can_pack(device: torch.device, dtype: torch.dtype) -> bool:
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    return dtype is torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
