@@ -12,7 +12,28 @@ and may carry an "id", a "weight" and a "group". Rank 1 is best and equal ranks 
 a group but no weight share a weight of one.
 """
 
-from training.alignment.data.read import read_rows
-from training.alignment.data.rows import KINDS, DataError, Kind, Row, Text, without_ties
+from training.alignment.data.read import (
+    DataFile,
+    Problem,
+    ReadOptions,
+    SourceReport,
+    read_data,
+    read_rows,
+)
+from training.alignment.data.rows import KINDS, DataError, FieldError, Kind, Row, Text, without_ties
 
-__all__ = ["KINDS", "DataError", "Kind", "Row", "Text", "read_rows", "without_ties"]
+__all__ = [
+    "KINDS",
+    "DataError",
+    "DataFile",
+    "FieldError",
+    "Kind",
+    "Problem",
+    "ReadOptions",
+    "Row",
+    "SourceReport",
+    "Text",
+    "read_data",
+    "read_rows",
+    "without_ties",
+]

@@ -1,61 +1,178 @@
-"""Reads a file of rows for a method that needs one kind of them."""
+"""Reads a file or folder of rows for a method that needs one kind of them."""
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from training.alignment.data.conversions import CONVERSIONS
 from training.alignment.data.kinds import PARSERS
-from training.alignment.data.rows import DataError, Kind, Row, with_weights
+from training.alignment.data.rows import DataError, FieldError, Kind, Row, Text, with_weights
+from training.alignment.data.shapes import shape_of
+from training.alignment.data.sources import Record, read_records
+
+NAMED = 20
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How a file is read.
+
+    Rows of the kinds in `convert` become what is needed. `skip_bad` leaves out rows that cannot be
+    used, and counts them, where otherwise they all are one error. `as_chat` takes plain texts for
+    turns of a chat: the prompt for the user's, completions for the assistant's.
+    """
+
+    convert: tuple[Kind, ...] = ()
+    skip_bad: bool = False
+    as_chat: bool = False
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a row cannot be used; `field` is empty where the row as a whole is at fault."""
+
+    file: str
+    row: int
+    field: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}, row {self.row}: {self.reason}"
+
+
+@dataclass
+class SourceReport:
+    """What a file held: rows by shape and by kind, and what became of them."""
+
+    file: str = ""
+    rows: int = 0
+    shapes: dict[str, int] = field(default_factory=dict)
+    kinds: dict[str, int] = field(default_factory=dict)
+    converted: dict[str, int] = field(default_factory=dict)
+    without_result: int = 0
+    repeated_prompts: int = 0
+    identical_sides: int = 0
+    bad_rows: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+
+class DataFile(NamedTuple):
+    """The rows of one side of the data, and what they come from."""
+
+    rows: list[Row]
+    report: SourceReport
 
 
 def read_rows(path: Path, data: Kind, convert: Iterable[Kind] = ()) -> list[Row]:
-    """Read a JSONL file for a method that needs `data`; lists become pairs where those are needed.
+    """The rows of `read_data`, with nothing but `convert` asked for."""
+    return read_data(path, data, ReadOptions(convert=tuple(convert))).rows
 
-    Rows of the kinds in `convert` become what is needed too.
+
+def read_data(path: Path, data: Kind, options: ReadOptions | None = None) -> DataFile:
+    """Read a file or folder for a method that needs `data`.
+
+    Lists become pairs where pairs are needed; any other conversion has to be asked for.
+
+    Raises DataError that lists all rows that cannot be used (the first twenty by name), unless
+    they may be left out, and where nothing usable is left.
     """
-    accepted: set[Kind] = {data, *convert}
-    accepted |= {"lists"} if data == "pairs" else set()
+    reading = _Reading(data, options or ReadOptions(), SourceReport(file=path.name))
     rows: list[Row] = []
-    for number, line in _lines(path):
-        try:
-            rows.extend(_parse(line, data, accepted, f"{path.stem}-{number}"))
-        except DataError as error:
-            raise DataError(f"{path.name}, row {number}: {error}") from error
+    for record in read_records(path):
+        rows += reading.rows_of(record, path)
+    report = reading.report
+    if report.bad_rows and not reading.options.skip_bad:
+        raise DataError(_told(report))
     if not rows:
-        raise DataError(f"{path.name}: holds no usable {data} row")
-    return with_weights(rows, data)
+        reason = f"\n{_told(report)}" if report.bad_rows else ""
+        raise DataError(f"{path.name}: holds no usable {data} row{reason}")
+    if data == "prompts" and report.converted:
+        rows = reading.distinct(rows)
+    return DataFile(with_weights(rows, data), report)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                yield number, line
+def _told(report: SourceReport) -> str:
+    lines = [str(problem) for problem in report.problems]
+    more = report.bad_rows - len(lines)
+    if more:
+        lines.append(f"and {more} more of {report.rows} rows cannot be used")
+    return "\n".join(lines)
 
 
-def _parse(line: str, data: Kind, accepted: set[Kind], default_id: str) -> list[Row]:
-    try:
-        values = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(f"not JSON ({error.msg})") from error
-    if not isinstance(values, dict):
-        raise DataError("not a JSON object")
-    kind = _kind(values)
-    if kind not in accepted:
-        raise DataError(f"has the shape of {kind} data, but the method needs {data}")
-    row = PARSERS[kind]({"id": default_id, **values})
-    return [row] if kind == data else CONVERSIONS[kind, data](row)
+@dataclass
+class _Reading:
+    data: Kind
+    options: ReadOptions
+    report: SourceReport
+
+    def rows_of(self, record: Record, path: Path) -> list[Row]:
+        """What one row becomes; a bad one becomes a problem of the report."""
+        self.report.rows += 1
+        try:
+            if isinstance(record.values, DataError):
+                raise record.values
+            return self._parsed(record.values, f"{path.stem}-{self.report.rows}")
+        except DataError as error:
+            self.report.bad_rows += 1
+            if len(self.report.problems) < NAMED:
+                name = error.field if isinstance(error, FieldError) else ""
+                problem = Problem(record.file, record.number, name, str(error))
+                self.report.problems.append(problem)
+            return []
+
+    def _parsed(self, fields: Mapping[str, Any], default_id: str) -> list[Row]:
+        # Columns that a row does not use are null in Parquet.
+        values = {name: value for name, value in fields.items() if value is not None}
+        shape = shape_of(values)
+        if not self._accepts(shape.kind):
+            raise DataError(self._unfit(shape.kind))
+        row = PARSERS[shape.kind]({"id": default_id, **shape.convert(values)})
+        row = as_chat(row) if self.options.as_chat else row
+        self._count(shape.name, shape.kind, row)
+        if shape.kind == self.data:
+            return [row]
+        made = CONVERSIONS[shape.kind, self.data](row)
+        _add(self.report.converted, shape.kind, len(made))
+        self.report.without_result += not made
+        return made
+
+    def _accepts(self, kind: Kind) -> bool:
+        is_list_of_pairs = (kind, self.data) == ("lists", "pairs")
+        is_asked = kind in self.options.convert and (kind, self.data) in CONVERSIONS
+        return kind == self.data or is_list_of_pairs or is_asked
+
+    def _unfit(self, kind: Kind) -> str:
+        text = f"has the shape of {kind} data, but the method needs {self.data}"
+        if (kind, self.data) in CONVERSIONS:
+            return f"{text}; it can be made from {kind} when that is asked for"
+        if (kind, self.data) == ("demonstrations", "binary"):
+            return f"{text}: add the field 'label'"
+        return text
+
+    def _count(self, name: str, kind: Kind, row: Row) -> None:
+        _add(self.report.shapes, name, 1)
+        _add(self.report.kinds, kind, 1)
+        texts = list(row.completions.values())
+        self.report.identical_sides += kind == "pairs" and texts[0] == texts[1]
+
+    def distinct(self, rows: list[Row]) -> list[Row]:
+        """Each prompt once: two answers to it are no reason to ask it twice."""
+        first = {row.prompt_key: row for row in reversed(rows)}
+        self.report.repeated_prompts = len(rows) - len(first)
+        return [row for row in rows if first[row.prompt_key] is row]
 
 
-def _kind(values: Mapping[str, Any]) -> Kind:
-    if "chosen" in values:
-        return "pairs"
-    if "completions" in values:
-        return "lists"
-    if "completion" in values:
-        return "binary" if "label" in values else "demonstrations"
-    if "prompt" in values:
-        return "prompts"
-    raise DataError("has none of the fields chosen, completions, completion, prompt")
+def as_chat(row: Row) -> Row:
+    """Plain texts as a turn of the user and turns of the assistant; messages as they are."""
+    if not isinstance(row.prompt, str):
+        return row
+    prompt: Text = [{"role": "user", "content": row.prompt}]
+    turns = {
+        role: [{"role": "assistant", "content": text}] for role, text in row.completions.items()
+    }
+    return replace(row, prompt=prompt, completions=turns)
+
+
+def _add(counts: dict[str, int], name: str, number: int) -> None:
+    counts[name] = counts.get(name, 0) + number

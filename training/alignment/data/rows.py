@@ -16,6 +16,14 @@ class DataError(ValueError):
     """A data file cannot be used; the message names the file, the row and the field."""
 
 
+class FieldError(DataError):
+    """What is wrong with one field of one row."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"field '{field}' {problem}")
+        self.field = field
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One unit of training, still as text: a pair, a list, an answer or a prompt.

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from tests.training.alignment.tiny import assistant, user, write_lines
-from training.alignment.data import DataError, read_rows, without_ties
+from training.alignment.data import DataError, ReadOptions, read_data, read_rows, without_ties
 
 PAIR = {"prompt": "p", "chosen": "c", "rejected": "r"}
 
@@ -87,7 +87,7 @@ def test_equal_prompts_have_equal_keys(tmp_path):
         ({"text": "p"}, "none of the fields"),
         ({"prompt": "p"}, "has the shape of prompts data"),
         ({**PAIR, "chosen": ""}, "'chosen' must be"),
-        ({**PAIR, "chosen": None}, "'chosen' must be"),
+        ({**PAIR, "chosen": None}, "add the field 'chosen'"),
         ({**PAIR, "prompt": user("p")}, "of one kind"),
         ({**PAIR, "chosen": user("x")}, "message of the assistant"),
         ({**PAIR, "probability": 1.5}, "'probability' must be a number from 0 to 1"),
@@ -107,10 +107,94 @@ def test_a_bad_row_is_named_with_its_field(tmp_path, line, message):
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("label", [None, "yes", 2, 0.5])
+@pytest.mark.parametrize("label", ["yes", 2, 0.5])
 def test_a_label_is_true_or_false(tmp_path, label):
     with pytest.raises(DataError, match="'label' must be true or false"):
         rows_of(tmp_path, {"prompt": "p", "completion": "c", "label": label}, data="binary")
+
+
+def test_an_answer_without_a_label_says_which_field_to_add(tmp_path):
+    line = {"prompt": "p", "completion": "c", "label": None}
+    with pytest.raises(DataError, match="add the field 'label'"):
+        rows_of(tmp_path, line, data="binary")
+
+
+def test_lists_as_lists_keep_their_ranks(tmp_path):
+    line = {"prompt": "p", "completions": ["a", "b", "c"], "ranks": [2, 1, 2], "weight": 3}
+    (row,) = rows_of(tmp_path, line, data="lists")
+    assert (row.ranks, row.scores, row.weight) == ((2, 1, 2), None, 3.0)
+    assert row.completions == {"completion_0": "a", "completion_1": "b", "completion_2": "c"}
+
+
+def test_scores_give_the_ranks_of_a_list(tmp_path):
+    line = {"prompt": "p", "completions": ["a", "b", "c", "d"], "scores": [0.5, 3, -1, 3]}
+    (row,) = rows_of(tmp_path, line, data="lists")
+    assert (row.ranks, row.scores) == ((2, 1, 3, 1), (0.5, 3.0, -1.0, 3.0))
+
+
+@pytest.mark.parametrize("scores", [[1, None], [1, float("nan")], [1], ["a", 2], [True, False]])
+def test_scores_are_finite_numbers(tmp_path, scores):
+    with pytest.raises(DataError, match="'scores' must hold 2 numbers"):
+        rows_of(
+            tmp_path, {"prompt": "p", "completions": ["a", "b"], "scores": scores}, data="lists"
+        )
+
+
+@pytest.mark.parametrize(
+    ("fields", "margin"),
+    [({}, 0.0), ({"strength": -2}, 2 / 3), ({"strength": 3}, 1.0), ({"margin": 0.4}, 0.4)],
+)
+def test_a_pair_may_say_by_how_much(tmp_path, fields, margin):
+    (row,) = rows_of(tmp_path, {**PAIR, **fields})
+    assert row.margin == pytest.approx(margin)
+
+
+def test_a_prompt_keeps_what_its_rewards_may_need(tmp_path):
+    (row,) = rows_of(tmp_path, {"id": 1, "prompt": "2+2", "solution": "4"}, data="prompts")
+    assert (row.completions, row.facts) == ({}, {"solution": "4"})
+
+
+def test_all_bad_rows_are_told_at_once_and_counted(tmp_path):
+    lines = [PAIR, *[{**PAIR, "weight": -number} for number in range(1, 26)]]
+    with pytest.raises(DataError) as caught:
+        rows_of(tmp_path, *lines)
+    told = str(caught.value).splitlines()
+    assert told[0] == (
+        "rows.jsonl, row 2: field 'weight' must be a number from 1e-09 to 1e+06, not -1"
+    )
+    assert len(told) == 21
+    assert told[-1] == "and 5 more of 26 rows cannot be used"
+
+
+def test_good_rows_are_kept_where_bad_ones_may_be_left_out(tmp_path):
+    path = write_lines(tmp_path / "rows.jsonl", [PAIR, {**PAIR, "chosen": ""}, {"text": "x"}])
+    rows, report = read_data(path, "pairs", ReadOptions(skip_bad=True))
+    assert [row.id for row in rows] == ["rows-1"]
+    assert (report.rows, report.bad_rows) == (3, 2)
+    assert [(problem.row, problem.field) for problem in report.problems] == [(2, "chosen"), (3, "")]
+
+
+def test_where_only_bad_rows_are_left_they_are_told(tmp_path):
+    path = write_lines(tmp_path / "rows.jsonl", [{**PAIR, "chosen": ""}])
+    with pytest.raises(DataError, match=r"no usable pairs row\nrows\.jsonl, row 1: field 'chosen'"):
+        read_data(path, "pairs", ReadOptions(skip_bad=True))
+
+
+def test_the_report_tells_shapes_kinds_and_equal_sides(tmp_path):
+    listed = {"prompt": "p", "completions": ["a", "b", "c"], "ranks": [1, 2, 3]}
+    path = write_lines(tmp_path / "rows.jsonl", [PAIR, {**PAIR, "rejected": "c"}, listed])
+    report = read_data(path, "pairs").report
+    assert report.shapes == {"pairs": 2, "lists": 1}
+    assert report.kinds == {"pairs": 2, "lists": 1}
+    assert (report.converted, report.identical_sides) == ({"lists": 3}, 1)
+
+
+def test_plain_texts_become_a_chat_only_when_asked(tmp_path):
+    path = write_lines(tmp_path / "rows.jsonl", [PAIR])
+    (plain,) = read_data(path, "pairs").rows
+    (chat,) = read_data(path, "pairs", ReadOptions(as_chat=True)).rows
+    assert plain.prompt == "p"
+    assert (chat.prompt, chat.completions["chosen"]) == (user("p"), assistant("c"))
 
 
 def test_an_empty_file_is_refused(tmp_path):

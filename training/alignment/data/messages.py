@@ -1,0 +1,136 @@
+"""Chat messages as chat templates read them, from the forms in which they are written down."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from training.alignment.data.rows import DataError, FieldError
+
+Messages = list[dict[str, Any]]
+_SPEAKERS = {
+    "human": "user",
+    "user": "user",
+    "prompter": "user",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "bing": "assistant",
+    "bard": "assistant",
+    "bot": "assistant",
+    "model": "assistant",
+    "assistant": "assistant",
+    "system": "system",
+    "tool": "tool",
+    "observation": "tool",
+}
+_TRANSCRIPT = re.compile(r"\n\n(Human|Assistant):")
+
+
+def messages(value: Any, field: str) -> Messages:
+    """Messages of {"role", "content"} or {"from", "value"}; raises FieldError naming the first
+    that is neither."""
+    if isinstance(value, Mapping) and value and all(_is_list(part) for part in value.values()):
+        # How Arrow keeps a list of objects whose features datasets calls a Sequence.
+        value = [
+            dict(zip(value, parts, strict=False)) for parts in zip(*value.values(), strict=False)
+        ]
+    if not _is_list(value) or not value:
+        raise FieldError(field, "must be a text or a list of role and content messages")
+    return [_message(item, f"{field}[{place}]") for place, item in enumerate(value)]
+
+
+def is_transcript(value: Any) -> bool:
+    """Whether a text is a talk of "\\n\\nHuman: " and "\\n\\nAssistant: ", as in Anthropic's HH."""
+    return isinstance(value, str) and re.match(r"\s*Human:", value) is not None
+
+
+def transcript(value: str, field: str) -> Messages:
+    """The messages of such a talk, without the spaces around them."""
+    _, *parts = _TRANSCRIPT.split("\n\n" + value.lstrip())
+    roles = {"Human": "user", "Assistant": "assistant"}
+    found = [
+        {"role": roles[speaker], "content": text.strip()}
+        for speaker, text in zip(parts[::2], parts[1::2], strict=True)
+    ]
+    if not found:
+        raise FieldError(field, 'must be a talk that begins with "Human:"')
+    return found
+
+
+def divided(talk: Messages, field: str) -> tuple[Messages, Messages]:
+    """What comes before the assistant's last turn, and that turn."""
+    if talk[-1]["role"] != "assistant":
+        raise FieldError(field, "must end with a message of the assistant")
+    if len(talk) < 2:
+        raise FieldError(field, "must hold a prompt before the answer")
+    return talk[:-1], talk[-1:]
+
+
+def divided_pair(chosen: Messages, rejected: Messages) -> tuple[Messages, Messages, Messages]:
+    """The turns that both talks share, and what is left of each.
+
+    Each keeps a turn of the assistant of its own, also where both talks are the same.
+    """
+    shared = 0
+    most = min(len(chosen), len(rejected)) - 1
+    while shared < most and chosen[shared] == rejected[shared]:
+        shared += 1
+    sides = chosen[shared:], rejected[shared:]
+    if shared == 0:
+        raise DataError(
+            "chosen and rejected share no turn, so that the prompt is unclear: add the field "
+            "'prompt'"
+        )
+    if any(side[0]["role"] != "assistant" for side in sides):
+        raise DataError(
+            f"chosen and rejected part at turn {shared + 1}, which is not the assistant's in both"
+        )
+    return chosen[:shared], *sides
+
+
+def _message(item: Any, field: str) -> dict[str, Any]:
+    """What chat templates read. The arguments of tool calls are objects there, texts on file."""
+    if not isinstance(item, Mapping):
+        raise FieldError(field, "must be a message with role and content")
+    if item.get("role") is None and item.get("from") is not None:
+        item = {"role": _speaker(item["from"], field), "content": item.get("value")}
+    role, calls = item.get("role"), item.get("tool_calls")
+    content = "" if item.get("content") is None and calls else _content(item, field)
+    if not isinstance(role, str) or not isinstance(content, str):
+        raise FieldError(field, "must be a message with role and content")
+    message: dict[str, Any] = {"role": role, "content": content}
+    message.update({name: item[name] for name in ("name", "tool_call_id") if item.get(name)})
+    if calls:
+        message["tool_calls"] = [
+            {**call, "function": _function(call["function"])} for call in calls
+        ]
+    return message
+
+
+def _speaker(name: Any, field: str) -> str:
+    if name not in _SPEAKERS:
+        raise FieldError(field, f"is of the unknown speaker {name!r}; known are human, gpt, system")
+    return _SPEAKERS[name]
+
+
+def _content(item: Mapping[str, Any], field: str) -> Any:
+    """A text, or OpenAI's list of parts, of which only texts can be trained on."""
+    content: Any = item.get("content")
+    if not _is_list(content):
+        return content
+    if any(not isinstance(part, Mapping) or part.get("type") != "text" for part in content):
+        raise FieldError(field, "holds something other than text")
+    return "".join(part["text"] for part in content)
+
+
+def _function(function: Mapping[str, Any]) -> dict[str, Any]:
+    arguments = function["arguments"]
+    if isinstance(arguments, str):
+        with suppress(ValueError):
+            arguments = json.loads(arguments)
+    return {"name": function["name"], "arguments": arguments}
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
