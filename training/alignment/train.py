@@ -19,6 +19,7 @@ from pathlib import Path
 from training.alignment.config import TrainingConfig
 from training.alignment.failures import reason
 from training.alignment.files import write_json
+from training.alignment.methods import get_method
 from training.alignment.options import describe_options
 from training.alignment.supervision import (
     STOPPED_EXIT_CODE,
@@ -64,10 +65,11 @@ def main() -> int:
 
 def run(config: TrainingConfig, stop: StopRequest | None = None) -> int:
     """Train, save and evaluate one run in this process; returns the exit code."""
+    from training.alignment import offline, online
     from training.alignment.evaluation import evaluate_model
     from training.alignment.journal import Journal
     from training.alignment.models import resolve_device
-    from training.alignment.offline import TrainingError, make_accelerator, train
+    from training.alignment.offline import TrainingError, make_accelerator
 
     output = Path(config.output_dir)
     accelerator = make_accelerator(resolve_device(config.device))
@@ -80,11 +82,12 @@ def run(config: TrainingConfig, stop: StopRequest | None = None) -> int:
             raise TrainingError("Another process is training in this output folder.")
         (output / "error.json").unlink(missing_ok=True)
         (output / "run.json").write_text(config.to_json(), encoding="utf-8")
-    if not train(config, accelerator, stop or StopRequest()):
+    loop = online if get_method(config.method).loop == "online" else offline
+    if not loop.train(config, accelerator, stop or StopRequest()):
         return STOPPED_EXIT_CODE
     if accelerator.is_main_process:
         journal = Journal(output, active=True)
-        if config.held_out_file:
+        if config.held_out_file and loop is offline:
             evaluate_model(config, output / "model", output, accelerator.device, journal)
         # What a finished run could resume from is of no more use, and large.
         shutil.rmtree(output / "checkpoints", ignore_errors=True)

@@ -70,7 +70,7 @@ def test_a_configuration_survives_json():
         ({"hyperparameters": {"gamma": 1}}, "gamma"),
         ({"hyperparameters": []}, "hyperparameters"),
         ({"max_prompt_length": 1024}, "max_prompt_length"),
-        ({"method": "ppo"}, "method"),
+        ({"method": "dpoo"}, "method"),
         ({"seed": None}, "seed"),
     ],
 )

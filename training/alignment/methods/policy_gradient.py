@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from training.alignment.methods.method import Method
+from training.alignment.methods.method import DataKind, Method
 from training.alignment.options import option
 
 FAMILY = "policy gradient"
@@ -14,7 +14,8 @@ _REDUCTION_HELP = (
     "sequence: a response's mean, averaged over responses; token: the mean over all tokens; "
     "dr_grpo: a response's sum over the constant max_new_tokens."
 )
-# An adapter and few updates move a policy further than frozen data do; the papers agree on this.
+# Any row has a prompt.
+_ALSO: tuple[DataKind, ...] = ("pairs", "lists", "binary", "demonstrations")
 _DEFAULTS = {"learning_rate": 1e-6, "warmup_steps": 0, "max_grad_norm": 1.0}
 
 
@@ -159,6 +160,7 @@ METHODS = (
         url="https://doi.org/10.1007/BF00992696",
         family=FAMILY,
         data="prompts",
+        also=_ALSO,
         loop="online",
         needs_reference=True,
         needs_rewards=True,
@@ -189,6 +191,7 @@ METHODS = (
         url="https://arxiv.org/abs/2402.14740",
         family=FAMILY,
         data="prompts",
+        also=_ALSO,
         loop="online",
         needs_reference=True,
         needs_rewards=True,
@@ -219,6 +222,7 @@ METHODS = (
         url="https://arxiv.org/abs/1707.06347",
         family=FAMILY,
         data="prompts",
+        also=_ALSO,
         loop="online",
         needs_reference=True,
         needs_rewards=True,
@@ -256,6 +260,7 @@ METHODS = (
         url="https://arxiv.org/abs/2203.02155",
         family=FAMILY,
         data="prompts",
+        also=_ALSO,
         loop="online",
         needs_reference=True,
         needs_rewards=True,
@@ -284,6 +289,7 @@ METHODS = (
         url="https://arxiv.org/abs/2402.03300",
         family=FAMILY,
         data="prompts",
+        also=_ALSO,
         loop="online",
         needs_reference=True,
         needs_rewards=True,

@@ -11,6 +11,7 @@ from training.alignment.methods import (
     f_divergence,
     kto,
     lists,
+    policy_gradient,
     reference_free,
     reward_models,
 )
@@ -27,6 +28,7 @@ _METHODS = (
     *lists.METHODS,
     *demonstrations.METHODS,
     *reward_models.METHODS,
+    *policy_gradient.METHODS,
 )
 
 

@@ -1,0 +1,390 @@
+"""The online loop: prompts and rewards in, a policy out that was trained on its own answers.
+
+Read `train` from top to bottom. Every step has the same beats: learning rate, evaluate and
+checkpoint, roll out, score, judge the budget, advantages, updates (micro-steps, clip, step, zero),
+log, stop. What a step samples is a function of (seed, step), so that a run which is killed anywhere
+goes on from its last checkpoint with the numbers of an unbroken one. It runs on a CPU, on one GPU,
+or on several processes under `accelerate launch`: each answers its share of the prompts, all share
+the answers, and the loss of an update is one weighted sum over them all.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import Tensor, nn
+
+from training.alignment import checkpoints, watching
+from training.alignment.advantages import penalize_missing_end
+from training.alignment.config import TrainingConfig
+from training.alignment.experience import (
+    Answer,
+    Experience,
+    text_scores,
+    token_entropies,
+    token_mask,
+    token_scores,
+    token_scores_of_all,
+)
+from training.alignment.journal import Journal
+from training.alignment.kl import kl_estimates
+from training.alignment.losses.policy_gradient import ptx_loss, sampler_weights, token_weights
+from training.alignment.offline import TrainingError, learning_rate
+from training.alignment.online_run import (
+    Run,
+    Sources,
+    call,
+    checkpoint,
+    prepare,
+    resume,
+    sampling_seed,
+    save,
+    step_prompts,
+)
+from training.alignment.rollouts.protocol import Prompt, Rollout
+from training.alignment.supervision import StopRequest
+
+
+class KLBudgetError(TrainingError):
+    """The policy moved further from the reference than the run allows."""
+
+
+def train(  # noqa: C901  # one loop, read from top to bottom
+    config: TrainingConfig,
+    accelerator: Accelerator,
+    stop: StopRequest,
+    sources: Sources | None = None,
+) -> bool:
+    """Train and save the model; false when a stop request ended it early, with a checkpoint.
+
+    `sources` are built from the configuration; a notebook may hand in its own. Raises OptionError,
+    DataError, ModelError, RolloutError, RewardError or TrainingError with a message for people.
+    """
+    journal = Journal(Path(config.output_dir), active=accelerator.is_main_process)
+    journal.progress("loading", 0, 1, f"Loading {Path(config.base_model).name}.")
+    run = prepare(config, accelerator, journal, sources)
+    total = run.plan.total_steps(config.epochs, config.max_steps)
+    start, state = resume(run)
+    models = {name: accelerator.prepare_model(module) for name, module in run.modules.items()}
+    run.sources.rollouts.update(run.policy.model)
+    journal.say(f"Training on {len(run.prompts)} prompts in {total} steps.")
+
+    alarm = watching.Alarm(config.test_reward, journal)
+    stop.waits_for_loop = True
+    for step in range(start, total):
+        rate = learning_rate(config, step, total)
+        for group in run.optimizer.param_groups:
+            group["lr"] = rate * group["scale"]
+
+        if run.held_out and step % config.evaluate_every == 0:
+            journal.metrics(step, total, watch(run, step))
+        if step > start and step % config.checkpoint_every == 0:
+            checkpoint(run, step, state)
+
+        clock = watching.Clock()
+        answers = roll_out(run, step_prompts(run, step), sampling_seed(config.seed, step), clock)
+        experience = Experience.of(gather_object(answers), run.device)
+        values = {**state, **watching.rollout_metrics(experience, config.samples_per_prompt)}
+        alarm.look(values)
+        if _is_over_budget(run, values):
+            journal.metrics(step + 1, total, values)
+            checkpoint(run, step, state)
+            raise KLBudgetError(_budget_message(run, step, values))
+        if _stop_everywhere(stop, accelerator):
+            # Nothing of this step is lost by giving it up: it will be sampled again as it was.
+            return _stopped(run, step, state)
+
+        learned = advantages(run, experience, state)
+        values |= watching.value_metrics(experience, learned.get("returns"))
+        clock.lap("score")
+        figures = []
+        for number, prompts in enumerate(updates(run, step)):
+            figures.append(update(run, models, experience, learned, prompts, (step, number)))
+            if _is_far_enough(config, figures[-1]):
+                break
+        state |= learned.get("state", {})
+        run.sources.rollouts.update(run.policy.model)
+        clock.lap("train")
+
+        values |= _means(figures) | {"updates": len(figures), "learning_rate": rate, **clock.laps}
+        journal.metrics(step + 1, total, values)
+        journal.progress("training", step + 1, total, _log_line(step + 1, total, values))
+        if step + 1 < total and _stop_everywhere(stop, accelerator):
+            return _stopped(run, step + 1, state)
+    stop.waits_for_loop = False
+
+    if start < total:
+        checkpoint(run, total, state)
+    if run.held_out:
+        journal.metrics(total, total, watch(run, total))
+    if accelerator.is_main_process:
+        journal.progress("saving", 0, 1, "Saving the model.")
+        save(run)
+    accelerator.wait_for_everyone()
+    return True
+
+
+def roll_out(
+    run: Run,
+    prompts: Sequence[Prompt],
+    seed: int,
+    clock: watching.Clock,
+    *,
+    per_prompt: int | None = None,
+) -> list[Answer]:
+    """This process's share of the answers to `prompts`, with all that is measured on them."""
+    rank, processes = run.accelerator.process_index, run.accelerator.num_processes
+    count = per_prompt or run.config.samples_per_prompt
+    places = list(range(len(prompts)))[rank::processes]
+    if not places:
+        return []
+    run.policy.eval()
+    groups = run.sources.rollouts.sample(
+        [prompts[place] for place in places],
+        per_prompt=count,
+        seed=seed,
+        max_new_tokens=run.config.max_new_tokens,
+        temperature=run.config.temperature,
+    )
+    clock.lap("generate")
+    numbers = [place * count + sample for place in places for sample in range(count)]
+    return measure(run, numbers, [rollout for group in groups for rollout in group])
+
+
+def measure(run: Run, places: Sequence[int], rollouts: Sequence[Rollout]) -> list[Answer]:
+    """Log-probabilities of policy and reference, values, and every reward of each answer."""
+    size = run.config.batch_size
+
+    def scored(scorer: nn.Module) -> list[Any]:
+        return token_scores_of_all(scorer, rollouts, run.device, batch_size=size)
+
+    old, reference = scored(run.policy), scored(run.reference)
+    values = scored(run.critic) if run.critic else [None] * len(rollouts)
+    total, parts = run.sources.rewards.score(rollouts)
+    watched = run.sources.watched
+    parts = {**parts, **(watched.score(rollouts).parts if watched else {})}
+    return [
+        Answer(
+            place=place,
+            rollout=rollout,
+            old_logps=old[row],
+            reference_logps=reference[row],
+            old_values=values[row],
+            reward=float(total[row]),
+            rewards={name: float(rewards[row]) for name, rewards in parts.items()},
+        )
+        for row, (place, rollout) in enumerate(zip(places, rollouts, strict=True))
+    ]
+
+
+def advantages(run: Run, experience: Experience, state: Mapping[str, float]) -> dict[str, Any]:
+    """What the method makes of a step's rewards: advantages [b, t], and returns and state if any.
+
+    Beside them the weights that correct for the sampler's rounding, unless that is off.
+    """
+    config = run.config
+    scores = penalize_missing_end(
+        experience.scores, experience.ended, penalty=config.missing_end_penalty
+    )
+    available = {**vars(experience), "scores": scores, "state": state}
+    available |= {**run.hyperparameters, "per_prompt": config.samples_per_prompt}
+    learned: dict[str, Any] = call(run.statistic, available)
+    if config.sampler_correction != "off":
+        learned["sampler_weights"] = sampler_weights(
+            experience.old_logps,
+            experience.sampler_logps,
+            experience.mask,
+            level="sequence" if config.sampler_correction == "sequence" else "token",
+            cap=config.sampler_cap,
+        )
+    return learned
+
+
+def updates(run: Run, step: int) -> Iterator[list[int]]:
+    """The prompts of each update, pass after pass: a function of (seed, step)."""
+    for number in range(int(run.hyperparameters["epochs_per_batch"])):
+        generator = np.random.default_rng([run.config.seed, step, number])
+        order = generator.permutation(run.config.prompts_per_step)
+        for part in np.split(order, int(run.hyperparameters["mini_batches"])):
+            yield sorted(int(prompt) for prompt in part)
+
+
+def update(
+    run: Run,
+    models: Mapping[str, nn.Module],
+    experience: Experience,
+    learned: Mapping[str, Any],
+    prompts: Sequence[int],
+    position: tuple[int, int],
+) -> dict[str, float]:
+    """One optimiser update on all answers to some prompts; its figures."""
+    count, accelerator = run.config.samples_per_prompt, run.accelerator
+    together = [prompt * count + sample for prompt in prompts for sample in range(count)]
+    own = prompts[accelerator.process_index :: accelerator.num_processes]
+    mine = [prompt * count + sample for prompt in own for sample in range(count)]
+    weights = torch.zeros_like(experience.old_logps)
+    weights[together] = token_weights(
+        experience.mask[together],
+        run.hyperparameters["reduction"],
+        max_length=run.config.max_new_tokens,
+    )
+    sums = pretraining_step(run, models, position, len(mine)) if run.ptx else {}
+    for model in models.values():
+        model.train()
+    size = run.config.batch_size
+    micro_batches = [mine[start : start + size] for start in range(0, len(mine), size)]
+    for number, indices in enumerate(micro_batches):
+        with ExitStack() as stack:
+            if number < len(micro_batches) - 1:
+                for model in models.values():
+                    stack.enter_context(accelerator.no_sync(model))
+            loss, figures = micro_step(run, models, experience, learned, weights, indices)
+            # Processes average their gradients; this makes the average a sum over the update.
+            accelerator.backward(loss * accelerator.num_processes)
+        sums = {name: sums.get(name, 0.0) + value for name, value in figures.items()}
+    return _summed(run, sums) | {"grad_norm": _optimizer_step(run, position[0])}
+
+
+def micro_step(
+    run: Run,
+    models: Mapping[str, nn.Module],
+    experience: Experience,
+    learned: Mapping[str, Any],
+    weights: Tensor,
+    indices: Sequence[int],
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The weighted sum of some answers' token losses, and sums of what is watched over tokens."""
+    rollouts = [experience.answers[index].rollout for index in indices]
+    policy_logps = token_scores(models["policy"], rollouts, run.device)
+    width, rows = policy_logps.shape[1], list(indices)
+
+    def of(tensor: Any) -> Any:
+        return tensor[rows, :width] if isinstance(tensor, Tensor) and tensor.ndim == 2 else tensor
+
+    available = {name: of(value) for name, value in {**vars(experience), **learned}.items()}
+    available |= {**run.hyperparameters, "policy_logps": policy_logps}
+    if "critic" in models:
+        available["values"] = token_scores(models["critic"], rollouts, run.device)
+    if run.hyperparameters["entropy_coefficient"]:
+        available["entropies"] = token_entropies(run.policy, rollouts, run.device)
+    output = call(run.loss, available)
+    loss = (output.losses * of(weights)).sum()
+    moved = kl_estimates(available["old_logps"], policy_logps.detach()).k3
+    tokens = {"kl_old": moved * available["mask"], "tokens": available["mask"], **output.figures}
+    sums = {name: value.sum().double() for name, value in tokens.items()}
+    return loss, sums | {"loss": loss.detach().double()}
+
+
+def pretraining_step(
+    run: Run, models: Mapping[str, nn.Module], position: tuple[int, int], answers: int
+) -> dict[str, Tensor]:
+    """Gradient of PPO-ptx's second term, on this process's share of texts drawn for the update."""
+    config, accelerator = run.config, run.accelerator
+    generator = np.random.default_rng([config.seed, *position, accelerator.process_index, 1])
+    count = int(run.hyperparameters["ptx_examples"]) * answers
+    chosen = [run.ptx[index] for index in generator.integers(len(run.ptx), size=count)]
+    tokens = torch.tensor(
+        float(sum(len(item.sequences["completion"].completion) for item in chosen))
+    )
+    whole = accelerator.reduce(tokens.to(run.device), reduction="sum")
+    total = torch.zeros((), dtype=torch.float64, device=run.device)
+    for start in range(0, count, config.batch_size):
+        sequences = [
+            item.sequences["completion"] for item in chosen[start : start + config.batch_size]
+        ]
+        with accelerator.no_sync(models["policy"]):
+            logps = text_scores(models["policy"], sequences, run.device)
+            mask = token_mask([len(item.completion) for item in sequences]).to(run.device)
+            loss = ptx_loss(logps, mask).sum() / whole
+            scaled = run.hyperparameters["ptx_coefficient"] * loss * accelerator.num_processes
+            accelerator.backward(scaled)
+        total += loss.detach().double()
+    return {"ptx_loss": total}
+
+
+@torch.no_grad()
+def watch(run: Run, step: int) -> dict[str, float]:
+    """Answer the held-out prompts, always with the same seed; their metrics and samples.
+
+    Each name has `held_out_` before it. The answers go to samples_through.jsonl.
+    """
+    answers = roll_out(run, run.held_out, run.config.seed, watching.Clock(), per_prompt=1)
+    experience = Experience.of(gather_object(answers), run.device)
+    if run.accelerator.is_main_process:
+        watching.append_samples(run.output, step, experience.answers)
+    values = watching.rollout_metrics(experience, 1)
+    return {f"held_out_{name}": value for name, value in values.items()}
+
+
+def _optimizer_step(run: Run, step: int) -> float:
+    """Clip, step and zero; the norm before clipping."""
+    parameters = list(checkpoints.trainable(run.modules).values())
+    norm = float(nn.utils.clip_grad_norm_(parameters, run.config.max_grad_norm))
+    if not math.isfinite(norm):
+        raise TrainingError(
+            f"The gradient is not finite at step {step + 1}; lower the learning rate."
+        )
+    run.optimizer.step()
+    run.optimizer.zero_grad(set_to_none=True)
+    return norm
+
+
+def _summed(run: Run, sums: Mapping[str, Tensor]) -> dict[str, float]:
+    """Over all processes; what is not a loss is divided by the number of tokens."""
+    names = sorted(sums)
+    stacked = torch.stack([sums[name] for name in names])
+    whole = dict(zip(names, run.accelerator.reduce(stacked, reduction="sum").tolist(), strict=True))
+    tokens = whole.pop("tokens")
+    return {
+        name: value if name in ("loss", "ptx_loss") else value / tokens
+        for name, value in whole.items()
+    }
+
+
+def _means(figures: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Each figure's mean over the step's updates; how far the last one ended from the sampler."""
+    means = {name: float(np.mean([item[name] for item in figures])) for name in figures[0]}
+    return means | {"kl_old": figures[-1]["kl_old"]}
+
+
+def _is_far_enough(config: TrainingConfig, figures: Mapping[str, float]) -> bool:
+    return config.step_kl_limit is not None and figures["kl_old"] > config.step_kl_limit
+
+
+def _is_over_budget(run: Run, values: Mapping[str, float]) -> bool:
+    budget = run.config.kl_budget
+    return budget is not None and values["kl_k3"] > budget
+
+
+def _budget_message(run: Run, step: int, values: Mapping[str, float]) -> str:
+    return (
+        f"After step {step} the policy is {values['kl_k3']:.3g} nats an answer from the reference, "
+        f"more than the KL budget of {run.config.kl_budget:g}. A checkpoint of it is kept. "
+        "Lower the learning rate or raise the KL coefficient; or raise kl_budget and start the "
+        "same run again to go on."
+    )
+
+
+def _stopped(run: Run, step: int, state: Mapping[str, float]) -> bool:
+    """Leave a checkpoint after `step` steps; always false, for the run is not done."""
+    checkpoint(run, step, state)
+    run.journal.say(f"Stopped after step {step}; the next start goes on from there.")
+    return False
+
+
+def _stop_everywhere(stop: StopRequest, accelerator: Accelerator) -> bool:
+    """True on all processes as soon as one was asked to stop."""
+    flag = torch.tensor(float(stop.is_set), device=accelerator.device)
+    return bool(accelerator.reduce(flag, reduction="sum") > 0)
+
+
+def _log_line(step: int, total: int, values: Mapping[str, float]) -> str:
+    shown = ("reward", "kl_k3", "entropy", "completion_length", "loss", "seconds_per_step")
+    parts = [f"{name} {values[name]:.4g}" for name in shown if name in values]
+    return f"step {step}/{total}  " + "  ".join(parts)

@@ -1,0 +1,300 @@
+"""What the online loop needs before its first beat and after its last."""
+
+import hashlib
+import inspect
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from training.alignment import checkpoints, watching
+from training.alignment.batches import BatchPlan
+from training.alignment.config import TrainingConfig
+from training.alignment.data import DataError, read_rows
+from training.alignment.journal import Journal
+from training.alignment.log_probs import CompletionScorer
+from training.alignment.methods import Method, get_method, parse_hyperparameters
+from training.alignment.models import fingerprint, load_tokenizer, merge_lora, save_model
+from training.alignment.offline import TrainingError
+from training.alignment.options import OptionError
+from training.alignment.policies import compute_dtype, load_policy, load_scorer
+from training.alignment.rewards.composed import Composed
+from training.alignment.rollouts.protocol import Prompt, RolloutSource
+from training.alignment.tokenization import (
+    DataReport,
+    Example,
+    Limits,
+    cut_prompt,
+    encode_prompt,
+    tokenize_rows,
+)
+from training.alignment.value_model import ValueScorer, load_value_model
+
+# May differ between a run and its continuation: where things lie, and when to stop.
+_FREE = {
+    *("output_dir", "train_file", "held_out_file", "base_model", "reference_model", "device"),
+    *("ptx_file", "value_model", "kl_budget", "rollout_source", "reward_sources", "watch_sources"),
+}
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where answers come from, what they are worth, and what is only watched."""
+
+    rollouts: RolloutSource
+    rewards: Composed
+    watched: Composed | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the beats of the loop share."""
+
+    config: TrainingConfig
+    method: Method
+    hyperparameters: Mapping[str, Any]
+    prompts: Sequence[Prompt]
+    held_out: Sequence[Prompt]
+    ptx: Sequence[Example]
+    plan: BatchPlan
+    policy: CompletionScorer  # before any distributed wrapper, for passes without gradient
+    critic: ValueScorer | None
+    reference: CompletionScorer
+    sources: Sources
+    tokenizer: Any
+    optimizer: torch.optim.Optimizer
+    accelerator: Accelerator
+    journal: Journal
+    key: str
+
+    @property
+    def output(self) -> Path:
+        """The run's folder."""
+        return Path(self.config.output_dir)
+
+    @property
+    def device(self) -> torch.device:
+        """Where this process computes."""
+        device: torch.device = self.accelerator.device
+        return device
+
+    @property
+    def modules(self) -> nn.ModuleDict:
+        """All that is trained, by name."""
+        critic = {} if self.critic is None else {"critic": self.critic}
+        return nn.ModuleDict({"policy": self.policy, **critic})
+
+    @property
+    def loss(self) -> Callable[..., Any]:
+        """The method's loss a token."""
+        return self.method.load_loss()
+
+    @property
+    def statistic(self) -> Callable[..., Any]:
+        """What turns a step's rewards into advantages."""
+        return _statistic(self.method)
+
+
+def prepare(
+    config: TrainingConfig, accelerator: Accelerator, journal: Journal, sources: Sources | None
+) -> Run:
+    """Load all that a run needs; raises OptionError, DataError or ModelError with a message."""
+    method = get_method(config.method)
+    hyperparameters = asdict(parse_hyperparameters(method, config.hyperparameters))
+    _check(config, method, hyperparameters, accelerator.num_processes)
+    tokenizer = load_tokenizer(config.base_model)
+    prompts = load_prompts(config, tokenizer, config.train_file)
+    held_out = load_prompts(config, tokenizer, config.held_out_file) if config.held_out_file else []
+    policy = load_policy(config, accelerator.device)
+    critic = _critic(config, accelerator.device) if method.needs_value_model else None
+    reference = load_scorer(config, config.reference, accelerator.device)
+    policy.temperature = reference.temperature = config.temperature
+    return Run(
+        config=config,
+        method=method,
+        hyperparameters=hyperparameters,
+        prompts=prompts,
+        held_out=held_out[: config.sample_prompts],
+        ptx=_ptx_examples(config, tokenizer) if "ptx_coefficient" in hyperparameters else [],
+        plan=BatchPlan(len(prompts), config.prompts_per_step, 1, 1, config.seed),
+        policy=policy,
+        critic=critic,
+        reference=reference,
+        sources=sources or build_sources(config, policy, tokenizer),
+        tokenizer=tokenizer,
+        optimizer=_optimizer(config, policy, critic),
+        accelerator=accelerator,
+        journal=journal,
+        key=_key(config, prompts),
+    )
+
+
+def load_prompts(config: TrainingConfig, tokenizer: Any, file: str) -> list[Prompt]:
+    """The prompts of any kind of data, as tokens; raises DataError naming the file."""
+    rows = read_rows(Path(file), "prompts", ("pairs", "lists", "binary", "demonstrations"))
+    limits = Limits(config.max_length, config.max_prompt_length, config.truncation_side)
+    prompts: dict[str, Prompt] = {}
+    for row in rows:
+        try:
+            tokens = encode_prompt(row.prompt, tokenizer)
+        except DataError as error:
+            raise DataError(f"{Path(file).name}: row '{row.id}': {error}") from error
+        kept = cut_prompt(tokens, limits, tokenizer.bos_token_id)
+        # A prompt that many pairs share is one prompt to answer.
+        prompts.setdefault(row.prompt_key, Prompt(row.prompt_key, kept, row.prompt, row.facts))
+    return list(prompts.values())
+
+
+def step_prompts(run: Run, step: int) -> list[Prompt]:
+    """The prompts of a step over all processes, a function of (seed, step).
+
+    A step that is larger than the data asks a prompt again, under another id: its answers must not
+    be the same ones.
+    """
+    seen: dict[str, int] = {}
+    chosen = []
+    for index in run.plan.step_indices(step):
+        prompt = run.prompts[index]
+        number = seen[prompt.id] = seen.get(prompt.id, -1) + 1
+        chosen.append(replace(prompt, id=f"{prompt.id}/{number}") if number else prompt)
+    return chosen
+
+
+def sampling_seed(seed: int, step: int) -> int:
+    """The seed of all that is sampled in a step."""
+    return int(np.random.SeedSequence([seed, step, 7]).generate_state(1)[0] >> 1)
+
+
+def call(function: Callable[..., Any], available: Mapping[str, Any]) -> Any:
+    """Call a function with what its signature names."""
+    names = inspect.signature(function).parameters
+    return function(**{name: value for name, value in available.items() if name in names})
+
+
+def resume(run: Run) -> tuple[int, dict[str, float]]:
+    """Load the last valid checkpoint, if any: the step to go on from, and the method's state."""
+    found = checkpoints.latest_checkpoint(run.output / "checkpoints")
+    if found is None:
+        _rewind(run, 0, -1)
+        known = ("kl_coefficient",)
+        return 0, {name: run.hyperparameters[name] for name in known if name in run.hyperparameters}
+    if found.state["identity"] != identity(run):
+        raise TrainingError(
+            "The output folder holds a checkpoint of a run with other settings, prompts, model or "
+            "number of processes; use a new folder."
+        )
+    checkpoints.load_checkpoint(found, run.modules, run.optimizer)
+    _rewind(run, found.step, found.step)
+    run.journal.say(f"Going on from the checkpoint after step {found.step}.")
+    return found.step, dict(found.state["method_state"])
+
+
+def checkpoint(run: Run, step: int, state: Mapping[str, float]) -> None:
+    """Keep weights, optimiser, critic, the method's state and the position."""
+    if run.accelerator.is_main_process:
+        checkpoints.save_checkpoint(
+            run.output / "checkpoints",
+            step=step,
+            module=run.modules,
+            optimizer=run.optimizer,
+            state={"identity": identity(run), "method_state": dict(state)},
+        )
+    run.accelerator.wait_for_everyone()
+
+
+def save(run: Run) -> None:
+    """The whole model for any loader; a LoRA adapter also on its own beside it."""
+    for unfinished in run.output.glob(".model-*"):
+        shutil.rmtree(unfinished)
+    policy: Any = run.policy.model
+    if run.config.adapter == "lora":
+        policy.save_pretrained(run.output / "adapter")
+        policy = merge_lora(policy)
+    save_model(policy, run.tokenizer, run.output / "model")
+
+
+def identity(run: Run) -> dict[str, Any]:
+    """What must be equal for a resumed run to be the same run; paths and devices may move."""
+    values = {name: value for name, value in asdict(run.config).items() if name not in _FREE}
+    return {**values, "processes": run.accelerator.num_processes, "data": run.key}
+
+
+def _rewind(run: Run, step: int, journal_step: int) -> None:
+    run.journal.rewind(journal_step)
+    if run.accelerator.is_main_process:
+        watching.rewind_samples(run.output, step)
+
+
+def _check(
+    config: TrainingConfig, method: Method, hyperparameters: Mapping[str, Any], processes: int
+) -> None:
+    if "per_prompt" in inspect.signature(_statistic(method)).parameters and (
+        config.samples_per_prompt < 2
+    ):
+        raise OptionError("samples_per_prompt", f"{method.title} compares two or more answers")
+    width = config.prompts_per_step / int(hyperparameters["mini_batches"])
+    if width != int(width) or width < processes or config.prompts_per_step % processes:
+        raise OptionError(
+            "prompts_per_step",
+            f"{config.prompts_per_step} cannot be dealt evenly to "
+            f"{hyperparameters['mini_batches']} mini-batches on {processes} processes",
+        )
+    if config.max_prompt_length + config.max_new_tokens > config.max_length:
+        raise OptionError(
+            "max_new_tokens",
+            f"{config.max_new_tokens} more than max_prompt_length exceed max_length "
+            f"{config.max_length}",
+        )
+    if "ptx_coefficient" in hyperparameters and not config.ptx_file:
+        raise OptionError("ptx_file", f"{method.title} needs a file of texts")
+
+
+def _statistic(method: Method) -> Callable[..., Any]:
+    statistic = method.load_step_statistic()
+    if statistic is None:
+        raise TrainingError(f"{method.title} has no function of advantages.")
+    return statistic
+
+
+def build_sources(config: TrainingConfig, policy: CompletionScorer, tokenizer: Any) -> Sources:
+    """What the configuration names; raises OptionError, RolloutError or RewardError."""
+    raise OptionError("reward_sources", "none is named")
+
+
+def _critic(config: TrainingConfig, device: torch.device) -> ValueScorer:
+    folder = config.value_model or config.base_model
+    model = load_value_model(folder, dtype=torch.float32, device=device, seed=config.seed)
+    return ValueScorer(model, compute_dtype(config))
+
+
+def _optimizer(
+    config: TrainingConfig, policy: nn.Module, critic: nn.Module | None
+) -> torch.optim.Optimizer:
+    """One optimiser, a group a model, in the order of the names in `Run.modules`.
+
+    `scale` is a group's learning rate over that of the schedule.
+    """
+    groups = [{"params": list(checkpoints.trainable(policy).values()), "scale": 1.0}]
+    if critic is not None:
+        rate = config.value_learning_rate or config.learning_rate
+        scale = rate / config.learning_rate if config.learning_rate else 0.0
+        groups.append({"params": list(checkpoints.trainable(critic).values()), "scale": scale})
+    return torch.optim.AdamW(groups, lr=0.0, weight_decay=config.weight_decay)
+
+
+def _ptx_examples(config: TrainingConfig, tokenizer: Any) -> list[Example]:
+    rows = read_rows(Path(config.ptx_file or ""), "demonstrations", ("pairs", "lists", "binary"))
+    limits = Limits(config.max_length, config.max_prompt_length, config.truncation_side)
+    return tokenize_rows(rows, tokenizer, limits, DataReport())
+
+
+def _key(config: TrainingConfig, prompts: Sequence[Prompt]) -> str:
+    """Changes with every token of every prompt and with the model that training starts from."""
+    parts = [fingerprint(config.base_model), *(p.id + p.tokens.tobytes().hex() for p in prompts)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
