@@ -19,6 +19,8 @@ from torch import Tensor
 from training.alignment.data import DataError
 from training.alignment.tokenization import Example, TokenSequence
 
+LIST_ROLE = "list"  # stands for all completions of a ranked list, in their order
+
 
 class Batch(NamedTuple):
     """Sequences padded on the right: ids [b, t] and the mask of completion tokens [b, t]."""
@@ -64,6 +66,16 @@ class BatchPlan:
         starts = range(rank * self.batch_size, len(ordered), width)
         return [ordered[start : start + self.batch_size] for start in starts]
 
+    def gathered_places(self, indices: Sequence[int], lengths: Sequence[int]) -> list[int]:
+        """For each example of a step, its place when all processes' shares are put end to end."""
+        shares = [self.micro_batches(indices, lengths, rank) for rank in range(self.processes)]
+        gathered = [index for share in shares for micro in share for index in micro]
+        # A step that crosses the end of a pass may hold an example twice: both sorts are stable.
+        theirs = sorted(range(len(gathered)), key=gathered.__getitem__)
+        ours = sorted(range(len(gathered)), key=indices.__getitem__)
+        places = dict(zip(ours, theirs, strict=True))
+        return [places[number] for number in range(len(gathered))]
+
     def _index(self, position: int) -> int:
         epoch, offset = divmod(position, self.examples)
         return int(_permutation(self.seed, epoch, self.examples)[offset])
@@ -79,14 +91,37 @@ def collate(sequences: Sequence[TokenSequence], device: torch.device) -> Batch:
     width = max(len(sequence) for sequence in sequences)
     ids = np.zeros((len(sequences), width), dtype=np.int64)
     mask = np.zeros((len(sequences), width), dtype=bool)
-    for row, (prompt, completion) in enumerate(
-        (item.prompt, item.completion) for item in sequences
-    ):
-        end = len(prompt) + len(completion)
-        ids[row, : len(prompt)] = prompt
-        ids[row, len(prompt) : end] = completion
-        mask[row, len(prompt) : end] = True
+    for row, item in enumerate(sequences):
+        start, end = len(item.prompt), len(item)
+        ids[row, :start] = item.prompt
+        ids[row, start:end] = item.completion
+        mask[row, start:end] = True if item.context is None else ~item.context
     return Batch(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
+
+
+def sequences_of(example: Example, role: str) -> list[TokenSequence]:
+    """The sequences that a role stands for: one, or of the role `list` all in their order."""
+    if role != LIST_ROLE:
+        return [example.sequences[role]]
+    return [example.sequences[f"completion_{number}"] for number in range(len(example.sequences))]
+
+
+def padded_lists(values: Tensor, counts: Sequence[int]) -> Tensor:
+    """Lists of `counts` entries one after the other, [n], as [b, k] padded with zeros."""
+    rows = list(torch.split(values, list(counts)))
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+
+
+def list_ranks(examples: Sequence[Example], device: torch.device) -> Tensor:
+    """The ranks of lists, 1 for the best and none left out, padded with zeros: [b, k]."""
+    ranks = [_dense(example.ranks or ()) for example in examples]
+    flat = torch.tensor([rank for row in ranks for rank in row], device=device)
+    return padded_lists(flat, [len(row) for row in ranks])
+
+
+def _dense(ranks: Sequence[int]) -> list[int]:
+    order = sorted(set(ranks))
+    return [order.index(rank) + 1 for rank in ranks]
 
 
 def with_mismatched(examples: Sequence[Example], *, seed: int, max_length: int) -> list[Example]:
@@ -103,9 +138,11 @@ def with_mismatched(examples: Sequence[Example], *, seed: int, max_length: int) 
         example = examples[index]
         partner = _other_prompt(example, examples, order, position)
         room = max_length - len(example.sequences["completion"].prompt)
+        answer = partner.sequences["completion"]
         mismatched = TokenSequence(
             example.sequences["completion"].prompt,
-            partner.sequences["completion"].completion[:room],
+            answer.completion[:room],
+            None if answer.context is None else answer.context[:room],
         )
         roles = {**example.sequences, "mismatched": mismatched}
         matched.append((int(index), replace(example, sequences=roles)))

@@ -21,8 +21,15 @@ class TrainingConfig:
     held_out_file: str | None = option(
         None, help="JSONL file with the held-out side; without it nothing is evaluated."
     )
+    start_adapter: str | None = option(
+        None,
+        help="Folder of a LoRA adapter on the base model from which training starts: with the "
+        "adapter lora it is trained on, otherwise merged first. The reference has it too.",
+    )
     reference_model: str | None = option(
-        None, help="Folder of the reference model; the base model when left out."
+        None,
+        help="Folder of the reference model; when left out, what training starts from, its "
+        "adapter included.",
     )
     hyperparameters: Mapping[str, Any] = option(
         {}, help="The method's own hyper-parameters; what is left out takes its default."
@@ -54,8 +61,8 @@ class TrainingConfig:
     )
     schedule: str = option(
         "constant",
-        help="Learning rate after the warm-up.",
-        choices=("constant", "linear", "cosine"),
+        help="Learning rate after the warm-up; inverse_sqrt falls with the root of the steps.",
+        choices=("constant", "linear", "cosine", "inverse_sqrt"),
     )
     warmup_steps: int = option(10, help="Steps of linear warm-up.", min=0)
     epochs: float = option(1.0, help="Passes over the training data.", min=1e-3, max=1000.0)
@@ -64,7 +71,24 @@ class TrainingConfig:
     )
     batch_size: int = option(4, help="Examples per device and micro-step.", min=1, max=65536)
     gradient_accumulation: int = option(4, help="Micro-steps per optimiser step.", min=1, max=65536)
-    weight_decay: float = option(0.0, help="AdamW's decoupled weight decay.", min=0.0, max=10.0)
+    optimizer: str = option(
+        "adamw",
+        help="AdamW keeps two numbers a weight, RMSprop (DPO's authors) one, Adafactor almost "
+        "none, SGD its momentum.",
+        choices=("adamw", "rmsprop", "adafactor", "sgd"),
+    )
+    adam_beta1: float = option(
+        0.9, help="Decay of AdamW's mean of gradients; SGD's momentum.", min=0.0, max=0.9999
+    )
+    adam_beta2: float = option(
+        0.999, help="Decay of AdamW's mean of squared gradients.", min=0.0, max=0.999999
+    )
+    adam_epsilon: float = option(
+        1e-8, help="AdamW's and RMSprop's divisor is at least this.", min=1e-16, max=1.0
+    )
+    weight_decay: float = option(
+        0.0, help="Weight decay; AdamW's and Adafactor's is decoupled.", min=0.0, max=10.0
+    )
     max_grad_norm: float = option(
         1.0, help="Clip the global gradient norm to this.", min=1e-6, max=1e6
     )
@@ -85,10 +109,42 @@ class TrainingConfig:
         help="Use each pair's probability as a soft target and keep ties as 0.5. Otherwise every "
         "pair counts as certain and ties are dropped and counted.",
     )
+    convert_data: bool = option(
+        False,
+        help="Turn rows of other kinds into what the method needs, for example the chosen side of "
+        "pairs into demonstrations. Otherwise they are refused.",
+    )
+    bad_rows: str = option(
+        "refuse",
+        help="Rows that cannot be used: refuse the file and name them all, or skip and count them.",
+        choices=("refuse", "skip"),
+    )
+    chat_texts: bool = option(
+        False,
+        help="Put plain texts into the chat template: the prompt as the user's turn, completions "
+        "as the assistant's. Otherwise they follow one another as they are.",
+    )
+    long_completions: str = option(
+        "cut",
+        help="Completions beyond max_length: cut their end, or drop the row. Both are counted.",
+        choices=("cut", "drop"),
+    )
+    score_zero: str = option(
+        "none",
+        help="Reward models: shift all scores after training so that their mean is zero over the "
+        "training data, or over demonstrations_file (InstructGPT).",
+        choices=("none", "data", "demonstrations"),
+    )
+    demonstrations_file: str | None = option(
+        None, help="JSONL file with the demonstrations that score_zero is about."
+    )
     checkpoint_every: int = option(50, help="Steps between checkpoints.", min=1)
     evaluate_every: int = option(25, help="Steps between held-out evaluations.", min=1)
     evaluation_limit: int = option(
-        200, help="Most held-out examples in evaluations during training; the last uses all.", min=1
+        200,
+        help="Most held-out examples in evaluations during training, a seeded sample of whole "
+        "prompts; the last evaluation uses all.",
+        min=1,
     )
     prompts_per_step: int = option(
         8, help="Online: prompts answered in each step.", min=1, max=65536
@@ -166,16 +222,30 @@ class TrainingConfig:
                 f"{self.max_prompt_length} leaves no room for a completion within max_length "
                 f"{self.max_length}",
             )
+        if self.score_zero == "demonstrations" and self.demonstrations_file is None:
+            raise OptionError("demonstrations_file", "is needed for score_zero demonstrations")
+        if self.score_zero != "none" and get_method(self.method).trains != "reward":
+            raise OptionError("score_zero", "is about reward models; this method trains a policy")
 
     @property
     def reference(self) -> str:
         """Folder of the reference model."""
         return self.reference_model or self.base_model
 
+    @property
+    def reference_adapter(self) -> str | None:
+        """Folder of the adapter on the reference model."""
+        return self.start_adapter if self.reference_model is None else None
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Build from plain values; raises OptionError naming the key that is wrong."""
-        return parse_options(cls, values)
+        """Build from plain values; what is left out takes the method's default, or this class's.
+
+        Raises OptionError naming the key that is wrong.
+        """
+        name = values.get("method")
+        defaults = get_method(name).defaults if isinstance(name, str) else {}
+        return parse_options(cls, {**defaults, **values})
 
     @classmethod
     def from_json(cls, text: str) -> Self:

@@ -106,7 +106,7 @@ def _scores(
 ) -> dict[str, Tensor]:
     sequences = by_role(examples, roles)
     values = score_all(scorer, sequences, device, batch_size=2 * config.batch_size)
-    return split_roles(values.cpu(), roles)
+    return split_roles(values.cpu(), roles, examples)
 
 
 def _held_out(rows: Tensor, examples: Sequence[Example], seed: int) -> dict[str, Any]:

@@ -3,6 +3,10 @@
 import json
 
 
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message is one sentence for the person who launched it."""
+
+
 def reason(error: Exception) -> str:
     """What happened, why and how to mend it, as far as it is known."""
     text = " ".join(str(error).split())

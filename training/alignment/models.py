@@ -27,6 +27,7 @@ from training.alignment.tokenization import end_tokens
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+_ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 _CODE_FILES = ("config.json", "tokenizer_config.json", "generation_config.json")
 
 
@@ -109,15 +110,27 @@ def plain_generation(**settings: Any) -> GenerationConfig:
     return GenerationConfig(**settings)  # type: ignore[no-untyped-call]
 
 
-def fingerprint(folder: str | Path) -> str:
-    """SHA-256 over a model folder's configuration and weights."""
+def fingerprint(folder: str | Path, adapter: str | Path | None = None) -> str:
+    """SHA-256 over a model folder's configuration and weights, and over those of its adapter."""
     digest = hashlib.sha256()
     path = _checked_folder(folder)
-    for file in sorted([path / "config.json", *path.glob("*.safetensors")]):
+    files = sorted([path / "config.json", *path.glob("*.safetensors")])
+    if adapter is not None:
+        files += [Path(adapter) / name for name in _ADAPTER_FILES]
+    for file in files:
         digest.update(file.name.encode())
         with file.open("rb") as content:
             digest.update(hashlib.file_digest(content, "sha256").digest())
     return digest.hexdigest()
+
+
+def positions(folder: str | Path) -> int | None:
+    """Longest sequence that the model has positions for, where its configuration says so."""
+    settings = json.loads((_checked_folder(folder) / "config.json").read_text(encoding="utf-8"))
+    for name in ("max_position_embeddings", "n_positions", "max_seq_len"):
+        if isinstance(settings.get(name), int):
+            return int(settings[name])
+    return None
 
 
 def convert_smollm2(target: Path) -> None:
@@ -152,6 +165,11 @@ def disable_dropout(model: nn.Module) -> None:
 
 def _checked_folder(folder: str | Path) -> Path:
     path = Path(folder)
+    if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
+        raise ModelError(
+            f"{path.name}: is a LoRA adapter, not a whole model; name its base as base_model and "
+            "this folder as start_adapter."
+        )
     if not (path / "config.json").is_file():
         raise ModelError(f"{path.name}: is not a model folder, it has no config.json.")
     for name in _CODE_FILES:
@@ -191,8 +209,13 @@ def _flush_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def add_lora(model: Any, *, rank: int, alpha: float, dropout: float) -> Any:
-    """Freeze the model and put a LoRA adapter on every linear layer but the head."""
+def add_lora(
+    model: Any, *, rank: int, alpha: float, dropout: float, task: str = "CAUSAL_LM"
+) -> Any:
+    """Freeze the model and put a LoRA adapter on every linear layer but the head.
+
+    A reward model's scalar head is trained whole beside it.
+    """
     from peft import LoraConfig, get_peft_model
 
     settings = LoraConfig(
@@ -200,9 +223,26 @@ def add_lora(model: Any, *, rank: int, alpha: float, dropout: float) -> Any:
         lora_alpha=alpha,  # type: ignore[arg-type]  # peft scales by alpha / r, whatever the type
         lora_dropout=dropout,
         target_modules="all-linear",
-        task_type="CAUSAL_LM",
+        modules_to_save=["score"] if task == "SEQ_CLS" else None,
+        task_type=task,
     )
     return get_peft_model(model, settings)
+
+
+def load_lora(model: Any, folder: str | Path, *, trainable: bool = False) -> Any:
+    """Put a LoRA adapter's folder on its base; raises ModelError where it does not fit."""
+    from peft import PeftModel
+
+    path = Path(folder)
+    for name in _ADAPTER_FILES:
+        if not (path / name).is_file():
+            raise ModelError(f"{path.name}: is not a LoRA adapter, it has no {name}.")
+    try:
+        return PeftModel.from_pretrained(model, path, is_trainable=trainable).eval()
+    except RuntimeError as error:
+        raise ModelError(
+            f"{path.name}: does not fit the base model; name the model that it was trained on."
+        ) from error
 
 
 def merge_lora(model: Any) -> Any:

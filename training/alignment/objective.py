@@ -3,18 +3,35 @@
 import inspect
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from training.alignment.batches import LIST_ROLE, list_ranks, padded_lists, sequences_of
 from training.alignment.config import TrainingConfig
 from training.alignment.methods import Method, get_method, parse_hyperparameters
 from training.alignment.options import OptionError
 from training.alignment.tokenization import Example
 
-LogProbs = Mapping[str, Tensor]  # role -> [b]
+# role -> [b], and of the role list [b, k]: log-probabilities, or a reward model's scores
+LogProbs = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """What a method wants to know of a whole step before its losses.
+
+    Attributes:
+        values: what the loss may name.
+        keep: [n] 1 for the examples that take part in the step, 0 for the others; None keeps all.
+        state: what is carried to the next step.
+    """
+
+    values: Mapping[str, Tensor] = field(default_factory=dict)
+    keep: Tensor | None = None
+    state: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -30,81 +47,114 @@ class Objective:
         """Raises OptionError when soft labels are asked of a loss that takes none."""
         method = get_method(config.method)
         values = asdict(parse_hyperparameters(method, config.hyperparameters))
-        objective = cls(method, values, config.soft_labels)
-        if config.soft_labels and "target_probabilities" not in _arguments(method.load_loss()):
-            raise OptionError("soft_labels", f"{method.title} takes no soft labels")
-        return objective
+        targets = _parameters(method.load_loss()).get("target_probabilities")
+        if config.soft_labels and targets is None:
+            raise OptionError(
+                "soft_labels",
+                f"{method.title} takes no soft labels; leave this off, and every pair counts as "
+                "certain, or choose a method that takes them",
+            )
+        # A loss that cannot do without them is about nothing else.
+        needed = targets is not None and targets.default is inspect.Parameter.empty
+        return cls(method, values, config.soft_labels or needed)
+
+    @property
+    def trains_rewards(self) -> bool:
+        """Whether a reward model is trained: scores take the place of log-probabilities."""
+        return self.method.trains == "reward"
 
     @property
     def loss_roles(self) -> tuple[str, ...]:
         """Sequences scored with gradient, for example chosen and rejected."""
-        return _roles(self.method.load_loss())
+        return self._roles(self.method.load_loss())
 
     @property
     def statistic_roles(self) -> tuple[str, ...]:
         """Sequences scored without gradient over the whole step before the loss."""
         statistic = self.method.load_step_statistic()
-        return () if statistic is None else _roles(statistic)
+        return () if statistic is None else self._roles(statistic)
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """Every sequence of an example that is ever scored."""
-        return (*self.loss_roles, *self.statistic_roles)
+        """Every sequence of an example that is ever scored, each once."""
+        return tuple(dict.fromkeys((*self.loss_roles, *self.statistic_roles)))
 
-    def statistic(self, policy: LogProbs, reference: LogProbs) -> dict[str, Tensor]:
+    def statistic(
+        self, policy: LogProbs, reference: LogProbs, state: Mapping[str, float] | None = None
+    ) -> Statistic:
         """The method's statistic of a whole step's batch, or nothing."""
         function = self.method.load_step_statistic()
         if function is None:
-            return {}
-        arguments = _chosen(function, _log_prob_arguments(policy, reference))
-        result: dict[str, Tensor] = function(**arguments)
-        return result
+            return Statistic()
+        available = self._scored(policy, reference) | dict(self.hyperparameters)
+        found = dict(function(**_chosen(function, available | {"state": dict(state or {})})))
+        kept, carried = found.pop("keep", None), found.pop("state", {})
+        return Statistic(found, kept, carried)
 
     def loss(
         self,
         policy: LogProbs,
         reference: LogProbs,
         examples: Sequence[Example],
-        statistic: Mapping[str, Tensor],
+        statistic: Statistic,
     ) -> Any:
         """Call the loss with what its signature names."""
         first = next(iter(policy.values()))
-        available = _log_prob_arguments(policy, reference) | dict(statistic)
-        available |= {**self.hyperparameters, **_lengths(examples, first)}
+        available = self._scored(policy, reference) | dict(statistic.values)
+        available |= {**self.hyperparameters, **_lengths(examples, policy)}
         targets = torch.tensor([example.target for example in examples]).to(first)
         available["labels"] = targets
         if self.soft_labels:
             available["target_probabilities"] = targets
+        available["margins"] = torch.tensor([example.margin for example in examples]).to(first)
+        if LIST_ROLE in policy:
+            available["list_ranks"] = list_ranks(examples, first.device)
         function = self.method.load_loss()
         return function(**_chosen(function, available))
 
+    def loss_weight(self, example: Example) -> float:
+        """The example's share in the step's weighted mean, before anything is normalised.
 
-def _arguments(function: Any) -> set[str]:
-    return set(inspect.signature(function).parameters)
+        With the reduction "token" it grows with the tokens that the loss is a mean over, so that
+        the step has one denominator over all its tokens.
+        """
+        if self.method.reduction == "example":
+            return example.weight
+        sequences = [item for role in self.loss_roles for item in sequences_of(example, role)]
+        return example.weight * sum(item.trained_tokens for item in sequences)
+
+    def _roles(self, function: Any) -> tuple[str, ...]:
+        pattern = r"(\w+)_scores" if self.trains_rewards else r"policy_(\w+)_logps"
+        found = (re.fullmatch(pattern, name) for name in _parameters(function))
+        return tuple(match.group(1) for match in found if match)
+
+    def _scored(self, policy: LogProbs, reference: LogProbs) -> dict[str, Any]:
+        if self.trains_rewards:
+            return {f"{role}_scores": values for role, values in policy.items()}
+        return {f"policy_{role}_logps": values for role, values in policy.items()} | {
+            f"reference_{role}_logps": values for role, values in reference.items()
+        }
 
 
-def _roles(function: Any) -> tuple[str, ...]:
-    names = inspect.signature(function).parameters
-    found = (re.fullmatch(r"policy_(\w+)_logps", name) for name in names)
-    return tuple(match.group(1) for match in found if match)
+def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(function).parameters
 
 
 def _chosen(function: Any, available: Mapping[str, Any]) -> dict[str, Any]:
-    names = _arguments(function)
+    names = _parameters(function)
     return {name: value for name, value in available.items() if name in names}
 
 
-def _log_prob_arguments(policy: LogProbs, reference: LogProbs) -> dict[str, Any]:
-    return {f"policy_{role}_logps": values for role, values in policy.items()} | {
-        f"reference_{role}_logps": values for role, values in reference.items()
-    }
-
-
-def _lengths(examples: Sequence[Example], like: Tensor) -> dict[str, Tensor]:
-    roles = examples[0].sequences
+def _lengths(examples: Sequence[Example], policy: LogProbs) -> dict[str, Tensor]:
+    """Trained tokens of each completion, as `<role>_lengths`."""
+    first = next(iter(policy.values()))
+    if LIST_ROLE in policy:
+        counts = [[item.trained_tokens for item in row.sequences.values()] for row in examples]
+        flat = torch.tensor([count for row in counts for count in row]).to(first)
+        return {f"{LIST_ROLE}_lengths": padded_lists(flat, [len(row) for row in counts])}
     return {
         f"{role}_lengths": torch.tensor(
             [example.sequences[role].trained_tokens for example in examples]
-        ).to(like)
-        for role in roles
+        ).to(first)
+        for role in examples[0].sequences
     }

@@ -1,66 +1,35 @@
-"""The offline loop: frozen preference data in, a trained policy out.
+"""The offline loop: frozen data in, a trained policy or reward model out.
 
 Read `train` from top to bottom. Every step has the same beats: learning rate, evaluate and
-checkpoint, micro-steps, clip, step, zero, log, stop. It runs on a CPU, on one GPU, or on several
-processes under `accelerate launch`; the loss of a step is one weighted mean over its global batch,
-so the numbers do not depend on how the batch is split.
+checkpoint, statistic of the step, micro-steps, clip, step, zero, log, stop. It runs on a CPU, on
+one GPU, or on several processes under `accelerate launch`; the loss of a step is one weighted mean
+over its global batch, so the numbers do not depend on how the batch is split.
 """
 
 import math
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 
 from training.alignment import checkpoints, metrics
-from training.alignment.batches import BatchPlan
+from training.alignment.batches import LIST_ROLE
 from training.alignment.config import TrainingConfig
+from training.alignment.failures import TrainingError
 from training.alignment.journal import Journal
-from training.alignment.log_probs import CompletionScorer
-from training.alignment.models import load_tokenizer, merge_lora, save_model
-from training.alignment.objective import Objective
-from training.alignment.policies import load_policy
-from training.alignment.run_data import Data, load_data
+from training.alignment.models import load_tokenizer
+from training.alignment.objective import LogProbs, Objective, Statistic
+from training.alignment.offline_run import Run, checkpoint, make_plan, resume, save, stopped
+from training.alignment.optimization import learning_rate, make_optimizer, seed_step
+from training.alignment.policies import load_trainee
+from training.alignment.run_data import load_data
 from training.alignment.scoring import by_role, score, score_all, split_roles
 from training.alignment.supervision import StopRequest
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on; the message is one sentence for the person who launched it."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """What the beats of the loop share."""
-
-    config: TrainingConfig
-    objective: Objective
-    data: Data
-    plan: BatchPlan
-    module: CompletionScorer  # before any distributed wrapper, for passes without gradient
-    optimizer: torch.optim.Optimizer
-    accelerator: Accelerator
-    journal: Journal
-
-    @property
-    def output(self) -> Path:
-        """The run's folder."""
-        return Path(self.config.output_dir)
-
-    @property
-    def device(self) -> torch.device:
-        """Where this process computes."""
-        device: torch.device = self.accelerator.device
-        return device
 
 
 def train(  # noqa: C901  # one loop, read from top to bottom
@@ -70,27 +39,12 @@ def train(  # noqa: C901  # one loop, read from top to bottom
 
     Raises OptionError, DataError, ModelError or TrainingError with a message for people.
     """
-    journal = Journal(Path(config.output_dir), active=accelerator.is_main_process)
-    objective = Objective.from_config(config)
-    journal.progress("loading", 0, 1, f"Loading {Path(config.base_model).name}.")
-    tokenizer = load_tokenizer(config.base_model)
-    data = load_data(config, objective, tokenizer, accelerator, journal)
-    module = load_policy(config, accelerator.device)
-    optimizer = _optimizer(config, module)
-    run = Run(
-        config=config,
-        objective=objective,
-        data=data,
-        plan=_plan(config, data, accelerator),
-        module=module,
-        optimizer=optimizer,
-        accelerator=accelerator,
-        journal=journal,
-    )
+    run, tokenizer = _prepare(config, accelerator)
+    data, journal, optimizer = run.data, run.journal, run.optimizer
     total = run.plan.total_steps(config.epochs, config.max_steps)
-    start = _resume(run)
-    model: nn.Module = accelerator.prepare_model(module)
-    parameters = list(checkpoints.trainable(module).values())
+    start, state = resume(run)
+    model: nn.Module = accelerator.prepare_model(run.module)
+    parameters = list(checkpoints.trainable(run.module).values())
     lengths = [len(example) for example in data.train]
     journal.say(f"Training {len(lengths)} examples in {total} steps of {run.plan.global_batch}.")
 
@@ -99,33 +53,34 @@ def train(  # noqa: C901  # one loop, read from top to bottom
         rate = learning_rate(config, step, total)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        _seed_step(config.seed, step, accelerator.process_index)
+        seed_step(config.seed, step, accelerator.process_index)
 
         if data.held_out and step % config.evaluate_every == 0:
-            journal.metrics(step, total, evaluate(run))
+            journal.metrics(step, total, evaluate(run, state))
         if step > start and step % config.checkpoint_every == 0:
-            _checkpoint(run, step)
+            checkpoint(run, step, state)
 
         began = time.perf_counter()
         indices = run.plan.step_indices(step)
         micro_batches = run.plan.micro_batches(indices, lengths, accelerator.process_index)
-        weight = sum(data.train[index].weight for index in indices)
-        statistic = _step_statistic(run, micro_batches)
+        statistic = _step_statistic(run, indices, micro_batches, state)
+        weights = _loss_weights(run, indices, statistic)
+        shares = _local_shares(run, weights, indices, micro_batches)
         model.train()
         rows = []
-        for number, micro in enumerate(micro_batches):
+        for number, (micro, share) in enumerate(zip(micro_batches, shares, strict=True)):
             if _stop_everywhere(stop, accelerator):
                 # A step on a slow machine may outlast the patience of who asks: give it up.
-                return _stopped(run, step)
+                return stopped(run, step, state)
             last = number == len(micro_batches) - 1
             with nullcontext() if last else accelerator.no_sync(model):
-                loss, record = _micro_step(run, model, micro, statistic)
+                loss, record = _micro_step(run, model, micro, share, statistic)
                 # Processes average their gradients; this makes the average a sum over the batch.
-                accelerator.backward(loss * accelerator.num_processes / weight)
+                accelerator.backward(loss * accelerator.num_processes / weights.sum())
             rows.append(record)
         everything = accelerator.gather(torch.cat(rows))
         if step == 0:
-            _check_first_step(run, indices, statistic, everything)
+            _check_first_step(run, indices, weights, everything)
 
         grad_norm = float(nn.utils.clip_grad_norm_(parameters, config.max_grad_norm))
         if not math.isfinite(grad_norm):
@@ -134,26 +89,27 @@ def train(  # noqa: C901  # one loop, read from top to bottom
             )
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        state = dict(statistic.state)
 
         values = metrics.summarize(everything) | {
             "learning_rate": rate,
             "grad_norm": grad_norm,
             "seconds_per_step": time.perf_counter() - began,
-            **{name: float(value) for name, value in statistic.items()},
+            **_figures(statistic),
         }
         journal.metrics(step + 1, total, values)
         journal.progress("training", step + 1, total, _log_line(step + 1, total, values))
         if step + 1 < total and _stop_everywhere(stop, accelerator):
-            return _stopped(run, step + 1)
+            return stopped(run, step + 1, state)
     stop.waits_for_loop = False
 
     if start < total:
-        _checkpoint(run, total)
+        checkpoint(run, total, state)
     if data.held_out:
-        journal.metrics(total, total, evaluate(run))
+        journal.metrics(total, total, evaluate(run, state))
     if accelerator.is_main_process:
         journal.progress("saving", 0, 1, "Saving the model.")
-        _save(run, tokenizer)
+        save(run, tokenizer)
     accelerator.wait_for_everyone()
     return True
 
@@ -164,20 +120,9 @@ def make_accelerator(device: torch.device) -> Accelerator:
     return Accelerator(cpu=device.type == "cpu", kwargs_handlers=[plain])
 
 
-def learning_rate(config: TrainingConfig, step: int, total: int) -> float:
-    """Linear warm-up, then constant, linear to zero or cosine to zero."""
-    if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
-    if config.schedule == "constant":
-        return config.learning_rate
-    share = (step - config.warmup_steps) / max(1, total - config.warmup_steps)
-    fall = 1.0 - share if config.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * share))
-    return config.learning_rate * fall
-
-
 @torch.no_grad()
-def evaluate(run: Run) -> dict[str, float]:
-    """Held-out loss, accuracy, margin and log-ratios, each name with `held_out_` before it."""
+def evaluate(run: Run, state: Mapping[str, float]) -> dict[str, float]:
+    """What `metrics.summarize` makes of the held-out side, each name with `held_out_` before it."""
     run.module.eval()
     objective, examples = run.objective, run.data.held_out
     scores = score_all(
@@ -187,69 +132,147 @@ def evaluate(run: Run) -> dict[str, float]:
         batch_size=2 * run.config.batch_size,
         share=(run.accelerator.process_index, run.accelerator.num_processes),
     )
-    policy = split_roles(run.accelerator.reduce(scores, reduction="sum"), objective.roles)
+    scores = run.accelerator.reduce(scores, reduction="sum")
+    policy = split_roles(scores, objective.roles, examples)
     reference = {role: part.to(run.device) for role, part in run.data.held_out_reference.items()}
-    statistic = objective.statistic(policy, reference)
+    statistic = objective.statistic(policy, reference, state)
     output = objective.loss(policy, reference, examples, statistic)
-    rows = metrics.records(output, policy, reference, examples)
+    weights = torch.tensor([objective.loss_weight(example) for example in examples])
+    rows = metrics.records(
+        output,
+        policy,
+        reference,
+        examples,
+        scores=objective.trains_rewards,
+        loss_weights=weights,
+    )
     return {f"held_out_{name}": value for name, value in metrics.summarize(rows).items()}
 
 
+def _prepare(config: TrainingConfig, accelerator: Accelerator) -> tuple[Run, object]:
+    """Load all that a run needs, and its tokenizer."""
+    journal = Journal(Path(config.output_dir), active=accelerator.is_main_process)
+    objective = Objective.from_config(config)
+    journal.progress("loading", 0, 1, f"Loading {Path(config.base_model).name}.")
+    tokenizer = load_tokenizer(config.base_model)
+
+    def rows_used(examples: int) -> list[int]:
+        plan = make_plan(config, examples, accelerator)
+        steps = plan.total_steps(config.epochs, config.max_steps)
+        return [row for step in range(steps) for row in plan.step_indices(step)]
+
+    data = load_data(config, objective, tokenizer, accelerator, journal, rows_used)
+    module = load_trainee(config, objective, accelerator.device)
+    run = Run(
+        config=config,
+        objective=objective,
+        data=data,
+        plan=make_plan(config, len(data.train), accelerator),
+        module=module,
+        optimizer=make_optimizer(config, checkpoints.trainable(module).values()),
+        accelerator=accelerator,
+        journal=journal,
+    )
+    return run, tokenizer
+
+
 @torch.no_grad()
-def _step_statistic(run: Run, micro_batches: Sequence[Sequence[int]]) -> dict[str, Tensor]:
-    """The method's statistic of the whole step, over all micro-steps and processes."""
-    roles = run.objective.statistic_roles
+def _step_statistic(
+    run: Run,
+    indices: Sequence[int],
+    micro_batches: Sequence[Sequence[int]],
+    state: Mapping[str, float],
+) -> Statistic:
+    """The method's statistic of the whole step, over all micro-steps and processes.
+
+    It sees the examples in the step's own order, which does not depend on how they are split.
+    """
+    roles, train = run.objective.statistic_roles, run.data.train
     if not roles:
-        return {}
+        return Statistic()
     run.module.eval()
     parts = [
-        score(run.module, [run.data.train[index] for index in micro], roles, run.device)
-        for micro in micro_batches
+        score(run.module, [train[i] for i in micro], roles, run.device) for micro in micro_batches
     ]
-    indices = [index for micro in micro_batches for index in micro]
-    reference = _reference(run.data, roles, indices, run.device)
+    places = run.plan.gathered_places(indices, [len(example) for example in train])
     gather = run.accelerator.gather
-    policy = {role: gather(torch.cat([part[role] for part in parts])) for role in roles}
-    return run.objective.statistic(policy, {role: gather(part) for role, part in reference.items()})
+    policy = {role: gather(torch.cat([part[role] for part in parts]))[places] for role in roles}
+    return run.objective.statistic(policy, _reference(run, roles, indices), state)
+
+
+def _loss_weights(run: Run, indices: Sequence[int], statistic: Statistic) -> Tensor:
+    """Each example's share in the loss of the step, in the step's order: [n], float64."""
+    examples = [run.data.train[index] for index in indices]
+    weights = torch.tensor(
+        [run.objective.loss_weight(example) for example in examples], dtype=torch.float64
+    )
+    if statistic.keep is not None:
+        weights = weights * statistic.keep.cpu()
+    if not weights.sum() > 0:
+        raise TrainingError(
+            "No example of a step has a weight above zero; raise batch_size or "
+            "gradient_accumulation, or look at the weights of the data."
+        )
+    return weights
+
+
+def _local_shares(
+    run: Run,
+    weights: Tensor,
+    indices: Sequence[int],
+    micro_batches: Sequence[Sequence[int]],
+) -> list[Tensor]:
+    """The weights of this process's micro-batches."""
+    lengths = [len(example) for example in run.data.train]
+    gathered = torch.empty_like(weights)
+    gathered[run.plan.gathered_places(indices, lengths)] = weights
+    size = run.config.batch_size * len(micro_batches)
+    mine = gathered[run.accelerator.process_index * size :][:size]
+    return list(torch.split(mine, run.config.batch_size))
 
 
 def _micro_step(
-    run: Run, model: nn.Module, indices: Sequence[int], statistic: Mapping[str, Tensor]
+    run: Run, model: nn.Module, indices: Sequence[int], weights: Tensor, statistic: Statistic
 ) -> tuple[Tensor, Tensor]:
     """The weighted sum of one micro-batch's losses, and its records."""
     examples = [run.data.train[index] for index in indices]
     roles = run.objective.loss_roles
     policy = score(model, examples, roles, run.device)
-    reference = _reference(run.data, roles, indices, run.device)
+    reference = _reference(run, roles, indices)
+    if LIST_ROLE in reference:
+        width = policy[LIST_ROLE].shape[1]
+        reference[LIST_ROLE] = reference[LIST_ROLE][:, :width]
     output = run.objective.loss(policy, reference, examples, statistic)
-    record = metrics.records(output, policy, reference, examples)
-    return (output.losses * record[:, metrics.COLUMNS.index("weight")]).sum(), record
+    record = metrics.records(
+        output,
+        policy,
+        reference,
+        examples,
+        scores=run.objective.trains_rewards,
+        loss_weights=weights,
+    )
+    return (output.losses * weights.to(output.losses)).sum(), record
 
 
-def _reference(
-    data: Data, roles: Sequence[str], indices: Sequence[int], device: torch.device
-) -> dict[str, Tensor]:
-    if not data.train_reference:
-        return {}
-    return {role: data.train_reference[role][list(indices)].to(device) for role in roles}
+def _reference(run: Run, roles: Sequence[str], indices: Sequence[int]) -> dict[str, Tensor]:
+    values = run.data.train_reference
+    return {role: values[role][list(indices)].to(run.device) for role in roles if role in values}
 
 
-def _check_first_step(
-    run: Run, indices: Sequence[int], statistic: Mapping[str, Tensor], rows: Tensor
-) -> None:
+def _check_first_step(run: Run, indices: Sequence[int], weights: Tensor, rows: Tensor) -> None:
     """Before any update policy and reference agree, so the loss must be its value at equality.
 
     For DPO that is ln 2, for KTO half the weight. It catches wrong adapters, masks, dropout,
     tokenisation and stale caches before an hour is spent on them.
     """
-    if run.config.reference != run.config.base_model or not run.data.train_reference:
+    if run.config.reference_model not in (None, run.config.base_model):
+        return
+    if not run.data.train_reference or run.config.reference_adapter != run.config.start_adapter:
         return
     examples = [run.data.train[index] for index in indices]
-    same = _reference(run.data, run.objective.loss_roles, indices, torch.device("cpu"))
-    zeros = {name: torch.zeros_like(value).cpu() for name, value in statistic.items()}
-    losses = run.objective.loss(same, same, examples, zeros).losses
-    weights = torch.tensor([example.weight for example in examples])
-    expected = metrics.weighted_mean(losses.double(), weights.double())
+    same: LogProbs = _reference(run, run.objective.roles, indices)
+    losses = run.objective.loss(same, same, examples, run.objective.statistic(same, same)).losses
+    expected = metrics.weighted_mean(losses.double().cpu(), weights)
     actual = metrics.summarize(rows)["loss"]
     tolerance = 1e-3 if run.config.dtype == "float32" else 5e-2
     if not abs(actual - expected) <= tolerance * max(1.0, abs(expected)):
@@ -259,78 +282,12 @@ def _check_first_step(
         )
 
 
-def _resume(run: Run) -> int:
-    """Load the last valid checkpoint, if any; the step to go on from."""
-    found = checkpoints.latest_checkpoint(run.output / "checkpoints")
-    if found is None:
-        run.journal.rewind(-1)
-        return 0
-    if found.state["identity"] != _identity(run):
-        raise TrainingError(
-            "The output folder holds a checkpoint of a run with other settings, data, model or "
-            "number of processes; use a new folder."
-        )
-    checkpoints.load_checkpoint(found, run.module, run.optimizer)
-    run.journal.rewind(found.step)
-    run.journal.say(f"Going on from the checkpoint after step {found.step}.")
-    return found.step
-
-
-def _identity(run: Run) -> dict[str, Any]:
-    """What must be equal for a resumed run to be the same run; paths and devices may move."""
-    free = {"output_dir", "train_file", "held_out_file", "base_model", "reference_model", "device"}
-    values = {name: value for name, value in asdict(run.config).items() if name not in free}
-    return {**values, **asdict(run.plan), "data": run.data.key}
-
-
-def _checkpoint(run: Run, step: int) -> None:
-    if run.accelerator.is_main_process:
-        checkpoints.save_checkpoint(
-            run.output / "checkpoints",
-            step=step,
-            module=run.module,
-            optimizer=run.optimizer,
-            state={"identity": _identity(run)},
-        )
-    run.accelerator.wait_for_everyone()
-
-
-def _stopped(run: Run, step: int) -> bool:
-    """Leave a checkpoint after `step` updates; always false, for the run is not done."""
-    _checkpoint(run, step)
-    run.journal.say(f"Stopped after step {step}; the next start goes on from there.")
-    return False
-
-
-def _save(run: Run, tokenizer: Any) -> None:
-    """The whole model for any loader; a LoRA adapter also on its own beside it."""
-    for unfinished in run.output.glob(".model-*"):
-        shutil.rmtree(unfinished)
-    policy: Any = run.module.model
-    if run.config.adapter == "lora":
-        policy.save_pretrained(run.output / "adapter")
-        policy = merge_lora(policy)
-    save_model(policy, tokenizer, run.output / "model")
-
-
-def _plan(config: TrainingConfig, data: Data, accelerator: Accelerator) -> BatchPlan:
-    return BatchPlan(
-        examples=len(data.train),
-        batch_size=config.batch_size,
-        accumulation=config.gradient_accumulation,
-        processes=accelerator.num_processes,
-        seed=config.seed,
-    )
-
-
-def _optimizer(config: TrainingConfig, module: nn.Module) -> torch.optim.Optimizer:
-    parameters = list(checkpoints.trainable(module).values())
-    return torch.optim.AdamW(parameters, lr=0.0, weight_decay=config.weight_decay)
-
-
-def _seed_step(seed: int, step: int, rank: int) -> None:
-    """Dropout's randomness as a function of the step, so that a resumed run repeats it."""
-    torch.manual_seed(int(np.random.SeedSequence([seed, step, rank]).generate_state(1)[0]))
+def _figures(statistic: Statistic) -> dict[str, float]:
+    """What the step's statistic says, as numbers of a metrics line."""
+    figures = {name: float(value) for name, value in statistic.values.items() if value.numel() == 1}
+    if statistic.keep is not None:
+        figures["kept_share"] = float(statistic.keep.float().mean())
+    return figures
 
 
 def _stop_everywhere(stop: StopRequest, accelerator: Accelerator) -> bool:
@@ -340,6 +297,6 @@ def _stop_everywhere(stop: StopRequest, accelerator: Accelerator) -> bool:
 
 
 def _log_line(step: int, total: int, values: Mapping[str, float]) -> str:
-    shown = ("loss", "reward_margin", "accuracy", "grad_norm", "seconds_per_step")
+    shown = ("loss", "reward_margin", "accuracy", "perplexity", "grad_norm", "seconds_per_step")
     parts = [f"{name} {values[name]:.4g}" for name in shown if name in values]
     return f"step {step}/{total}  " + "  ".join(parts)

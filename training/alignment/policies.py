@@ -1,4 +1,9 @@
-"""The models of one run, in the precision that the run asks for."""
+"""The models of one run, in the precision that the run asks for.
+
+Training starts from `base_model`, with `start_adapter` on it where one is given. Unless
+`reference_model` names another model, the reference is what training starts from, adapter
+included; it is never the bare base behind an adapter.
+"""
 
 from typing import Any
 
@@ -6,28 +11,49 @@ import torch
 
 from training.alignment.config import TrainingConfig
 from training.alignment.log_probs import CompletionScorer, check_projection
-from training.alignment.models import add_lora, disable_dropout, load_model
+from training.alignment.models import (
+    add_lora,
+    disable_dropout,
+    load_lora,
+    load_model,
+    merge_lora,
+)
+from training.alignment.objective import Objective
+from training.alignment.reward_model import RewardScorer, load_reward_model
+
+Trainee = CompletionScorer | RewardScorer
+
+
+def load_trainee(config: TrainingConfig, objective: Objective, device: torch.device) -> Trainee:
+    """What the offline loop trains: a policy, or a reward model where the method asks for one."""
+    load = load_reward if objective.trains_rewards else load_policy
+    return load(config, device)
 
 
 def load_policy(config: TrainingConfig, device: torch.device) -> CompletionScorer:
     """The model to train: all weights in float32, or a frozen base with a LoRA adapter."""
     policy: Any = load_model(config.base_model, dtype=weight_dtype(config), device=device)
     check_projection(policy, device)
-    disable_dropout(policy)
-    if config.adapter == "lora":
-        torch.manual_seed(config.seed)
-        policy = add_lora(
-            policy, rank=config.lora_rank, alpha=config.lora_alpha, dropout=config.lora_dropout
-        )
-    if config.gradient_checkpointing:
-        policy.activation_checkpointing_enable({"use_reentrant": False})
+    policy = _prepared(config, policy, "CAUSAL_LM")
     return CompletionScorer(policy, compute_dtype(config))
 
 
-def load_scorer(config: TrainingConfig, folder: str, device: torch.device) -> CompletionScorer:
+def load_reward(config: TrainingConfig, device: torch.device) -> RewardScorer:
+    """The reward model to train: the base with a new scalar head, or with its own if it has one."""
+    model: Any = load_reward_model(
+        config.base_model, dtype=weight_dtype(config), device=device, seed=config.seed
+    )
+    return RewardScorer(_prepared(config, model, "SEQ_CLS"), compute_dtype(config))
+
+
+def load_scorer(
+    config: TrainingConfig, folder: str, device: torch.device, adapter: str | None = None
+) -> CompletionScorer:
     """A model that scores, without gradient, in the same precision as the policy does."""
     # Its parameters stay marked for gradients: autocast keeps the low-precision copies of no other.
     model = load_model(folder, dtype=weight_dtype(config), device=device)
+    if adapter is not None:
+        model = merge_lora(load_lora(model, adapter))
     return CompletionScorer(model, compute_dtype(config))
 
 
@@ -39,3 +65,26 @@ def weight_dtype(config: TrainingConfig) -> torch.dtype:
 def compute_dtype(config: TrainingConfig) -> torch.dtype:
     """What matrix products compute in."""
     return torch.bfloat16 if config.dtype == "bfloat16" else torch.float32
+
+
+def _prepared(config: TrainingConfig, model: Any, task: str) -> Any:
+    """The loaded model with dropout off and the adapter that is trained, or merged, on it."""
+    disable_dropout(model)
+    is_lora, start = config.adapter == "lora", config.start_adapter
+    # A scalar head is trained whole, which an adapter made for text does not provide for.
+    goes_on = start is not None and is_lora and task == "CAUSAL_LM"
+    if start is not None:
+        model = load_lora(model, start, trainable=goes_on)
+        model = model if goes_on else merge_lora(model)
+    if is_lora and not goes_on:
+        torch.manual_seed(config.seed)
+        model = add_lora(
+            model,
+            rank=config.lora_rank,
+            alpha=config.lora_alpha,
+            dropout=config.lora_dropout,
+            task=task,
+        )
+    if config.gradient_checkpointing:
+        model.activation_checkpointing_enable({"use_reentrant": False})
+    return model

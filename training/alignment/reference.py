@@ -46,7 +46,7 @@ def reference_log_probs(
         progress=progress,
     )
     summed = accelerator.reduce(values, reduction="sum").cpu()
-    result = {role: part.clone() for role, part in split_roles(summed, roles).items()}
+    result = {role: part.clone() for role, part in split_roles(summed, roles, examples).items()}
     if accelerator.is_main_process:
         with replace_whole(cache) as temporary:
             save_file(result, temporary, metadata={"key": key})
@@ -58,11 +58,11 @@ def cache_key(examples: Sequence[Example], roles: Sequence[str], model_key: str)
     digest = hashlib.sha256(model_key.encode())
     for role in roles:
         digest.update(role.encode())
-        for example in examples:
-            sequence = example.sequences[role]
+        for sequence in by_role(examples, [role]):
             digest.update(len(sequence.prompt).to_bytes(4, "big"))
             digest.update(len(sequence.completion).to_bytes(4, "big"))
             digest.update(sequence.prompt.tobytes() + sequence.completion.tobytes())
+            digest.update(b"" if sequence.context is None else sequence.context.tobytes())
     return digest.hexdigest()
 
 

@@ -53,6 +53,8 @@ class ScalarModel(nn.Module):
 class RewardScorer(ScalarModel):
     """Scores whole completions; the module that training wraps."""
 
+    scores_whole = True
+
     def forward(self, input_ids: Tensor, completion_mask: Tensor) -> Tensor:
         """The score of each sequence at its last completion token: [b] float32.
 

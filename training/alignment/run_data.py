@@ -1,20 +1,31 @@
 """The data of one run: both sides as tokens, with their reference log-probabilities."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from accelerate import Accelerator
 from torch import Tensor
 
 from training.alignment.batches import with_mismatched
 from training.alignment.config import TrainingConfig
-from training.alignment.data import DataError, read_rows, without_ties
+from training.alignment.data import (
+    KINDS,
+    DataError,
+    Kind,
+    ReadOptions,
+    read_data,
+    read_rows,
+    without_ties,
+)
 from training.alignment.files import write_json
 from training.alignment.journal import Journal
-from training.alignment.models import fingerprint
+from training.alignment.models import fingerprint, positions
 from training.alignment.objective import Objective
+from training.alignment.options import OptionError
 from training.alignment.policies import load_scorer
 from training.alignment.reference import cache_key, reference_log_probs
 from training.alignment.tokenization import DataReport, Example, Limits, tokenize_rows
@@ -22,9 +33,10 @@ from training.alignment.tokenization import DataReport, Example, Limits, tokeniz
 
 @dataclass(frozen=True)
 class Data:
-    """Both sides of the data with their cached reference log-probabilities, by role.
+    """Both sides of the data with their reference log-probabilities, by role.
 
-    `key` changes with every token and with the model that training starts from.
+    Those of training rows that no step will use are NaN. `key` changes with every token and with
+    the model that training starts from. `demonstrations` are what a reward model's zero is set by.
     """
 
     train: Sequence[Example]
@@ -32,6 +44,7 @@ class Data:
     train_reference: Mapping[str, Tensor]
     held_out_reference: Mapping[str, Tensor]
     key: str
+    demonstrations: Sequence[Example] = ()
 
 
 def load_data(
@@ -40,61 +53,149 @@ def load_data(
     tokenizer: Any,
     accelerator: Accelerator,
     journal: Journal,
+    rows_used: Callable[[int], Sequence[int]],
 ) -> Data:
-    """Read, tokenise and, where the method needs it, score both sides under the reference."""
+    """Read, tokenise and, where the method needs it, score both sides under the reference.
+
+    `rows_used` tells, of a number of training examples, which of them the run will use.
+    """
     train_side, report = load_examples(config, objective, tokenizer, config.train_file)
     held_out, held_out_report = (
         load_examples(config, objective, tokenizer, config.held_out_file)
         if config.held_out_file
         else ([], DataReport())
     )
-    held_out = held_out[: config.evaluation_limit]
+    held_out = sample_prompts_whole(held_out, config.evaluation_limit, config.seed)
     if accelerator.is_main_process:
         reports = {"train": asdict(report), "held_out": asdict(held_out_report)}
         write_json(Path(config.output_dir) / "data_report.json", reports)
         journal.say(f"Data: {reports}")
-    everything = [*train_side, *held_out]
-    key = cache_key(everything, objective.roles, fingerprint(config.base_model))
+    _check_positions(config, max(report.longest_sequence, held_out_report.longest_sequence))
+    start = fingerprint(config.base_model, config.start_adapter)
+    key = cache_key([*train_side, *held_out], objective.roles, start)
     if not objective.method.needs_reference:
-        return Data(train_side, held_out, {}, {}, key)
-    values = reference_log_probs(
-        everything,
-        objective.roles,
-        model_key=f"{fingerprint(config.reference)} {config.dtype} {config.adapter}",
-        load_scorer=lambda: load_scorer(config, config.reference, accelerator.device),
-        accelerator=accelerator,
-        batch_size=2 * config.batch_size,
-        cache=Path(config.output_dir) / "reference.safetensors",
-        progress=lambda done, count: journal.progress("reference", done, count),
+        extra = _demonstrations(config, tokenizer)
+        return Data(train_side, held_out, {}, {}, key, extra)
+    used = sorted(set(rows_used(len(train_side))))
+    values = _reference(
+        config, objective, [*(train_side[row] for row in used), *held_out], accelerator, journal
     )
-    split = len(train_side)
     return Data(
         train_side,
         held_out,
-        {role: part[:split] for role, part in values.items()},
-        {role: part[split:] for role, part in values.items()},
+        {role: _scattered(part, used, len(train_side)) for role, part in values.items()},
+        {role: part[len(used) :] for role, part in values.items()},
         key,
     )
 
 
 def load_examples(
-    config: TrainingConfig, objective: Objective, tokenizer: Any, file: str
+    config: TrainingConfig,
+    objective: Objective,
+    tokenizer: Any,
+    file: str,
 ) -> tuple[list[Example], DataReport]:
     """One side of the data as tokens, and what was cut or dropped on the way.
 
     Raises DataError naming the file.
     """
-    report = DataReport()
-    rows = read_rows(Path(file), objective.method.data)
-    if objective.method.data == "pairs" and not config.soft_labels:
+    kind = objective.method.data
+    rows, source = read_data(Path(file), kind, read_options(config, kind))
+    report = DataReport(source=source)
+    if kind == "pairs" and not objective.soft_labels:
         decided = without_ties(rows)
         report.ties_dropped = len(rows) - len(decided)
         rows = decided
-    limits = Limits(config.max_length, config.max_prompt_length, config.truncation_side)
     try:
-        examples = tokenize_rows(rows, tokenizer, limits, report)
+        examples = tokenize_rows(rows, tokenizer, limits(config), report)
         if "mismatched" in objective.roles:
             examples = with_mismatched(examples, seed=config.seed, max_length=config.max_length)
     except DataError as error:
         raise DataError(f"{Path(file).name}: {error}") from error
     return examples, report
+
+
+def limits(config: TrainingConfig) -> Limits:
+    """How long sequences may be, and what is done with longer ones."""
+    return Limits(
+        config.max_length,
+        config.max_prompt_length,
+        config.truncation_side,
+        drop_long=config.long_completions == "drop",
+    )
+
+
+def read_options(config: TrainingConfig, kind: Kind) -> ReadOptions:
+    """What is done with rows of other kinds, with bad ones and with plain texts."""
+    others = tuple(item for item in KINDS if item != kind)
+    return ReadOptions(
+        convert=others if config.convert_data else (),
+        skip_bad=config.bad_rows == "skip",
+        as_chat=config.chat_texts,
+    )
+
+
+def sample_prompts_whole(examples: Sequence[Example], limit: int, seed: int) -> list[Example]:
+    """At most `limit` examples: all of each of some prompts, drawn by the seed, in file order.
+
+    The first rows of a file are seldom like the rest, and half a prompt's rows would count it
+    unlike the others. A single prompt of more rows than the limit is taken all the same.
+    """
+    if len(examples) <= limit:
+        return list(examples)
+    rows: dict[str, list[int]] = {}
+    for number, example in enumerate(examples):
+        rows.setdefault(example.prompt_key, []).append(number)
+    keys, taken = sorted(rows), list[int]()
+    for place in np.random.default_rng([seed, 3]).permutation(len(keys)):
+        found = rows[keys[place]]
+        if not taken or len(taken) + len(found) <= limit:
+            taken += found
+    return [examples[number] for number in sorted(taken)]
+
+
+def _check_positions(config: TrainingConfig, longest: int) -> None:
+    """Refuse sequences that the model has no positions for, before an index error or worse."""
+    known = positions(config.base_model)
+    if known is not None and longest > known:
+        raise OptionError(
+            "max_length",
+            f"the longest sequence has {longest} tokens, but the model has only {known} positions; "
+            f"set max_length to {known} or less",
+        )
+
+
+def _demonstrations(config: TrainingConfig, tokenizer: Any) -> list[Example]:
+    if config.score_zero != "demonstrations" or config.demonstrations_file is None:
+        return []
+    rows = read_rows(Path(config.demonstrations_file), "demonstrations")
+    return tokenize_rows(rows, tokenizer, limits(config), DataReport())
+
+
+def _reference(
+    config: TrainingConfig,
+    objective: Objective,
+    examples: Sequence[Example],
+    accelerator: Accelerator,
+    journal: Journal,
+) -> dict[str, Tensor]:
+    folder, adapter = config.reference, config.reference_adapter
+    words = f"{Path(folder).name} with the adapter {Path(adapter).name}" if adapter else folder
+    journal.say(f"The reference is {Path(words).name}; scoring {len(examples)} examples.")
+    return reference_log_probs(
+        examples,
+        objective.roles,
+        model_key=f"{fingerprint(folder, adapter)} {config.dtype} {config.adapter}",
+        load_scorer=lambda: load_scorer(config, folder, accelerator.device, adapter),
+        accelerator=accelerator,
+        batch_size=2 * config.batch_size,
+        cache=Path(config.output_dir) / "reference.safetensors",
+        progress=lambda done, count: journal.progress("reference", done, count),
+    )
+
+
+def _scattered(values: Tensor, rows: Sequence[int], size: int) -> Tensor:
+    """The first values at their rows of a tensor of `size` rows, the others NaN."""
+    whole = values.new_full((size, *values.shape[1:]), torch.nan)
+    whole[list(rows)] = values[: len(rows)]
+    return whole

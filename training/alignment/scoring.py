@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from training.alignment.batches import collate
+from training.alignment.batches import LIST_ROLE, collate, padded_lists, sequences_of
 from training.alignment.log_probs import sequence_log_probs
 from training.alignment.packing import Group, group_sequences, pack
 from training.alignment.tokenization import Example, TokenSequence
@@ -14,20 +14,32 @@ from training.alignment.tokenization import Example, TokenSequence
 def score(
     scorer: nn.Module, examples: Sequence[Example], roles: Sequence[str], device: torch.device
 ) -> dict[str, Tensor]:
-    """Log-probabilities of every role's completions in one forward pass: role -> [b]."""
-    return split_roles(score_sequences(scorer, by_role(examples, roles), device), roles)
+    """Log-probabilities of every role's completions in one forward pass: role -> [b].
+
+    The role `list` gives [b, k], padded with zeros. A reward model gives scores instead.
+    """
+    values = score_sequences(scorer, by_role(examples, roles), device)
+    return split_roles(values, roles, examples)
 
 
 def score_sequences(
     scorer: nn.Module, sequences: Sequence[TokenSequence], device: torch.device
 ) -> Tensor:
-    """Log-probabilities of the completions of any sequences: [b], float32."""
+    """Log-probabilities of the completions of any sequences, or their scores: [b], float32."""
+    if scores_whole(scorer):
+        scores: Tensor = scorer(*collate(sequences, device))
+        return scores
     if not packs(scorer):
         batch = collate(sequences, device)
         return sequence_log_probs(scorer(*batch), batch.completion_mask)
     groups, places = group_sequences(sequences)
-    sums = [tokens.sum() for tokens in _packed_tokens(scorer, groups, device)]
-    return torch.stack([sums[place] for place in places])
+    tokens = _packed_tokens(scorer, groups, device)
+    if all(sequence.context is None for sequence in sequences):
+        sums = [part.sum() for part in tokens]
+        return torch.stack([sums[place] for place in places])
+    return torch.stack(
+        [_trained(tokens[place], one) for place, one in zip(places, sequences, strict=True)]
+    )
 
 
 def score_tokens(
@@ -73,13 +85,25 @@ def score_all(
 
 
 def by_role(examples: Sequence[Example], roles: Sequence[str]) -> list[TokenSequence]:
-    """All sequences, role after role."""
-    return [example.sequences[role] for role in roles for example in examples]
+    """All sequences, role after role; of the role `list` every completion of every example."""
+    return [item for role in roles for example in examples for item in sequences_of(example, role)]
 
 
-def split_roles(values: Tensor, roles: Sequence[str]) -> dict[str, Tensor]:
-    """Undo `by_role`: [roles * n] to role -> [n]."""
-    return dict(zip(roles, values.reshape(len(roles), -1), strict=True))
+def split_roles(
+    values: Tensor, roles: Sequence[str], examples: Sequence[Example]
+) -> dict[str, Tensor]:
+    """Undo `by_role`: role -> [b], and the role `list` -> [b, k] padded with zeros."""
+    counts = {role: [len(sequences_of(item, role)) for item in examples] for role in roles}
+    parts = torch.split(values, [sum(counts[role]) for role in roles])
+    return {
+        role: padded_lists(part, counts[role]) if role == LIST_ROLE else part
+        for role, part in zip(roles, parts, strict=True)
+    }
+
+
+def scores_whole(scorer: nn.Module) -> bool:
+    """Whether the scorer, inside any distributed wrapper, gives one score a completion."""
+    return bool(getattr(getattr(scorer, "module", scorer), "scores_whole", False))
 
 
 def packs(scorer: nn.Module) -> bool:
@@ -104,3 +128,10 @@ def _packed_tokens(
     batch = pack(groups, device)
     lengths = [length for span in batch.packing.spans for length in span.completions]
     return list(scorer(*batch).split(lengths))
+
+
+def _trained(tokens: Tensor, sequence: TokenSequence) -> Tensor:
+    """The sum over the tokens [t] of a completion that the model itself wrote."""
+    if sequence.context is None:
+        return tokens.sum()
+    return tokens[torch.from_numpy(~sequence.context).to(tokens.device)].sum()

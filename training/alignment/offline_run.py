@@ -1,0 +1,136 @@
+"""What the offline loop shares between its beats, keeps on disk and leaves behind."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from training.alignment import checkpoints
+from training.alignment.batches import BatchPlan
+from training.alignment.config import TrainingConfig
+from training.alignment.failures import TrainingError
+from training.alignment.journal import Journal
+from training.alignment.models import merge_lora, save_model
+from training.alignment.objective import Objective
+from training.alignment.policies import Trainee
+from training.alignment.reward_model import save_reward_model, set_score_shift
+from training.alignment.run_data import Data
+from training.alignment.scoring import by_role, score_all
+
+# May differ between a run and its continuation: where things lie.
+_FREE = {
+    *("output_dir", "train_file", "held_out_file", "base_model", "reference_model", "device"),
+    *("start_adapter", "demonstrations_file"),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the beats of the loop share."""
+
+    config: TrainingConfig
+    objective: Objective
+    data: Data
+    plan: BatchPlan
+    module: Trainee  # before any distributed wrapper, for passes without gradient
+    optimizer: torch.optim.Optimizer
+    accelerator: Accelerator
+    journal: Journal
+
+    @property
+    def output(self) -> Path:
+        """The run's folder."""
+        return Path(self.config.output_dir)
+
+    @property
+    def device(self) -> torch.device:
+        """Where this process computes."""
+        device: torch.device = self.accelerator.device
+        return device
+
+
+def make_plan(config: TrainingConfig, examples: int, accelerator: Accelerator) -> BatchPlan:
+    """How the examples are dealt to steps, micro-steps and processes."""
+    return BatchPlan(
+        examples=examples,
+        batch_size=config.batch_size,
+        accumulation=config.gradient_accumulation,
+        processes=accelerator.num_processes,
+        seed=config.seed,
+    )
+
+
+def resume(run: Run) -> tuple[int, dict[str, float]]:
+    """Load the last valid checkpoint, if any: the step to go on from and the method's state."""
+    found = checkpoints.latest_checkpoint(run.output / "checkpoints")
+    if found is None:
+        run.journal.rewind(-1)
+        return 0, {}
+    if found.state["identity"] != _identity(run):
+        raise TrainingError(
+            "The output folder holds a checkpoint of a run with other settings, data, model or "
+            "number of processes; use a new folder."
+        )
+    checkpoints.load_checkpoint(found, run.module, run.optimizer)
+    run.journal.rewind(found.step)
+    run.journal.say(f"Going on from the checkpoint after step {found.step}.")
+    return found.step, dict(found.state["method_state"])
+
+
+def checkpoint(run: Run, step: int, state: Mapping[str, float]) -> None:
+    """Keep all that is needed to go on after `step` updates."""
+    if run.accelerator.is_main_process:
+        checkpoints.save_checkpoint(
+            run.output / "checkpoints",
+            step=step,
+            module=run.module,
+            optimizer=run.optimizer,
+            state={"identity": _identity(run), "method_state": dict(state)},
+        )
+    run.accelerator.wait_for_everyone()
+
+
+def stopped(run: Run, step: int, state: Mapping[str, float]) -> bool:
+    """Leave a checkpoint after `step` updates; always false, for the run is not done."""
+    checkpoint(run, step, state)
+    run.journal.say(f"Stopped after step {step}; the next start goes on from there.")
+    return False
+
+
+def save(run: Run, tokenizer: Any) -> None:
+    """The whole model for any loader; a LoRA adapter also on its own beside it."""
+    for unfinished in run.output.glob(".model-*"):
+        shutil.rmtree(unfinished)
+    model: Any = run.module.model
+    if run.objective.trains_rewards:
+        _centre(run)
+    if run.config.adapter == "lora":
+        model.save_pretrained(run.output / "adapter")
+        model = merge_lora(model)
+    write = save_reward_model if run.objective.trains_rewards else save_model
+    write(model, tokenizer, run.output / "model")
+
+
+def _centre(run: Run) -> None:
+    """Give the reward model's zero the meaning that the run asks for."""
+    data = run.data
+    sequences = {
+        "none": [],
+        "data": by_role(data.train, run.objective.roles),
+        "demonstrations": by_role(data.demonstrations, ["completion"]),
+    }[run.config.score_zero]
+    if sequences:
+        scores = score_all(
+            run.module.eval(), sequences, run.device, batch_size=2 * run.config.batch_size
+        )
+        set_score_shift(run.module.model, float(scores.double().mean()))
+
+
+def _identity(run: Run) -> dict[str, Any]:
+    """What must be equal for a resumed run to be the same run; paths and devices may move."""
+    values = {name: value for name, value in asdict(run.config).items() if name not in _FREE}
+    return {**values, **asdict(run.plan), "data": run.data.key}
