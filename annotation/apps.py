@@ -7,3 +7,4 @@ class AnnotationConfig(AppConfig):
 
     def ready(self) -> None:
         from annotation import tasks  # noqa: F401 -- fills the registries
+        from annotation.services import forget_user  # noqa: F401 -- and so does this

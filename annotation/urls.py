@@ -120,6 +120,11 @@ urlpatterns = [
         everybody.password_link,
         name="person-password-link",
     ),
+    path(
+        "people/<int:user_id>/password-link/withdraw/",
+        everybody.withdraw_link,
+        name="person-withdraw-link",
+    ),
     path("people/<int:user_id>/deactivate/", everybody.deactivate, name="person-deactivate"),
     path("people/<int:user_id>/reactivate/", everybody.reactivate, name="person-reactivate"),
     path("people/<int:user_id>/forget/", everybody.forget, name="person-forget"),

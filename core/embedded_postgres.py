@@ -42,7 +42,7 @@ SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
     "max_connections": "200",
-    "shared_buffers": "128MB",
+    "shared_buffers": "1GB",
     # Containers give /dev/shm 64 MB, which parallel queries overrun; two cores gain little by them.
     "max_parallel_workers_per_gather": "0",
     # A query whose client was killed ends, too.

@@ -25,5 +25,11 @@ def note_miss(request: HttpRequest, what: str, *, most: int = 30) -> None:
     key = f"misses:{what}:{client_address(request)}"
     if cache.add(key, 1, MINUTES * 60):
         return
-    if cache.incr(key) > most:
+    try:
+        misses = cache.incr(key)
+    except ValueError:
+        # It ran out in this very moment: a new ten minutes begin.
+        cache.add(key, 1, MINUTES * 60)
+        return
+    if misses > most:
         raise TooOften(f"Too many tries from your network. Try again in {MINUTES} minutes.")

@@ -7,3 +7,4 @@ class TrainingConfig(AppConfig):
 
     def ready(self) -> None:
         from training import tasks  # noqa: F401 -- fills the registry of jobs
+        from training.services import forgetting  # noqa: F401 -- fills that of free text

@@ -16,9 +16,10 @@ from annotation.models import (
 )
 from annotation.services.release_lease import release_leases_of
 from core.errors import PrefloopError
-from core.models import User
+from core.forgetting import erases_words
+from core.models import AuditEvent, User
 from core.services.account import deactivate_user, erase_user
-from core.services.audit import record_event
+from core.services.audit import erase_trail, record_event
 
 
 @transaction.atomic
@@ -44,7 +45,6 @@ def forget_user(*, user: User, actor: User, confirmation: str) -> User:
     erase_user(user=user, actor=actor)
     release_leases_of(user=user)
     _leave(user, actor)
-    _erase_words(user)
     # Whose known answer it was; the trail has their number.
     GoldAnswer.objects.filter(source__in=names).update(source="")
     return user
@@ -62,9 +62,13 @@ def _leave(user: User, actor: User) -> None:
             detail={"user": user.pk},
         )
     memberships.update(state=Membership.State.LEFT, state_reason="")
+    about = [str(pk) for pk in memberships.values_list("pk", flat=True)]
+    kind = Membership._meta.label_lower
+    erase_trail(AuditEvent.objects.filter(target_type=kind, target_id__in=about))
 
 
-def _erase_words(user: User) -> None:
+@erases_words
+def erase_what_was_said(user: User) -> None:
     own = Assignment.objects.filter(annotator__user=user)
     Draft.objects.filter(assignment__in=own).delete()
     Flag.objects.filter(assignment__in=own).update(note="")

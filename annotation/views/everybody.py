@@ -20,7 +20,13 @@ from core.addresses import absolute_url
 from core.errors import PrefloopError
 from core.forms import NewPersonForm
 from core.models import User
-from core.services.account import make_password_link, reactivate_user, set_rights
+from core.password_links import has_open_link
+from core.services.account import (
+    make_password_link,
+    reactivate_user,
+    set_rights,
+    withdraw_password_link,
+)
 from core.services.user import create_user
 
 PAGE = 50
@@ -73,6 +79,14 @@ def person(request: SignedInRequest, user_id: int) -> HttpResponse:
 def password_link(request: SignedInRequest, user_id: int) -> HttpResponse:
     """The link is in this reply and nowhere else, so there is no redirect."""
     return _with_link(request, _load(user_id))
+
+
+@admin_only
+@require_POST
+def withdraw_link(request: SignedInRequest, user_id: int) -> HttpResponse:
+    user = withdraw_password_link(user=_load(user_id), actor=request.user)
+    messages.success(request, f"No link for a new password of {user} is open any more.")
+    return redirect("annotation:person", user.pk)
 
 
 @admin_only
@@ -132,6 +146,7 @@ def _page(request: SignedInRequest, user: User, *, status: int = 200, **more: An
         "tokens": user.api_tokens.filter(revoked_at=None).count(),
         "only_manager_of": only_manager_of(user),
         "is_self": user == request.user,
+        "has_open_link": has_open_link(user),
         **more,
     }
     return render(request, "annotation/person.html", context, status=status)

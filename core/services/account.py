@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.tokens import default_token_generator
 from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
@@ -10,8 +9,10 @@ from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
 from core.errors import Conflict
+from core.forgetting import erase_words
 from core.models import ApiToken, Session, User
-from core.services.audit import record_event
+from core.password_links import link_tokens
+from core.services.audit import erase_trail_of, record_event
 from core.sign_in_limits import forget_tries
 
 
@@ -56,25 +57,41 @@ def set_rights(*, user: User, is_admin: bool, can_create_projects: bool, actor: 
 
 @transaction.atomic
 def make_password_link(*, user: User, actor: User | None) -> str:
-    """A path that serves once: it is signed with the password in force, and kept nowhere."""
+    """A path that serves once and is kept nowhere; it ends the link that was made before."""
     if not user.is_active:
         raise Conflict(f"The account of {user} is not active. Reactivate it first.")
+    user.password_link_made_at = timezone.now()
+    user.save(update_fields=["password_link_made_at"])
     record_event(actor=actor, action="make_password_link", target=user)
     number = urlsafe_base64_encode(force_bytes(user.pk))
-    token = default_token_generator.make_token(user)
+    token = link_tokens.make_token(user)
     return reverse("core:choose-password", args=[number, token])
 
 
 @transaction.atomic
+def withdraw_password_link(*, user: User, actor: User) -> User:
+    """It went to the wrong hands, say; password, sessions and account stay as they are."""
+    open_link = User.objects.filter(pk=user.pk, password_link_made_at__isnull=False)
+    moved = open_link.update(password_link_made_at=None)
+    user.refresh_from_db()
+    if moved:
+        record_event(actor=actor, action="withdraw_password_link", target=user)
+    return user
+
+
+@transaction.atomic
 def erase_user(*, user: User, actor: User) -> User:
-    """Name, e-mail and all that signs in. The row stays, for the trail refers to it."""
+    """Name, e-mail, free text and all that signs in. The row stays: the trail refers to it."""
     _keep_an_admin(user)
+    erase_words(user)
+    erase_trail_of(user)
     forget_tries(user.username)
     Session.objects.filter(user=user).delete()
     ApiToken.objects.filter(user=user).delete()
     user.username, user.name, user.email = f"forgotten-{user.pk}", "", ""
     user.is_active = user.is_admin = user.can_create_projects = False
-    user.last_login, user.erased_at = None, user.erased_at or timezone.now()
+    user.last_login = user.password_link_made_at = None
+    user.erased_at = user.erased_at or timezone.now()
     user.set_unusable_password()
     user.save()
     record_event(actor=actor, action="forget_user", target=user)

@@ -57,7 +57,8 @@ def set_password(*, user: User, password: str, actor: User | None) -> User:
     except ValidationError as error:
         raise PrefloopError(" ".join(error.messages), field="new_password1") from error
     user.set_password(password)
-    user.save(update_fields=["password"])
+    user.password_link_made_at = None
+    user.save(update_fields=["password", "password_link_made_at"])
     forget_tries(user.username)
     record_event(actor=actor, action="set_password", target=user)
     return user

@@ -14,12 +14,14 @@ from django.shortcuts import redirect
 from core.access import public
 from core.forms import ChoosePasswordForm
 from core.models import User
+from core.password_links import link_tokens
 from core.services.user import set_password
 
 
 class ChoosePassword(PasswordResetConfirmView):
     template_name = "core/choose_password.html"
     form_class = ChoosePasswordForm
+    token_generator = link_tokens
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         response = super().dispatch(request, *args, **kwargs)

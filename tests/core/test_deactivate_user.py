@@ -6,7 +6,6 @@ import re
 from io import StringIO
 
 import pytest
-from django.contrib.auth.tokens import default_token_generator
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.test import Client
@@ -25,11 +24,15 @@ from annotation.models import (
 from annotation.services.claim_item import claim_item
 from annotation.services.forget_user import deactivate_person, forget_user
 from annotation.services.invitation import create_invitation
+from annotation.services.item import close_item
+from annotation.services.membership import pause_member
 from annotation.services.submit_judgment import submit_judgment
 from core.errors import Conflict, PrefloopError
 from core.models import ApiToken, AuditEvent, Session, User
+from core.password_links import link_tokens
 from core.services.account import deactivate_user, make_password_link, reactivate_user, set_rights
 from core.services.api_token import create_api_token
+from feedback.models import Adjudication
 from tests.cast import Cast, annotator_of, make_item, make_user
 from tests.races import in_threads
 
@@ -117,6 +120,24 @@ def test_a_password_link_serves_once(cast: Cast) -> None:
     assert b"does not work any more" in Client().get(path, follow=True).content
 
 
+def test_one_link_is_withdrawn_and_a_newer_one_serves(cast: Cast) -> None:
+    browser, bobs = signed_in(cast.ada), signed_in(cast.bob)
+    first = make_password_link(user=cast.bob, actor=cast.ada)
+    person = f"/people/{cast.bob.pk}/"
+    assert b"Withdraw the link" in browser.get(person).content
+    for _ in range(2):
+        browser.post(person + "password-link/withdraw/")
+    assert b"Withdraw the link" not in browser.get(person).content
+    assert b"does not work any more" in Client().get(first, follow=True).content
+    cast.bob.refresh_from_db()
+    second = make_password_link(user=cast.bob, actor=cast.ada)
+    third = make_password_link(user=cast.bob, actor=cast.ada)
+    assert Client().get(second).status_code == 200
+    assert Client().get(third).status_code == 302
+    assert bobs.get("/account/").status_code == 200
+    assert AuditEvent.objects.filter(action="withdraw_password_link").count() == 1
+
+
 def test_a_password_link_ends_with_the_account_and_with_time(cast: Cast, settings) -> None:
     path = make_password_link(user=cast.bob, actor=cast.ada)
     settings.PASSWORD_RESET_TIMEOUT = -1
@@ -129,7 +150,7 @@ def test_a_password_link_ends_with_the_account_and_with_time(cast: Cast, setting
 
 
 def test_a_link_for_one_account_is_no_good_for_another(cast: Cast) -> None:
-    token = default_token_generator.make_token(cast.bob)
+    token = link_tokens.make_token(cast.bob)
     other = make_password_link(user=cast.lena, actor=cast.ada).split("/")[2]
     page = Client().get(f"/password/{other}/{token}/", follow=True)
     assert b"does not work any more" in page.content
@@ -162,7 +183,12 @@ def busy_bob(cast: Cast) -> User:
     assert skipped.pk
     create_api_token(user=cast.bob, name="Bob's laptop", scopes=["read"])
     create_invitation(project=cast.project, role="labeler", actor=cast.bob, note="Bob's friend")
-    Membership.objects.filter(user=cast.bob).update(state_reason="Bob was rude")
+    membership = Membership.objects.get(user=cast.bob, project=cast.project)
+    pause_member(membership=membership, actor=cast.mary, reason="Bob was rude")
+    close_item(item=skipped.item, actor=cast.bob, reason="Bob Builder built it")
+    Adjudication.objects.create(
+        item=skipped.item, criterion="overall", adjudicator=cast.bob, strength=2, note="Bob says so"
+    )
     GoldAnswer.objects.create(
         item=skipped.item, criterion="overall", expected={"strength": 2}, source="Bob Builder"
     )
@@ -189,6 +215,8 @@ def test_a_person_is_forgotten_and_the_answers_stay(cast: Cast, busy_bob: User) 
         *Membership.objects.values_list("state_reason", flat=True),
         *ApiToken.objects.values_list("name", flat=True),
         *GoldAnswer.objects.values_list("source", flat=True),
+        *Adjudication.objects.values_list("note", flat=True),
+        *map(str, AuditEvent.objects.values_list("detail", flat=True)),
     ]
     assert "bob" not in " ".join(words).lower()
     assert not Draft.objects.exists()

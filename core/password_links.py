@@ -1,0 +1,35 @@
+"""The token in a link for a new password. Of each person only the newest link is good."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.tokens import PasswordResetTokenGenerator
+from django.utils import timezone
+
+from core.models import User
+
+
+class LinkTokens(PasswordResetTokenGenerator):
+    """Signed with the password in force and with the moment in which the link was made."""
+
+    key_salt = "core.password_links"
+
+    def check_token(self, user: AbstractBaseUser | None, token: str | None) -> bool:
+        if not isinstance(user, User) or user.password_link_made_at is None:
+            return False
+        return super().check_token(user, token)
+
+    def _make_hash_value(self, user: AbstractBaseUser, timestamp: int) -> str:
+        made_at = user.password_link_made_at if isinstance(user, User) else None
+        return f"{super()._make_hash_value(user, timestamp)}{made_at and made_at.isoformat()}"
+
+
+link_tokens = LinkTokens()
+
+
+def has_open_link(user: User) -> bool:
+    made_at, lasts = user.password_link_made_at, timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT)
+    return user.is_active and made_at is not None and timezone.now() < made_at + lasts
