@@ -14,7 +14,7 @@ from django.http import QueryDict
 from django.utils import timezone
 
 from annotation.answer_words import in_words
-from annotation.answers import AnswerValue, to_shown
+from annotation.answers import PICKED, AnswerValue, to_shown
 from annotation.models import (
     Answer,
     Assignment,
@@ -41,9 +41,9 @@ STEPS = (
     (-3, "Much better", "response 2 is much better"),
 )
 PICKS = (
-    (2, "Response 1", "response 1 is better"),
+    (PICKED, "Response 1", "response 1 is better"),
     (0, "Tie", "both are equally good"),
-    (-2, "Response 2", "response 2 is better"),
+    (-PICKED, "Response 2", "response 2 is better"),
 )
 
 

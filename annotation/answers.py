@@ -96,6 +96,21 @@ def _checked_strength(value: AnswerValue) -> AnswerValue:
     return AnswerValue(strength=strength, both_bad=value.both_bad)
 
 
+# How a choice is stored where people only pick: as a plain “better”.
+PICKED = 2
+
+
+def check_picks(values: Iterable[AnswerValue]) -> None:
+    """Where one only picks, nobody was asked how much better; a made-up degree would count."""
+    for value in values:
+        if value.strength is not None and abs(value.strength) not in (0, PICKED):
+            raise PrefloopError(
+                "This project only asks which response is better: give "
+                f"{PICKED} (the first), -{PICKED} (the second) or 0 (a tie).",
+                field="strength",
+            )
+
+
 def _checked_ranks(value: AnswerValue, size: int) -> AnswerValue:
     ranks = value.ranks
     if ranks is None or len(ranks) != size or not all(1 <= rank <= size for rank in ranks):

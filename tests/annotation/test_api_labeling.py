@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from annotation.models import Assignment, Flag, Item, Judgment, Kind
+from annotation.models import Assignment, Flag, Item, Judgment, Kind, Protocol
 from annotation.services.claim_item import claim_item
 from tests.api import Api, responses_of
 from tests.cast import Cast, make_item
@@ -231,3 +231,19 @@ def numbers(value: Any) -> list[int]:
     if isinstance(value, list):
         return [one for inner in value for one in numbers(inner)]
     return [value] if isinstance(value, int) and not isinstance(value, bool) else []
+
+
+def test_where_one_only_picks_no_degree_is_taken(cast: Cast, bob: Api, claim: str) -> None:
+    Protocol.objects.update(pairwise_scale="pick")
+    make_item(cast.project)
+    given = bob.post(claim).json()["assignment"]
+    path = f"assignments/{given['id']}/submit"
+    for strength in (3, 1, -1, -3):
+        sent = {"client_key": key(), "answers": {"overall": {"strength": strength}}}
+        refused = bob.post(path, sent)
+        assert refused.status_code == 400
+        assert "only asks which response is better: give 2" in refused.content.decode()
+    assert not Judgment.objects.exists()
+    for strength in (2, 0, -2):
+        sent = {"client_key": key(), "answers": {"overall": {"strength": strength}}}
+        assert bob.post(path, sent).json()["answers"]["overall"]["strength"] == strength
