@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from django.db import transaction
+from django.utils import timezone
 
 from annotation.answers import AnswerValue, checked
-from annotation.models import GoldAnswer, Item
+from annotation.models import Assignment, GoldAnswer, Item
+from annotation.services.item import count_surplus
 from core.errors import Conflict, PrefloopError
 from core.models import User
 from core.services.audit import record_event
+
+State = Assignment.State
 
 
 @transaction.atomic
@@ -42,12 +46,32 @@ def set_gold(
 
 @transaction.atomic
 def unset_gold(*, item: Item, actor: User | None) -> Item:
-    """Back into the queue with the slots it had. The known answers stay, as a benchmark's."""
+    """Back into the queue with the slots it had. The known answers stay, as a benchmark's.
+
+    Who met it as gold has met it: what they answered becomes an ordinary answer, which takes a
+    free slot, the oldest first, or is kept as surplus; and they are not asked again.
+    """
     moved = Item.objects.filter(pk=item.pk, is_gold=True).update(is_gold=False)
-    if not moved:
-        item.refresh_from_db()
-        return item
-    return _recorded(item, actor, "unset_gold", {})
+    if moved:
+        _count_gold_answers(item)
+        return _recorded(item, actor, "unset_gold", {})
+    item.refresh_from_db()
+    return item
+
+
+def _count_gold_answers(item: Item) -> None:
+    """The caller has the item's row locked."""
+    met = Assignment.objects.filter(item=item, occasion=Assignment.GOLD)
+    # A lease of before that ran out stands in their way: it ends as theirs for good.
+    main = Assignment.objects.filter(item=item, occasion=Assignment.MAIN)
+    before = main.filter(annotator__in=met.exclude(state=State.EXPIRED).values("annotator"))
+    before.filter(state=State.EXPIRED).update(state=State.SKIPPED, finished_at=timezone.now())
+    ordinary = {"occasion": Assignment.MAIN, "takes_slot": True}
+    met = met.exclude(annotator__in=main.values("annotator"))
+    met.filter(state=State.LEASED).update(state=State.EXPIRED, lease_expires_at=None, **ordinary)
+    met.filter(state=State.DONE).update(state=State.SURPLUS, **ordinary)
+    met.exclude(state__in=[State.LEASED, State.DONE]).update(**ordinary)
+    count_surplus(item)
 
 
 def _locked(item: Item) -> Item:

@@ -255,12 +255,13 @@ def extend_overlap(*, item: Item, by: int, actor: User | None, reason: str = "")
     )
     if not grown:
         raise Conflict(f"An item is judged by at most {MOST_OVERLAP} people.")
-    _count_surplus(item, by)
+    count_surplus(item)
     return _moved(item, actor, "extend_overlap", grown, reason)
 
 
-def _count_surplus(item: Item, most: int) -> None:
-    """The caller has the item's row locked; the trigger takes the slots."""
+def count_surplus(item: Item) -> None:
+    """As many as there are free slots; a trigger takes them. The caller has the item locked."""
+    most = Item.objects.values_list("open_slots", flat=True).get(pk=item.pk)
     late = Assignment.objects.filter(item=item, takes_slot=True, state=Assignment.State.SURPLUS)
     oldest = late.order_by("finished_at", "pk").values_list("pk", flat=True)[:most]
     late.filter(pk__in=list(oldest)).update(state=Assignment.State.DONE)

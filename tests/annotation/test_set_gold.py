@@ -12,11 +12,13 @@ from django.utils import timezone
 
 from annotation.answers import AnswerValue
 from annotation.models import Assignment, GoldAnswer, Item, ItemResponse, Project
+from annotation.selectors.invariants import violations
 from annotation.selectors.project import progress_of
 from annotation.services.claim_item import claim_item
 from annotation.services.draw_gold import draw_gold
 from annotation.services.expire_leases import expire_leases
 from annotation.services.gold import set_gold, unset_gold
+from annotation.services.item import close_item, extend_overlap
 from annotation.services.revise_judgment import revise_judgment
 from annotation.services.skip_item import skip_item
 from annotation.services.submit_judgment import submit_judgment
@@ -266,3 +268,52 @@ def somebody_waits() -> bool:
             "WHERE datname = current_database() AND wait_event_type = 'Lock')"
         )
         return bool(cursor.fetchone()[0])
+
+
+def test_who_answered_gold_has_judged_it_when_it_is_gold_no_longer(cast: Cast) -> None:
+    item, other = gold_item(cast, overlap=2), make_item(cast.project, overlap=4)
+    only_gold(cast.project)
+    met = [answer(claim(cast, user)) for user in (cast.bob, cast.lena, cast.rita)]
+    assert {(one.item_id, one.occasion) for one in met} == {(item.pk, "gold")}
+    item = unset_gold(item=item, actor=cast.mary)
+    assert (item.is_open, item.open_slots) == (False, 0)
+    rows = Assignment.objects.filter(item=item).order_by("finished_at")
+    assert [(row.occasion, row.state) for row in rows] == [
+        ("main", State.DONE), ("main", State.DONE), ("main", State.SURPLUS),
+    ]  # fmt: skip
+    assert violations(cast.project) == []
+    assert StaleItem.objects.filter(item_id=item.pk).exists()
+    extend_overlap(item=item, by=2, actor=cast.mary)
+    asked = {claim(cast, user).item_id for user in (cast.bob, cast.lena, cast.rita)}
+    assert asked == {other.pk}
+
+
+def test_what_is_skipped_or_on_screen_as_gold_comes_back_to_nobody(cast: Cast) -> None:
+    item, other = gold_item(cast, overlap=4), make_item(cast.project, overlap=4)
+    only_gold(cast.project)
+    skip_item(assignment=claim(cast, cast.bob))
+    open_still = claim(cast, cast.lena)
+    assert open_still.item_id == item.pk
+    item = unset_gold(item=item, actor=cast.mary)
+    late = answer(Assignment.objects.get(pk=open_still.pk))
+    assert (late.occasion, late.state, late.takes_slot) == ("main", State.DONE, True)
+    close_item(item=other, actor=cast.mary)
+    for user in (cast.bob, cast.lena):
+        assert claim_item(project=cast.project, user=user) is None
+    assert violations(cast.project) == []
+
+
+def test_an_answer_from_before_it_was_gold_stays_the_one_that_counts(cast: Cast) -> None:
+    item, other = make_item(cast.project, overlap=2), make_item(cast.project)
+    Item.objects.filter(pk=other.pk).update(priority=-1)
+    before = claim(cast, cast.bob)
+    assert before.item_id == item.pk
+    gold = set_gold(item=item, answers=FIRST_BETTER, actor=cast.mary)
+    Assignment.objects.filter(pk=before.pk).update(lease_expires_at=timezone.now())
+    expire_leases()
+    only_gold(cast.project)
+    met = answer(claim(cast, cast.bob))
+    assert (met.item_id, met.occasion) == (item.pk, "gold")
+    unset_gold(item=gold, actor=cast.mary)
+    assert claim(cast, cast.bob).item_id == other.pk
+    assert violations(cast.project) == []
