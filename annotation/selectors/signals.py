@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.db.models import QuerySet
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from annotation.answers import AnswerValue, to_shown
@@ -28,6 +29,8 @@ LOOK_BACK = timedelta(days=30)
 RECENTLY = timedelta(minutes=2)
 # One answer in a hundred is gold, at the smallest share there is.
 RARITY = 100
+# Programs need not say how long an answer took; beyond so many times the window nobody looks.
+UNTIMED = 10
 ANSWERED = (Assignment.State.DONE, Assignment.State.SURPLUS)
 WITH_SIDES = (Kind.PAIRWISE, Kind.LISTWISE)
 
@@ -84,15 +87,14 @@ def _gold_accuracy(membership: Membership, window: int) -> Measured:
 
 
 def _speed(membership: Membership, window: int) -> Measured:
-    """By the first answers: changing one later takes a moment only."""
-    answered = _answered(membership)
-    ids = list(answered.exclude(occasion=Assignment.REVIEW).values_list("pk", flat=True)[:window])
-    first = Judgment.objects.filter(assignment__in=ids, revision=1)
-    times = (
-        duration if active is None else active
-        for active, duration in first.values_list("active_ms", "duration_ms")
+    """By the first answers: changing one later takes a moment only. Some come without a time."""
+    answered = _answered(membership).exclude(occasion=Assignment.REVIEW)
+    newest = list(answered.values_list("pk", flat=True)[: UNTIMED * window])
+    timed = Judgment.objects.filter(assignment__in=newest, revision=1).annotate(
+        took=Coalesce("active_ms", "duration_ms")
     )
-    return speed([time for time in times if time is not None])
+    took = dict(timed.exclude(took=None).values_list("assignment", "took"))
+    return speed([took[pk] for pk in newest if pk in took][:window])
 
 
 def _straight_lining(membership: Membership, window: int) -> Measured:

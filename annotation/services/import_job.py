@@ -73,7 +73,11 @@ def import_after_dry_run(*, job: Job, created_by: User) -> Job:
     if not folder_of(args["folder"]).is_dir():
         raise PrefloopError("The files of this dry run are no longer kept. Upload them again.")
     project = Project.objects.get(pk=args["project"])
-    options = {"keep_open": args["keep_open"], "hide_gold": args["hide_gold"], "dry_run": False}
+    options = {
+        "keep_open": args["keep_open"],
+        "hide_gold": args.get("hide_gold", False),
+        "dry_run": False,
+    }
     return _enqueue(project, created_by, args["format"], args["folder"], args["label"], options)
 
 
@@ -153,7 +157,7 @@ def run_import(context: jobs.JobContext) -> ImportReport:
             actor=User.objects.filter(pk=args["by"]).first(),
             dry_run=args["dry_run"],
             keep_open=args["keep_open"],
-            hide_gold=args["hide_gold"],
+            hide_gold=args.get("hide_gold", False),
             guard=context.fenced,
             on_progress=show,
             on_problem=keep,

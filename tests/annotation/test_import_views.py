@@ -146,3 +146,14 @@ def test_old_uploads_are_removed_and_a_late_import_says_so(cast: Cast) -> None:
     job.refresh_from_db()
     assert job.state == "failed"
     assert "Upload them again" in job.error
+
+
+def test_a_dry_run_from_before_gold_could_be_hidden_is_imported(cast: Cast) -> None:
+    client = sign_in(cast.rosa)
+    send(cast, client, upload(PAIR), dry_run="on")
+    dry = Job.objects.get()
+    Job.objects.update(args={key: dry.args[key] for key in dry.args if key != "hide_gold"})
+    jobs.run(dry.pk)
+    client.post(url(cast, "import-confirm", dry.pk))
+    jobs.run(Job.objects.exclude(pk=dry.pk).get().pk)
+    assert Item.objects.get().is_gold is False

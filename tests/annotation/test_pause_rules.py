@@ -41,8 +41,8 @@ def lease(item: Item, user: User, *, occasion: str = "main", shown=(0, 1)) -> As
 
 
 def answer(
-    cast: Cast, user: User, value: AnswerValue, *, gold: int | None = None, seconds: float = 9,
-    shown=(0, 1), kind: str = Kind.PAIRWISE,
+    cast: Cast, user: User, value: AnswerValue, *, gold: int | None = None,
+    seconds: float | None = 9, shown=(0, 1), kind: str = Kind.PAIRWISE,
 ) -> Assignment:  # fmt: skip
     """`value` as shown; `gold` is the strength that gold gives, in canonical order."""
     item = make_item(cast.project, kind=kind, is_gold=gold is not None)
@@ -53,7 +53,7 @@ def answer(
         assignment=assignment,
         client_key=f"key-{assignment.pk}",
         answers={"overall": value},
-        active_ms=int(1000 * seconds),
+        active_ms=None if seconds is None else int(1000 * seconds),
     )
     return assignment
 
@@ -268,3 +268,13 @@ def test_a_rule_that_makes_no_sense_is_refused(
     with pytest.raises(PrefloopError, match=words):
         set_pause_rules(project=cast.project, actor=cast.mary, rules={signal: values})
     assert not cast.project.pause_rules.exists()
+
+
+def test_answers_without_a_time_say_nothing_of_speed(cast: Cast) -> None:
+    rule(cast, Signal.SPEED, 3)
+    for seconds in (1, None, 1, None, 1, 1):
+        answer(cast, cast.bob, LEFT_IS_BETTER, seconds=seconds)
+    assert paused(cast) == []
+    assert measure(Signal.SPEED, member(cast, cast.bob), 5).looked_at == 4
+    answer(cast, cast.bob, LEFT_IS_BETTER, seconds=1)
+    assert paused(cast) == ["bob"]
