@@ -30,7 +30,7 @@ from feedback.serializers import (
     QueueOut,
     WaitingFilters,
 )
-from feedback.services.adjudicate import Grounds, adjudicate, send_back
+from feedback.services.adjudicate import Grounds, adjudicate, send_back, withdraw
 
 READ, WRITE = ApiToken.Scope.READ, ApiToken.Scope.WRITE
 WAITING_SHOWN = 100
@@ -101,7 +101,9 @@ class Resolve(Endpoint):
 
 
 class Adjudicate(Endpoint):
-    scope = {"GET": READ, "POST": WRITE}
+    """Shows no votes and asks for no blind answer, so that neither is recorded."""
+
+    scope = {"GET": READ, "POST": WRITE, "DELETE": WRITE}
 
     def item(self) -> Item:
         items = Item.objects.select_related("project", "prompt")
@@ -128,7 +130,8 @@ class Adjudicate(Endpoint):
         "Decide an item",
         request=AdjudicateIn,
         response=PreferenceOut,
-        description="The judgments stay beside the decision. Needs the role reviewer.",
+        description="The judgments stay beside the decision, which is recorded as made without a "
+        "blind answer and without the votes in view. Needs the role reviewer.",
     )
     def post(self, request: Request, item_id: int) -> Response:
         item = self.item()
@@ -137,7 +140,24 @@ class Adjudicate(Endpoint):
             given["value"] = answer_values({"value": given["value"]})["value"]
         if more := given.pop("more"):
             return self.rendered(PreferenceOut, self.sent_back(item, more, given))
-        return self.rendered(PreferenceOut, adjudicate(item=item, adjudicator=self.user, **given))
+        grounds = Grounds(note=given.pop("note"), seen_judgments=())
+        row = adjudicate(item=item, adjudicator=self.user, grounds=grounds, **given)
+        return self.rendered(PreferenceOut, row)
+
+    @operation(
+        "Take your last decision back",
+        response=PreferenceOut(many=True),
+        description="All criteria that were decided together: the votes speak again. Refused when "
+        "the last word on the item is not yours. The decision stays on record.",
+    )
+    def delete(self, request: Request, item_id: int) -> Response:
+        item = self.item()
+        withdrawn = withdraw(item=item, adjudicator=self.user)
+        rows = Preference.objects.newest().filter(
+            item=item, criterion__in=[one.criterion for one in withdrawn]
+        )
+        ordered = rows.select_related("item", "policy").order_by("criterion")
+        return Response(PreferenceOut(ordered, many=True).data)
 
     def sent_back(self, item: Item, more: int, given: dict[str, Any]) -> Preference:
         if given["value"] is not None or given["exclude"]:
@@ -147,5 +167,5 @@ class Adjudicate(Endpoint):
             adjudicator=self.user,
             seen={given["criterion"]: given["seen"]},
             more=more,
-            grounds=Grounds(note=given["note"]),
+            grounds=Grounds(note=given["note"], seen_judgments=()),
         )[0]

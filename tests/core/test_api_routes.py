@@ -70,6 +70,7 @@ ROLES = {
     "POST projects/{project}/resolve": "researcher",
     "GET items/{item}/adjudicate": "reviewer",
     "POST items/{item}/adjudicate": "reviewer",
+    "DELETE items/{item}/adjudicate": "reviewer",
     "GET projects/{project}/snapshots": "researcher",
     "POST projects/{project}/snapshots": "researcher",
     "GET snapshots/{snapshot}": "researcher",

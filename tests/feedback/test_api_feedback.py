@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from annotation.models import Item, Kind, Side
 from core.jobs import run
 from core.models import Job
-from feedback.models import Policy, Preference, Snapshot
+from feedback.models import Adjudication, Policy, Preference, Snapshot
 from feedback.services import resolve_items
 from feedback.snapshot_files import folder_of
 from tests.api import Api, responses_of
@@ -125,6 +125,27 @@ def test_adjudicate(cast: Cast, kind: str, votes: tuple[Any, ...], value: dict[s
     assert decided["outcome"][name] == said
     again = rita.post(path, body)
     assert (again.status_code, again.json()["code"]) == (409, "conflict")
+
+
+def test_a_decision_by_program_claims_no_blind_answer_and_no_votes_seen(cast: Cast) -> None:
+    item = contested(cast)
+    path = f"items/{item.pk}/adjudicate"
+    Api(cast.rita).post(path, {"criterion": "overall", "value": {"strength": 1}})
+    row = Adjudication.objects.get()
+    assert (row.blind, row.seen_judgments, row.named) == (None, [], False)
+
+
+def test_one_takes_back_ones_own_decision(cast: Cast) -> None:
+    item = contested(cast)
+    rita, path = Api(cast.rita), f"items/{item.pk}/adjudicate"
+    assert rita.call("DELETE", path).status_code == 409
+    rita.post(path, {"criterion": "overall", "value": {"strength": 1}})
+    assert Api(cast.mary).call("DELETE", path).status_code == 409
+    assert Api(cast.bob).call("DELETE", path).status_code == 403
+    (row,) = rita.call("DELETE", path).json()
+    assert (row["state"], row["adjudication"]) == ("contested", None)
+    assert rita.get(f"projects/{cast.project.pk}/adjudication").json()["items"] == 1
+    assert rita.call("DELETE", path).status_code == 409
 
 
 def test_a_contested_item_is_blind(cast: Cast) -> None:
