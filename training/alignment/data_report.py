@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from training.alignment.data import SourceReport
+
 NAMED = 20
 PADDING_BATCH = 8
 
@@ -33,7 +35,7 @@ class DataReport:
 
     `padding_share` is what batches of eight examples in the file's order would waste if they were
     padded to their longest sequence. `unusual_prompts` counts chats whose template opens a turn
-    otherwise than it writes a finished one.
+    otherwise than it writes a finished one. `source` tells what the file held.
     """
 
     rows: int = 0
@@ -51,6 +53,7 @@ class DataReport:
     prompt_lengths: Lengths | None = None
     completion_lengths: Lengths | None = None
     padding_share: float = 0.0
+    source: SourceReport | None = None
 
     def drop(self, name: str) -> None:
         """Remember which example was left out; the first twenty are named."""
