@@ -40,6 +40,7 @@ PASSED_ON = (
     "CUDA_VISIBLE_DEVICES",
     "NVIDIA_VISIBLE_DEVICES",
     "HIP_VISIBLE_DEVICES",
+    "PREFLOOP_VERIFIERS",
 )
 
 Process = subprocess.Popen[bytes]

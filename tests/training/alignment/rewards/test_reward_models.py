@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+import torch
+
+from tests.training.alignment import tiny
+from tests.training.alignment.rewards.rollouts import rollout
+from training.alignment.batches import collate
+from training.alignment.reward_model import RewardScorer, load_reward_model, save_reward_model
+from training.alignment.rewards.protocol import RewardError
+from training.alignment.rewards.reward_models import RewardModelSource
+from training.alignment.tokenization import TokenSequence
+
+CPU = torch.device("cpu")
+ANSWERS = [rollout("yes"), rollout("no, never ever"), rollout("b", "another?")]
+
+
+def reward_model(folder, seed):
+    model = load_reward_model(
+        tiny.write_model(folder / f"base-{seed}", seed=seed), dtype=torch.float32, device=CPU
+    )
+    with torch.no_grad():
+        model.score.weight.mul_(10)
+    save_reward_model(model, tiny.byte_tokenizer(), folder / f"reward-{seed}")
+    return folder / f"reward-{seed}"
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rewards")
+    return [reward_model(folder, seed) for seed in range(3)]
+
+
+def load(folders, **options):
+    tokenizer = options.pop("tokenizer", tiny.byte_tokenizer())
+    return RewardModelSource.load(folders, tokenizer, dtype=torch.float32, device=CPU, **options)
+
+
+@torch.no_grad()
+def alone(folder, item):
+    model = load_reward_model(folder, dtype=torch.float32, device=CPU)
+    batch = collate([TokenSequence(item.prompt, item.completion)], CPU)
+    return float(RewardScorer(model)(*batch))
+
+
+def test_a_reward_is_the_models_score(folders):
+    rewards = load(folders[:1], batch_size=2)(ANSWERS)
+    expected = [alone(folders[0], item) for item in ANSWERS]
+    np.testing.assert_allclose(rewards, expected, atol=1e-5)
+    assert np.ptp(expected) > 0.01
+
+
+def test_an_ensemble_is_combined_as_asked(folders):
+    scores = np.array([[alone(folder, item) for item in ANSWERS] for folder in folders])
+    expected = {
+        "mean": scores.mean(0),
+        "min": scores.min(0),
+        "uncertainty": scores.mean(0) - 0.5 * ((scores - scores.mean(0)) ** 2).mean(0),
+    }
+    for combine, values in expected.items():
+        source = load(folders, combine=combine, uncertainty_weight=0.5)
+        np.testing.assert_allclose(source(ANSWERS), values, atol=1e-5)
+
+
+def test_another_tokenizer_gets_the_text(folders):
+    other = tiny.byte_tokenizer(bos=True)
+    foreign = [rollout("yes", tokenizer=other), rollout("b", "another?", tokenizer=other)]
+    source = load(folders[:1], tokenizer=tiny.byte_tokenizer(template=tiny.CHATML + " "))
+    np.testing.assert_allclose(
+        source(foreign), [alone(folders[0], ANSWERS[0]), alone(folders[0], ANSWERS[2])], atol=1e-5
+    )
+
+
+def test_a_language_model_is_no_reward_model(model_folder):
+    with pytest.raises(RewardError, match="no scalar head"):
+        load([model_folder])
+
+
+def test_no_model_and_an_unknown_combination_are_refused(folders):
+    with pytest.raises(RewardError):
+        load([])
+    with pytest.raises(RewardError):
+        load(folders[:1], combine="median")

@@ -1,0 +1,92 @@
+import operator
+import sys
+
+import pytest
+
+from tests.training.alignment.rewards.rollouts import rollout
+from training.alignment.rewards.protocol import RewardError
+from training.alignment.rewards.verifiers import VerifierSource, load_verifier, verifier_names
+
+
+def rewards(name, answers, **facts):
+    source = VerifierSource(load_verifier(name), name=name)
+    return list(source([rollout(text, **facts) for text in answers]))
+
+
+def test_exact_answer_looks_past_white_space_and_case():
+    answers = [" New  York\n", "new york", "in New York", ""]
+    assert rewards("exact_answer", answers, answer="New York") == [1, 1, 0, 0]
+
+
+def test_contains_answer():
+    assert rewards("contains_answer", ["in new york.", "York"], answer="New York") == [1, 0]
+
+
+def test_final_number_compares_the_last_numbers():
+    answers = ["2 + 2 = 4", "4, not 5", "It is 1,234.50.", "four", "-4"]
+    assert rewards("final_number", answers, answer="#### 4") == [1, 0, 0, 0, 0]
+    assert rewards("final_number", ["It is 1,234.50."], answer=1234.5) == [1]
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """A package with a verifier, as pip would have left it."""
+    (tmp_path / "shouting_verifier.py").write_text(
+        "def verify(prompt, answer, facts):\n"
+        "    return float(answer.isupper()) + len(prompt) + facts['bonus']\n"
+    )
+    info = tmp_path / "shouting-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: shouting\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[prefloop.verifiers]\nshouts = shouting_verifier:verify\nbroken = shouting_verifier:gone\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield tmp_path
+    sys.modules.pop("shouting_verifier", None)
+
+
+def test_an_installed_package_brings_a_verifier(installed):
+    assert {"shouts", "exact_answer"} <= set(verifier_names())
+    assert rewards("shouts", ["YES", "no"], bonus=0.5) == [2.5, 1.5]
+
+
+def test_naming_verifiers_imports_none(installed):
+    verifier_names()
+    assert "shouting_verifier" not in sys.modules
+
+
+def test_a_verifier_that_cannot_be_loaded_is_named(installed):
+    with pytest.raises(RewardError, match=r"'broken' .* cannot be loaded"):
+        load_verifier("broken")
+
+
+def test_the_operator_names_a_verifier(monkeypatch):
+    monkeypatch.setenv("PREFLOOP_VERIFIERS", "right=operator:truth")
+    assert load_verifier("right") is operator.truth
+
+
+@pytest.mark.parametrize("text", ["os.system", "a=b", "a=b:c d", "=x:y", "a=os:system()"])
+def test_the_operators_list_must_name_functions(monkeypatch, text):
+    monkeypatch.setenv("PREFLOOP_VERIFIERS", text)
+    with pytest.raises(RewardError, match=r"is not name=package\.module:function"):
+        load_verifier("a")
+
+
+def test_a_name_is_taken_once(installed, monkeypatch):
+    monkeypatch.setenv("PREFLOOP_VERIFIERS", "shouts=operator:truth")
+    with pytest.raises(RewardError, match="two verifiers are called 'shouts'"):
+        load_verifier("shouts")
+
+
+@pytest.mark.parametrize("name", ["nobody", "os:system", "shouting_verifier:verify"])
+def test_a_dotted_path_is_no_name(installed, name):
+    with pytest.raises(RewardError, match="there is no verifier"):
+        load_verifier(name)
+
+
+def test_a_row_without_an_answer_says_so():
+    with pytest.raises(RewardError, match="no field 'answer'"):
+        rewards("exact_answer", ["x"])
+    with pytest.raises(RewardError, match="holds no number"):
+        rewards("final_number", ["4"], answer="four")

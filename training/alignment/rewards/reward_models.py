@@ -1,0 +1,109 @@
+"""Rewards by reward models: one, or an ensemble that is harder to exploit."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from training.alignment.models import load_tokenizer
+from training.alignment.reward_model import RewardScorer, is_reward_model, load_reward_model
+from training.alignment.rewards.build import COMBINATIONS
+from training.alignment.rewards.protocol import RewardError, Rewards
+from training.alignment.rollouts.protocol import Rollout
+from training.alignment.scoring import score_all
+from training.alignment.tokenization import TokenSequence, encode_completion, encode_prompt
+
+
+class RewardModelSource:
+    """r(x, y) of one or more reward models.
+
+    With r_1 … r_k (Coste et al. 2023, arXiv 2310.02743, section 4.2):
+
+        mean          R = (1/k) Σ r_i
+        min           R = min_i r_i                       (worst case)
+        uncertainty   R = mean_i r_i − λ Var_i r_i        (λ is `uncertainty_weight`; Var divides
+                                                           by k)
+
+    A model whose tokenizer differs from the policy's gets the text, tokenised anew by its own.
+    """
+
+    def __init__(
+        self,
+        scorers: Sequence[RewardScorer],
+        tokenizers: Sequence[Any],
+        policy_tokenizer: Any,
+        *,
+        name: str = "reward_model",
+        combine: str = "mean",
+        uncertainty_weight: float = 0.0,
+        batch_size: int = 16,
+    ) -> None:
+        if not scorers or combine not in COMBINATIONS:
+            raise RewardError(f"needs reward models and one of {', '.join(COMBINATIONS)}")
+        self.name = name
+        self.combine = combine
+        self.uncertainty_weight = uncertainty_weight
+        self.batch_size = batch_size
+        self._scorers = list(scorers)
+        self._tokenizers = [
+            None if _same(tokenizer, policy_tokenizer) else tokenizer for tokenizer in tokenizers
+        ]
+
+    @classmethod
+    def load(
+        cls,
+        folders: Sequence[str | Path],
+        policy_tokenizer: Any,
+        *,
+        dtype: torch.dtype,
+        device: torch.device,
+        **options: Any,
+    ) -> "RewardModelSource":
+        """From folders; raises ModelError, or RewardError when one holds no reward model."""
+        for folder in folders:
+            if not is_reward_model(folder):
+                raise RewardError(f"{Path(folder).name} is no reward model: it has no scalar head")
+        scorers = [
+            RewardScorer(load_reward_model(folder, dtype=dtype, device=device), dtype)
+            for folder in folders
+        ]
+        tokenizers = [load_tokenizer(folder) for folder in folders]
+        return cls(scorers, tokenizers, policy_tokenizer, **options)
+
+    def __call__(self, rollouts: Sequence[Rollout]) -> Rewards:
+        scores = self.scores(rollouts)
+        if self.combine == "min":
+            return np.asarray(scores.min(axis=0))
+        spread = scores.var(axis=0) if self.combine == "uncertainty" else 0.0
+        return np.asarray(scores.mean(axis=0) - self.uncertainty_weight * spread)
+
+    def scores(self, rollouts: Sequence[Rollout]) -> NDArray[np.float64]:
+        """Each model's score of each answer: [k, n]."""
+        rows = []
+        for scorer, tokenizer in zip(self._scorers, self._tokenizers, strict=True):
+            sequences = [_sequence(rollout, tokenizer) for rollout in rollouts]
+            device = next(scorer.parameters()).device
+            values = score_all(scorer, sequences, device, batch_size=self.batch_size)
+            rows.append(values.double().cpu().numpy())
+        return np.stack(rows)
+
+
+def _sequence(rollout: Rollout, tokenizer: Any) -> TokenSequence:
+    if tokenizer is None:
+        return TokenSequence(rollout.prompt, rollout.completion)
+    prompt = rollout.prompt_text
+    written: Any = rollout.text
+    answer = written if isinstance(prompt, str) else [{"role": "assistant", "content": written}]
+    return TokenSequence(
+        encode_prompt(prompt, tokenizer), encode_completion(prompt, answer, tokenizer)
+    )
+
+
+def _same(tokenizer: Any, other: Any) -> bool:
+    return bool(
+        tokenizer.get_vocab() == other.get_vocab()
+        and tokenizer.chat_template == other.chat_template
+    )

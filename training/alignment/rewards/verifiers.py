@@ -1,0 +1,120 @@
+"""Verifiers: functions that check an answer against what its prompt's row says.
+
+A verifier is verify(prompt, answer, facts) -> float, with the prompt as it stands in the data, the
+answer's text and the row's further fields. It comes from this module, from an installed package's
+entry point in the group `prefloop.verifiers`, or from the operator, who names functions in
+PREFLOOP_VERIFIERS ("name=package.module:function", separated by commas). Never from a form.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import numpy as np
+
+from training.alignment.data import Text
+from training.alignment.rewards.protocol import RewardError, Rewards
+from training.alignment.rollouts.protocol import Rollout
+
+GROUP = "prefloop.verifiers"
+VARIABLE = "PREFLOOP_VERIFIERS"
+
+Verifier = Callable[[Text, str, Mapping[str, Any]], float]
+
+_NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?")
+
+
+class VerifierSource:
+    """The reward that a verifier gives, one answer at a time."""
+
+    def __init__(self, verify: Verifier, *, name: str) -> None:
+        self.name = name
+        self._verify = verify
+
+    def __call__(self, rollouts: Sequence[Rollout]) -> Rewards:
+        found = [self._verify(item.prompt_text, item.text, item.facts) for item in rollouts]
+        return np.array(found, dtype=np.float64)
+
+
+def verifier_names() -> list[str]:
+    """All verifiers that can be named on this machine; none of them is imported."""
+    return sorted({*_OWN, *_installed()})
+
+
+def load_verifier(name: str) -> Verifier:
+    """The verifier of this name; raises RewardError when there is none or it cannot be imported."""
+    if name in _OWN:
+        return _OWN[name]
+    found = _installed().get(name)
+    if found is None:
+        raise RewardError(
+            f"there is no verifier '{name}'; known are {', '.join(verifier_names())}. Install the "
+            f"package that has it, or name it in {VARIABLE}."
+        )
+    try:
+        loaded: Verifier = found.load()
+    except (ImportError, AttributeError) as error:
+        raise RewardError(f"verifier '{name}' ({found.value}) cannot be loaded: {error}") from error
+    return loaded
+
+
+def exact_answer(_prompt: Text, answer: str, facts: Mapping[str, Any]) -> float:
+    """1 where the answer is the row's `answer`, but for white space and case; else 0."""
+    return float(_plain(answer) == _plain(_expected(facts)))
+
+
+def contains_answer(_prompt: Text, answer: str, facts: Mapping[str, Any]) -> float:
+    """1 where the row's `answer` occurs in the answer, but for white space and case; else 0."""
+    return float(_plain(_expected(facts)) in _plain(answer))
+
+
+def final_number(_prompt: Text, answer: str, facts: Mapping[str, Any]) -> float:
+    """1 where the last number in the answer equals the last one of the row's `answer`; else 0."""
+    wanted, given = _last_number(_expected(facts)), _last_number(answer)
+    if wanted is None:
+        raise RewardError(f"the row's answer {_expected(facts)!r} holds no number")
+    return float(given == wanted)
+
+
+_OWN: Mapping[str, Verifier] = {
+    "exact_answer": exact_answer,
+    "contains_answer": contains_answer,
+    "final_number": final_number,
+}
+
+
+def _installed() -> dict[str, EntryPoint]:
+    found: dict[str, EntryPoint] = {}
+    for entry in [*entry_points(group=GROUP), *_operators()]:
+        if entry.name in _OWN or found.get(entry.name, entry).value != entry.value:
+            raise RewardError(f"two verifiers are called '{entry.name}'")
+        found[entry.name] = entry
+    return found
+
+
+def _operators() -> list[EntryPoint]:
+    listed = [part.strip() for part in os.environ.get(VARIABLE, "").split(",")]
+    entries = []
+    for part in filter(None, listed):
+        name, equals, target = part.partition("=")
+        if not (name and equals and re.fullmatch(r"[\w.]+:[\w.]+", target)):
+            raise RewardError(f"{VARIABLE}: '{part}' is not name=package.module:function")
+        entries.append(EntryPoint(name, target, GROUP))
+    return entries
+
+
+def _expected(facts: Mapping[str, Any]) -> str:
+    if "answer" not in facts:
+        raise RewardError("the prompt's row has no field 'answer' to compare with")
+    return str(facts["answer"])
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).casefold()
+
+
+def _last_number(text: str) -> float | None:
+    found = _NUMBER.findall(text)
+    return float(found[-1].replace(",", "")) if found else None
