@@ -146,10 +146,11 @@ class Stage:
     def wait_for_log(self, text: str) -> None:
         wait_until(lambda: text in (self.folder / "helper.log").read_text())
 
-    def stop(self, *, hurry: bool = False) -> float:
-        started = time.monotonic()
+    def stop(self, *, hurry: bool = False) -> list[int | None]:
+        """By which signal each ended."""
+        children = list(self.supervisor.children)
         self.supervisor.stop(hurry=lambda: hurry)
-        return time.monotonic() - started
+        return [child.process.returncode for child in children]
 
 
 @pytest.fixture
@@ -173,7 +174,7 @@ class TestSupervisor:
     def test_it_stops_what_it_started(self, stage: Stage) -> None:
         process = stage.start(SLEEP)
         stage.wait_for_log("up")
-        assert stage.stop() < 5
+        assert stage.stop() == [-signal.SIGTERM]
         assert not process.is_running()
 
     def test_a_child_that_dies_is_started_again_and_it_says_so(self, stage: Stage) -> None:
@@ -197,13 +198,13 @@ class TestSupervisor:
     def test_a_stubborn_child_is_killed_after_its_time(self, stage: Stage) -> None:
         process = stage.start(STUBBORN, stop_seconds=0.5)
         stage.wait_for_log("up")
-        assert 0.5 <= stage.stop() < 5
+        assert stage.stop() == [-signal.SIGKILL]
         assert not process.is_running()
 
     def test_in_a_hurry_nobody_is_waited_for(self, stage: Stage) -> None:
-        process = stage.start(STUBBORN, stop_seconds=60)
+        process = stage.start(STUBBORN, stop_seconds=3600)
         stage.wait_for_log("up")
-        assert stage.stop(hurry=True) < 5
+        assert stage.stop(hurry=True) == [-signal.SIGKILL]
         assert not process.is_running()
 
     def test_children_of_children_go_too(self, stage: Stage) -> None:
@@ -243,7 +244,6 @@ class Run:
     def __init__(self, data_dir: Path, **environment: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.started = time.monotonic()
         self.output = data_dir.parent / f"output-{self.port}.txt"
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         with self.output.open("wb") as output:
@@ -261,10 +261,9 @@ class Run:
     def said(self) -> str:
         return self.output.read_text()
 
-    def wait_until_ready(self) -> float:
+    def wait_until_ready(self) -> None:
         wait_until(lambda: "Prefloop is ready" in self.said() or self.process.poll(), 90)
         assert "Prefloop is ready" in self.said(), self.said()
-        return time.monotonic() - self.started
 
     def descendants(self, word: str) -> list[psutil.Process]:
         family = psutil.Process(self.process.pid).children(recursive=True)
@@ -325,7 +324,7 @@ class TestRun:
         assert re.search(r"Stopping … \d+\.\d s", run.said())
 
         again = Run(data_dir)
-        assert again.wait_until_ready() < 30  # under 8 s on an idle machine; bench measures it
+        again.wait_until_ready()
         assert "migrations" not in again.said()
         again.interrupt()
 
