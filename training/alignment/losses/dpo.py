@@ -53,11 +53,11 @@ def dpo_loss(
         reference_chosen_logps,
         reference_rejected_logps,
     )
+    check_batch(ratios=chosen, chosen_lengths=chosen_lengths)
     losses = bradley_terry(beta * (chosen - rejected), target_probabilities)
     if nll_weight > 0:
         if chosen_lengths is None:
             raise ValueError("nll_weight needs chosen_lengths")
-        check_batch(losses=losses, chosen_lengths=chosen_lengths)
         losses = losses - nll_weight * policy_chosen_logps / chosen_lengths
     return _rewarded(losses, beta, chosen, rejected)
 

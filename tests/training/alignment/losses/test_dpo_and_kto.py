@@ -16,7 +16,7 @@ from training.alignment.losses import dpo_loss, kto_loss, kto_reference_point
 VECTORS = {
     entry["name"]: entry
     for entry in json.loads(
-        (Path(__file__).parents[2] / "data" / "objective_vectors.json").read_text("utf-8")
+        (Path(__file__).parents[3] / "data" / "objective_vectors.json").read_text("utf-8")
     )
 }
 kto = partial(kto_loss, beta=0.1, desirable_weight=1.0, undesirable_weight=1.0)

@@ -1,0 +1,174 @@
+"""What holds for the loss of every offline method, generated over the registry."""
+
+import inspect
+import math
+import re
+
+import pytest
+import torch
+
+from tests.training.alignment.losses.cases import BATCH, CASES, OFFLINE, Case
+
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+referenced = [case for case in CASES if case.method.needs_reference and not case.note]
+
+
+def trained(arguments):
+    return [
+        name
+        for name in arguments
+        if name.endswith("_scores") or re.fullmatch(r"policy_\w+_logps", name)
+    ]
+
+
+@every_case
+def test_the_gradient_is_that_of_finite_differences(case: Case):
+    arguments = case.arguments(seed=3)
+    names = trained(arguments)
+    assert torch.autograd.gradcheck(
+        lambda *values: case.call({**arguments, **dict(zip(names, values, strict=True))}).losses,
+        [arguments[name] for name in names],
+    )
+
+
+@every_case
+def test_losses_are_not_reduced_and_rewards_have_no_gradient(case: Case):
+    output = case.call(case.arguments())
+    assert output.losses.shape == (BATCH,)
+    for name, values in output._asdict().items():
+        assert values.requires_grad is (name == "losses")
+
+
+@every_case
+def test_nothing_but_the_policy_gets_a_gradient(case: Case):
+    arguments = case.arguments()
+    case.call(arguments).losses.sum().backward()
+    for name, value in arguments.items():
+        if name.endswith(("_logps", "_scores")):
+            assert (value.grad is not None) is (name in trained(arguments)), name
+
+
+@every_case
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("far", ["policy", "reference", "chosen", "rejected"])
+def test_losses_and_gradients_stay_finite_far_out(case: Case, dtype, far):
+    arguments = case.arguments(dtype=dtype)
+    for name, value in arguments.items():
+        if name.endswith(("_logps", "_scores")):
+            extreme = -1e4 if far in name else -1e-3
+            arguments[name] = torch.full_like(value, extreme).requires_grad_()
+    losses = case.call(arguments).losses
+    losses.sum().backward()
+    assert losses.isfinite().all()
+    assert all(arguments[name].grad.isfinite().all() for name in trained(arguments))
+
+
+@every_case
+def test_float32_agrees_with_float64(case: Case):
+    exact = case.call(case.arguments(seed=5)).losses
+    rounded = case.call(case.arguments(seed=5, dtype=torch.float32)).losses
+    torch.testing.assert_close(rounded.double(), exact, rtol=2e-5, atol=2e-5)
+
+
+@every_case
+def test_bfloat16_inputs_give_about_the_loss_of_their_values(case: Case):
+    arguments = case.arguments(seed=6, dtype=torch.bfloat16)
+    exact = case.call(
+        {
+            name: value.double() if isinstance(value, torch.Tensor) else value
+            for name, value in arguments.items()
+        }
+    ).losses
+    rounded = case.call(arguments).losses
+    torch.testing.assert_close(rounded.double(), exact.double(), rtol=0.06, atol=0.06)
+
+
+@every_case
+def test_a_tensor_of_another_shape_is_refused(case: Case):
+    arguments = case.arguments()
+    for name, value in arguments.items():
+        if isinstance(value, torch.Tensor) and value.ndim:
+            with pytest.raises(ValueError, match="expected tensors of one shape"):
+                case.call({**arguments, name: value.unsqueeze(0)})
+
+
+LN_2 = math.log(2.0)
+AT_THE_REFERENCE = {
+    "dpo": LN_2,
+    "cdpo": LN_2,
+    "robust_dpo": LN_2,
+    "dpop": LN_2,
+    "ipo-summed": 25.0,
+    "ipo-averaged": 25.0,
+    "gpo-logistic": LN_2,
+    "gpo-hinge": 1.0,
+    "gpo-squared": 1.0,
+    "gpo-exponential": 1.0,
+    "gpo-truncated_squared": 1.0,
+    "gpo-savage": 0.25,
+    "rso": 1.0,
+    "f_dpo-jensen_shannon": LN_2,
+    "f_dpo-reverse_kl": LN_2,
+    "f_dpo-forward_kl": LN_2,
+    "f_dpo-alpha": LN_2,
+    "beta_dpo-paper": LN_2,
+    "beta_dpo-code": LN_2,
+    "kto": 0.5,
+}
+
+
+@pytest.mark.parametrize("case", referenced, ids=lambda case: case.name)
+def test_the_value_at_the_reference(case: Case):
+    losses = case.call(case.at_the_reference()).losses
+    if case.method.name == "r_dpo":  # lengths alone decide there
+        lengths = case.arguments()
+        gap = 0.01 * (lengths["chosen_lengths"] - lengths["rejected_lengths"])
+        expected = torch.nn.functional.softplus(-gap)
+    elif case.method.name == "dpo_pl":  # the product of how many each entry stands against
+        products = {"left_out": (24, 3, 6, 1, 16), "pulled_together": (24, 12, 6, 256, 36)}
+        counts = products[str(case.hyperparameters["ties"])]
+        expected = torch.tensor(counts, dtype=torch.float64).log()
+    else:
+        expected = torch.full((BATCH,), AT_THE_REFERENCE[case.name], dtype=torch.float64)
+    torch.testing.assert_close(losses.detach(), expected)
+
+
+@pytest.mark.parametrize("case", referenced, ids=lambda case: case.name)
+def test_a_constant_added_to_policy_and_reference_changes_nothing(case: Case):
+    arguments = case.arguments()
+    moved = {
+        name: value - 7.5 if name.endswith("_logps") else value for name, value in arguments.items()
+    }
+    torch.testing.assert_close(case.call(moved).losses, case.call(arguments).losses)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        case
+        for case in CASES
+        if "target_probabilities" in inspect.signature(case.loss).parameters and not case.note
+    ],
+    ids=lambda case: case.name,
+)
+def test_swapping_the_sides_turns_the_target_round(case: Case):
+    arguments = case.arguments()
+    swap = {"chosen": "rejected", "rejected": "chosen"}
+    turned = {
+        re.sub("chosen|rejected", lambda match: swap[match[0]], name): value
+        for name, value in arguments.items()
+    }
+    turned["target_probabilities"] = 1.0 - arguments["target_probabilities"]
+    if "rejected_lengths" not in arguments:  # its chosen_lengths serve the anchor alone
+        turned.pop("rejected_lengths", None)
+    torch.testing.assert_close(case.call(turned).losses, case.call(arguments).losses)
+
+
+@pytest.mark.parametrize("method", OFFLINE, ids=lambda method: method.name)
+def test_a_loss_asks_for_a_reference_only_where_the_registry_says_so(method):
+    functions = filter(None, (method.load_loss(), method.load_step_statistic()))
+    names = [name for function in functions for name in inspect.signature(function).parameters]
+    assert any(re.fullmatch(r"reference_\w+_logps", name) for name in names) is (
+        method.needs_reference
+    )
+    assert any(name.endswith("_scores") for name in names) is (method.trains == "reward")
