@@ -11,7 +11,15 @@ import torch
 
 from tests.training.alignment import tiny
 from training.alignment.config import TrainingConfig
+from training.alignment.methods import get_method
 
+WRITERS = {
+    "pairs": tiny.write_pairs,
+    "binary": tiny.write_binary,
+    "lists": tiny.write_lists,
+    "demonstrations": tiny.write_demonstrations,
+    "prompts": tiny.write_pairs,
+}
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
@@ -31,8 +39,7 @@ def make_config(tmp_path: Path, model_folder: Path) -> Callable[..., TrainingCon
     """A quick run on toy data; a test changes what it is about."""
 
     def make(**changes: Any) -> TrainingConfig:
-        is_binary = changes.get("method", "dpo") == "kto"
-        write = tiny.write_binary if is_binary else tiny.write_pairs
+        write = WRITERS[get_method(changes.get("method", "dpo")).data]
         values = {
             "method": "dpo",
             "base_model": str(model_folder),

@@ -93,6 +93,32 @@ def write_binary(path: Path, count: int, *, offset: int = 0) -> Path:
     return write_lines(path, rows)
 
 
+def write_lists(path: Path, count: int, *, offset: int = 0) -> Path:
+    """Lists of three or two answers, from yes over eh to no, in an order that turns."""
+    ranked = [("yes", 1), ("eh", 2), ("no", 3)]
+    rows = []
+    for number in range(offset, offset + count):
+        turned = ranked[number % 3 :] + ranked[: number % 3]
+        kept = turned if number % 4 else [item for item in turned if item[1] != 2]
+        rows.append(
+            {
+                "prompt": user(f"{number:02d}?"),
+                "completions": [assistant(text) for text, _ in kept],
+                "ranks": [rank for _, rank in kept],
+            }
+        )
+    return write_lines(path, rows)
+
+
+def write_demonstrations(path: Path, count: int, *, offset: int = 0) -> Path:
+    """Answers that say yes, of very different lengths."""
+    rows = [
+        {"prompt": user(f"{number:02d}?"), "completion": assistant("yes" + "!" * (number % 5) ** 2)}
+        for number in range(offset, offset + count)
+    ]
+    return write_lines(path, rows)
+
+
 def write_lines(path: Path, rows: list[Any]) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     return path
