@@ -116,7 +116,7 @@ def fingerprint(folder: str | Path, adapter: str | Path | None = None) -> str:
     path = _checked_folder(folder)
     files = sorted([path / "config.json", *path.glob("*.safetensors")])
     if adapter is not None:
-        files += [Path(adapter) / name for name in _ADAPTER_FILES]
+        files += [_checked_adapter(adapter) / name for name in _ADAPTER_FILES]
     for file in files:
         digest.update(file.name.encode())
         with file.open("rb") as content:
@@ -233,10 +233,7 @@ def load_lora(model: Any, folder: str | Path, *, trainable: bool = False) -> Any
     """Put a LoRA adapter's folder on its base; raises ModelError where it does not fit."""
     from peft import PeftModel
 
-    path = Path(folder)
-    for name in _ADAPTER_FILES:
-        if not (path / name).is_file():
-            raise ModelError(f"{path.name}: is not a LoRA adapter, it has no {name}.")
+    path = _checked_adapter(folder)
     try:
         return PeftModel.from_pretrained(model, path, is_trainable=trainable).eval()
     except RuntimeError as error:
@@ -246,5 +243,13 @@ def load_lora(model: Any, folder: str | Path, *, trainable: bool = False) -> Any
 
 
 def merge_lora(model: Any) -> Any:
-    """The base model with the adapter's update added to its weights."""
-    return model.merge_and_unload()
+    """The base model with the adapter's update added to its weights, all of them trainable."""
+    return model.merge_and_unload().requires_grad_(True)
+
+
+def _checked_adapter(folder: str | Path) -> Path:
+    path = Path(folder)
+    for name in _ADAPTER_FILES:
+        if not (path / name).is_file():
+            raise ModelError(f"{path.name}: is not a LoRA adapter, it has no {name}.")
+    return path

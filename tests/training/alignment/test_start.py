@@ -1,0 +1,175 @@
+"""What a run starts from and is held to: adapters, references, defaults, optimisers."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.training.alignment import tiny
+from tests.training.alignment.conftest import losses, read_metrics
+from tests.training.alignment.test_data_kinds import CPU, run
+from training.alignment.config import TrainingConfig
+from training.alignment.failures import TrainingError
+from training.alignment.journal import Journal
+from training.alignment.models import ModelError, load_model, load_tokenizer
+from training.alignment.objective import Objective
+from training.alignment.offline import make_accelerator
+from training.alignment.options import OptionError
+from training.alignment.policies import load_policy, load_scorer
+from training.alignment.run_data import load_data, load_examples, sample_prompts_whole
+from training.alignment.scoring import score
+
+
+@pytest.fixture
+def adapter(make_config, tmp_path):
+    """A LoRA adapter that supervised fine-tuning left behind, and the merged model beside it."""
+    config = make_config(
+        method="sft",
+        adapter="lora",
+        lora_rank=4,
+        learning_rate=2e-2,
+        max_steps=6,
+        output_dir=str(tmp_path / "sft"),
+    )
+    run(config)
+    return Path(config.output_dir) / "adapter"
+
+
+def first_loss(config):
+    return losses(config)[1]
+
+
+@pytest.mark.parametrize("mode", ["lora", "full"])
+def test_a_run_from_an_adapter_is_held_to_the_model_with_the_adapter(make_config, adapter, mode):
+    """Never silently to the bare base: the first loss would not be ln 2."""
+    changes = {"adapter": mode, "lora_rank": 4, "max_steps": 1, "held_out_file": None}
+    config = make_config(start_adapter=str(adapter), **changes)
+    run(config)
+    assert first_loss(config) == pytest.approx(math.log(2), abs=1e-4)
+
+
+def test_the_bare_base_as_reference_must_be_asked_for(make_config, adapter, model_folder):
+    config = make_config(
+        start_adapter=str(adapter),
+        reference_model=str(model_folder),
+        max_steps=1,
+        held_out_file=None,
+    )
+    run(config)
+    assert first_loss(config) != pytest.approx(math.log(2), abs=1e-2)
+
+
+def test_policy_and_reference_start_as_the_merged_model(make_config, adapter):
+    config = make_config(start_adapter=str(adapter), adapter="lora")
+    merged = load_model(adapter.parent / "model", dtype=torch.float32, device=CPU)
+    ids = torch.arange(1, 9)[None]
+    expected = merged(ids).logits
+    policy = load_policy(config, CPU).model
+    reference = load_scorer(config, config.reference, CPU, config.reference_adapter).model
+    for model in (policy, reference):
+        torch.testing.assert_close(model(ids).logits, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_an_adapter_that_goes_on_is_saved_for_the_same_base(make_config, adapter, model_folder):
+    config = make_config(
+        start_adapter=str(adapter), adapter="lora", max_steps=2, learning_rate=1e-2
+    )
+    run(config)
+    output = Path(config.output_dir)
+    again = make_config(start_adapter=str(output / "adapter"), adapter="full")
+    model = load_policy(again, CPU).model
+    whole = load_model(output / "model", dtype=torch.float32, device=CPU)
+    ids = torch.arange(1, 9)[None]
+    torch.testing.assert_close(model(ids).logits, whole(ids).logits, atol=1e-5, rtol=1e-4)
+
+
+def test_a_folder_that_is_no_adapter_is_named(make_config, model_folder, adapter):
+    with pytest.raises(ModelError, match="is not a LoRA adapter"):
+        run(make_config(start_adapter=str(model_folder)))
+    with pytest.raises(ModelError, match="name its base as base_model"):
+        run(make_config(base_model=str(adapter)))
+
+
+def test_defaults_of_the_method_fill_what_is_left_out():
+    given = {"base_model": "m", "train_file": "t", "output_dir": "o"}
+    assert TrainingConfig.from_dict({**given, "method": "sft"}).learning_rate == 2e-5
+    chosen = TrainingConfig.from_dict({**given, "method": "sft", "learning_rate": 1e-3})
+    assert chosen.learning_rate == 1e-3
+    assert TrainingConfig.from_dict({**given, "method": "reward_soft_labels"}).soft_labels
+
+
+@pytest.mark.parametrize("name", ["adamw", "rmsprop", "adafactor", "sgd"])
+def test_each_optimiser_learns(make_config, name):
+    rate = {"adafactor": 3e-2, "sgd": 3e-2}.get(name, 1e-3)
+    config = make_config(
+        method="sft", optimizer=name, learning_rate=rate, max_steps=8, held_out_file=None
+    )
+    run(config)
+    found = losses(config)
+    assert found[8] < found[1] - 0.3
+
+
+def test_sequences_longer_than_the_models_positions_are_refused(make_config, tmp_path):
+    row = {"prompt": tiny.user("a?"), "completion": tiny.assistant("y" * 300)}
+    file = tiny.write_lines(tmp_path / "long.jsonl", [row])
+    config = make_config(method="sft", train_file=str(file), max_length=400, held_out_file=None)
+    with pytest.raises(OptionError, match="only 256 positions; set max_length to 256"):
+        run(config)
+    run(make_config(method="sft", train_file=str(file), max_length=256, held_out_file=None))
+
+
+def test_the_reference_scores_only_rows_that_a_step_will_use(make_config):
+    config = make_config(max_steps=2, batch_size=2, gradient_accumulation=1)
+    tokenizer, objective = load_tokenizer(config.base_model), Objective.from_config(config)
+    accelerator = make_accelerator(CPU)
+    journal = Journal(Path(config.output_dir), active=False)
+    data = load_data(config, objective, tokenizer, accelerator, journal, lambda count: [5, 1, 5])
+    known = ~data.train_reference["chosen"].isnan()
+    assert known.nonzero()[:, 0].tolist() == [1, 5]
+    scorer = load_scorer(config, config.reference, CPU)
+    with torch.no_grad():
+        live = score(scorer, [data.train[row] for row in (1, 5)], ["chosen"], CPU)["chosen"]
+    torch.testing.assert_close(data.train_reference["chosen"][[1, 5]], live)
+    assert not data.held_out_reference["chosen"].isnan().any()
+
+
+def test_evaluation_takes_a_seeded_sample_of_whole_prompts(make_config, tmp_path):
+    rows = [
+        {
+            "prompt": tiny.user(f"{number // 3:02d}?"),
+            "chosen": tiny.assistant("yes"),
+            "rejected": tiny.assistant(f"no{number}"),
+        }
+        for number in range(30)
+    ]
+    config = make_config(train_file=str(tiny.write_lines(tmp_path / "groups.jsonl", rows)))
+    tokenizer, objective = load_tokenizer(config.base_model), Objective.from_config(config)
+    found = load_examples(config, objective, tokenizer, config.train_file)[0]
+    chosen = {seed: sample_prompts_whole(found, 11, seed) for seed in range(4)}
+    for sample in chosen.values():
+        assert len(sample) == 9
+        keys = {example.prompt_key for example in sample}
+        assert len(keys) == 3
+        assert sample == [example for example in found if example.prompt_key in keys]
+    assert chosen[0] == sample_prompts_whole(found, 11, 0)
+    assert len({tuple(example.id for example in sample) for sample in chosen.values()}) > 1
+    assert sample_prompts_whole(found, 30, 0) == found
+    assert len(sample_prompts_whole(found, 2, 0)) == 3
+
+
+def test_a_step_without_weight_is_an_error(make_config, monkeypatch):
+    monkeypatch.setattr(Objective, "loss_weight", lambda self, example: 0.0)
+    with pytest.raises(TrainingError, match="No example of a step has a weight"):
+        run(make_config(max_steps=1, held_out_file=None))
+
+
+def test_beta_dpo_keeps_a_share_and_tells_its_beta(make_config):
+    config = make_config(
+        method="beta_dpo", max_steps=3, batch_size=5, gradient_accumulation=2, held_out_file=None
+    )
+    run(config)
+    lines = [line["metrics"] for line in read_metrics(config)]
+    assert [line["kept_share"] for line in lines] == pytest.approx([0.8] * 3)
+    assert lines[0]["loss"] == pytest.approx(math.log(2), abs=1e-4)
+    assert all(line["step_beta"] > 0 for line in lines)
