@@ -7,6 +7,11 @@ urlpatterns = [
     path("methods", methods.Methods.as_view(), name="methods"),
     path("projects/<int:project_id>/base-models", methods.BaseModels.as_view(), name="models"),
     path("projects/<int:project_id>/runs", runs.Runs.as_view(), name="runs"),
+    path(
+        "projects/<int:project_id>/runs/estimate",
+        runs.RunEstimate.as_view(),
+        name="run-estimate",
+    ),
     path("runs/<int:run_id>", runs.OneRun.as_view(), name="run"),
     path("runs/<int:run_id>/metrics", runs.RunMetrics.as_view(), name="run-metrics"),
     path("runs/<int:run_id>/log", runs.RunLog.as_view(), name="run-log"),

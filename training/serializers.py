@@ -35,6 +35,13 @@ class MethodOut(serializers.Serializer[Any]):
     url = serializers.CharField()
     data = serializers.CharField()  # type: ignore[assignment]
     needs_reference = serializers.BooleanField()
+    family = serializers.CharField()
+    also = serializers.ListField(child=serializers.CharField())
+    loop = serializers.CharField()
+    trains = serializers.CharField()
+    needs_value_model = serializers.BooleanField()
+    needs_rewards = serializers.BooleanField()
+    defaults = serializers.DictField(help_text="What its runs take where `config` says nothing.")
     summary = serializers.CharField()
     hyperparameters = OptionOut(many=True)
 
@@ -68,6 +75,11 @@ class RunIn(Input):
     )
     name = Text(required=False, default="", allow_blank=True, max_length=100)
     binary_from_pairs = Flag(required=False, default=False)
+    rewrites = Flag(
+        required=False,
+        default=False,
+        help_text="For pairs: what people rewrote counts as chosen over what it replaced.",
+    )
     client_key = Text(
         required=False,
         allow_null=True,
@@ -107,6 +119,23 @@ class RunOut(serializers.ModelSerializer[TrainingRun]):
     def get_version(self, run: TrainingRun) -> int | None:
         version = getattr(run, "model_version", None)
         return version.pk if version else None
+
+
+class PartOut(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    amount = serializers.FloatField()
+
+
+class BudgetOut(serializers.Serializer[Any]):
+    """An estimate; nothing was queued."""
+
+    bytes = serializers.FloatField(help_text="Peak memory.")
+    seconds = serializers.FloatField(help_text="From start to evaluation.")
+    steps = serializers.IntegerField()
+    memory = PartOut(many=True, help_text="Bytes by part.")
+    time = PartOut(many=True, help_text="Seconds by phase.")
+    is_too_large = serializers.BooleanField(help_text="For the memory of the web's machine.")
+    basis = serializers.CharField(source="machine.basis", help_text="Where the speed is from.")
 
 
 class MetricsOut(serializers.Serializer[Any]):

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from training.views import loop, run, version
+from training.views import launch, loop, run, version
 
 app_name = "training"
 urlpatterns = [
@@ -8,7 +8,10 @@ urlpatterns = [
     path("home/loop/", loop.home_loop, name="home-loop"),
     path("models/", version.models, name="models"),
     path("projects/<int:project_id>/runs/", run.project_runs, name="project-runs"),
-    path("projects/<int:project_id>/runs/new/", run.launch, name="launch"),
+    path("projects/<int:project_id>/runs/new/", launch.launch, name="launch"),
+    path(
+        "projects/<int:project_id>/runs/new/estimate/", launch.estimate, name="launch-estimate"
+    ),
     path("projects/<int:project_id>/runs/<int:run_id>/", run.run, name="run"),
     path("projects/<int:project_id>/runs/<int:run_id>/state/", run.run_state, name="run-state"),
     path("projects/<int:project_id>/runs/<int:run_id>/live/", run.run_live, name="run-live"),

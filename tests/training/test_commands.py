@@ -56,7 +56,15 @@ def test_a_run_may_be_queued_without_waiting(snapshot: Snapshot) -> None:
     run = TrainingRun.objects.get()
     assert f"Run {run.pk}" in said
     assert run.job.state == Job.State.QUEUED
-    assert run.config["hyperparameters"] == {"beta": 0.3}
+    assert run.config["hyperparameters"]["beta"] == 0.3
+
+
+@pytest.mark.usefixtures("tiny_model_folder")
+def test_an_estimate_trains_nothing(snapshot: Snapshot) -> None:
+    said = call("train", *train_words(snapshot, "--estimate"))
+    for words in ("of memory and", "Optimiser", "a rule of thumb"):
+        assert words in said
+    assert not TrainingRun.objects.exists()
 
 
 @pytest.mark.usefixtures("tiny_model_folder")

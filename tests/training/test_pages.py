@@ -159,7 +159,7 @@ def test_a_run_is_launched_from_the_form(admin: Client, cast: Cast) -> None:
     run = TrainingRun.objects.get()
     assert response["Location"] == reverse("training:run", args=[cast.project.pk, run.pk])
     assert run.config["max_steps"] == 3
-    assert run.config["hyperparameters"] == {"beta": 0.1}
+    assert run.config["hyperparameters"]["beta"] == 0.1
     assert run.created_by == cast.ada
 
 

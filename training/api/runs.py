@@ -15,10 +15,12 @@ from core.errors import PrefloopError
 from core.models import ApiToken
 from feedback.models import Snapshot
 from training.models import TrainingRun
+from training.selectors.budget import run_budget
 from training.selectors.run import curves
-from training.serializers import LogOptions, LogOut, MetricsOut, RunIn, RunOut
+from training.serializers import BudgetOut, LogOptions, LogOut, MetricsOut, RunIn, RunOut
 from training.services import cancel_run, queue_run, resume_run
 from training.services.child import log_tail
+from training.services.run import checked_config
 from training.services.supervise import run_folder
 
 READ, ADMIN = ApiToken.Scope.READ, ApiToken.Scope.ADMIN
@@ -48,16 +50,40 @@ class Runs(ListEndpoint[TrainingRun]):
     def post(self, request: Request, project_id: int) -> Response:
         project = project_of(self, Capability.TRAIN)
         given = self.given(RunIn)
-        given["snapshot"] = self._snapshot(project, given["snapshot"])
+        given["snapshot"] = snapshot_of(project, given["snapshot"])
         run = queue_run(project=project, created_by=self.user, **given)
         return self.rendered(RunOut, run, code=201)
 
-    def _snapshot(self, project: Project, key: int) -> Snapshot:
-        own = Snapshot.objects.visible_to(self.user).filter(project=project)
-        snapshot = own.filter(pk=key).first()
-        if snapshot is None:
-            raise PrefloopError(f"This project has no snapshot {key}.", field="snapshot")
-        return snapshot
+
+class RunEstimate(Endpoint):
+    scope = ADMIN
+
+    @operation(
+        "Estimate what a run would need",
+        request=RunIn,
+        response=BudgetOut,
+        description="Memory and time before the start. Nothing is queued.",
+    )
+    def post(self, request: Request, project_id: int) -> Response:
+        project = project_of(self, Capability.TRAIN)
+        given = self.given(RunIn)
+        budget = run_budget(
+            project=project,
+            snapshot=snapshot_of(project, given["snapshot"]),
+            method=given["method"],
+            criterion=given["criterion"],
+            base_model=given["base_model"],
+            config=checked_config(method=given["method"], config=given["config"]),
+            binary_from_pairs=given["binary_from_pairs"],
+        )
+        return self.rendered(BudgetOut, budget)
+
+
+def snapshot_of(project: Project, key: int) -> Snapshot:
+    snapshot = Snapshot.objects.filter(project=project, pk=key).first()
+    if snapshot is None:
+        raise PrefloopError(f"This project has no snapshot {key}.", field="snapshot")
+    return snapshot
 
 
 class _OneRun(Endpoint):

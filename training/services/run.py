@@ -16,14 +16,26 @@ from core.models import Job, User
 from core.services.audit import record_event
 from feedback.models import Snapshot
 from training.alignment.config import TrainingConfig
-from training.alignment.methods import get_method, parse_hyperparameters
+from training.alignment.methods import Method, get_method, parse_hyperparameters
 from training.alignment.options import OptionError
-from training.models import TrainingRun
+from training.models import Sweep, TrainingRun
 from training.selectors.model import find_model
 from training.selectors.training_data import rows_by_criterion
 
 # The worker knows where things lie; nobody else names a path.
-PATHS = ("base_model", "reference_model", "train_file", "held_out_file", "output_dir")
+PATHS = (
+    "base_model",
+    "start_adapter",
+    "reference_model",
+    "value_model",
+    "train_file",
+    "held_out_file",
+    "demonstrations_file",
+    "ptx_file",
+    "output_dir",
+)
+# A sum over few weights needs a larger step than a sum over all.
+LORA_LEARNING_RATE = 1e-4
 
 
 @transaction.atomic
@@ -38,6 +50,8 @@ def queue_run(
     created_by: User | None,
     name: str = "",
     binary_from_pairs: bool = False,
+    rewrites: bool = False,
+    sweep: Sweep | None = None,
     client_key: str | None = None,
 ) -> TrainingRun:
     """`config` holds TrainingConfig's keys without method and paths; what is left out takes its
@@ -63,7 +77,8 @@ def queue_run(
             "base_model": base_model,
             "criterion": criterion,
             "config": checked,
-            "data_options": {"binary_from_pairs": binary_from_pairs},
+            "data_options": {"binary_from_pairs": binary_from_pairs, "rewrites": rewrites},
+            "sweep": sweep,
             "seed": checked["seed"],
             "created_by": created_by,
         },
@@ -81,6 +96,7 @@ def checked_config(*, method: str, config: Mapping[str, Any]) -> dict[str, Any]:
     placeholders = {"base_model": "-", "train_file": "-", "output_dir": "-"}
     # The library's own default may be a device that this instance does not offer.
     defaults = {"device": django_settings.TRAINING_DEVICES[0]}
+    defaults |= _method_defaults(method, str(config.get("adapter", "full")))
     try:
         whole = TrainingConfig.from_dict({**defaults, **config, **placeholders, "method": method})
     except OptionError as error:
@@ -91,6 +107,21 @@ def checked_config(*, method: str, config: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in asdict(whole).items() if key not in (*PATHS, "method")}
     chosen = parse_hyperparameters(get_method(method), whole.hyperparameters)
     return kept | {"hyperparameters": asdict(chosen)}
+
+
+def defaults_of(method: Method, adapter: str) -> dict[str, Any]:
+    """What a run of this method takes where nothing is said."""
+    return {
+        **method.defaults,
+        **({"learning_rate": LORA_LEARNING_RATE} if adapter == "lora" else {}),
+    }
+
+
+def _method_defaults(name: str, adapter: str) -> dict[str, Any]:
+    try:
+        return defaults_of(get_method(name), adapter)
+    except OptionError as error:
+        raise PrefloopError(f"{error}.", **{error.name: error.problem}) from error
 
 
 def cancel_run(*, run: TrainingRun, actor: User | None) -> Job:

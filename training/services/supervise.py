@@ -94,6 +94,7 @@ def _write_data(run: TrainingRun, folder: Path) -> None:
         folder=building,
         ties=run.config["soft_labels"],
         binary_from_pairs=run.data_options.get("binary_from_pairs", False),
+        rewrites=run.data_options.get("rewrites", False),
     )
     building.rename(folder)
 

@@ -1,4 +1,4 @@
-"""Runs: launch one, watch it, stop it, resume it, read what it changed."""
+"""Runs: watch one, stop it, resume it, read what it changed."""
 
 from __future__ import annotations
 
@@ -10,20 +10,17 @@ from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_POST
 
 from annotation.access import Capability, project_view
 from annotation.models import Project
 from core.access import SignedInRequest, admin_only
 from core.csv_reply import csv_reply
-from core.errors import PrefloopError
-from feedback.models import Snapshot
 from training.alignment.methods import get_method
-from training.forms import DEFAULT_LEARNING_RATES, LaunchChoice, LaunchForm
 from training.models import TrainingRun
 from training.selectors.evaluation import evaluated
 from training.selectors.run import PLOTS, curves, run_settings
-from training.services import cancel_run, queue_run, resume_run
+from training.services import cancel_run, resume_run
 from training.services.child import log_tail
 from training.services.supervise import run_folder
 from training.views.plots import draw
@@ -56,70 +53,6 @@ def runs(request: SignedInRequest) -> HttpResponse:
 def project_runs(request: SignedInRequest, project: Project) -> HttpResponse:
     page = _page(request, _runs().filter(project=project))
     return render_page(request, "training/project_runs.html", project, {"page": page})
-
-
-@project_view(Capability.TRAIN)
-@require_http_methods(["GET", "POST"])
-def launch(request: SignedInRequest, project: Project) -> HttpResponse:
-    data = request.POST if request.method == "POST" else request.GET
-    chosen = LaunchChoice.completed(project, data)
-    context: dict[str, Any] = {}
-    if not chosen or not chosen["method"]:
-        context["snapshot_id"] = chosen.get("snapshot")
-        return render_page(request, "training/launch_empty.html", project, context)
-    snapshot = Snapshot.objects.get(pk=chosen["snapshot"])
-    form = LaunchForm(
-        request.POST if request.method == "POST" else None,
-        initial=_initial(request),
-        project=project,
-        snapshot=snapshot,
-        method=get_method(chosen["method"]),
-        adapter=chosen["adapter"],
-    )
-    if request.method == "POST" and form.is_valid():
-        run = _queue(request, project, snapshot, form)
-        if run is not None:
-            return redirect("training:run", project.pk, run.pk)
-    choice = LaunchChoice(initial=chosen, project=project)
-    template = "training/_launch_form.html" if _is_swap(request) else "training/launch.html"
-    context |= {"form": form, "method": form.method, "choice": choice}
-    status = 422 if form.is_bound else 200
-    return render_page(request, template, project, context, status=status)
-
-
-def _initial(request: SignedInRequest) -> dict[str, Any]:
-    """What was typed before another snapshot, method or adapter was chosen."""
-    kept = request.GET.dict()
-    if kept.get("learning_rate") in DEFAULT_LEARNING_RATES:
-        # Nobody typed it, and an adapter needs another one than all weights.
-        del kept["learning_rate"]
-    return {name: value for name, value in kept.items() if value and name != "client_key"}
-
-
-def _is_swap(request: SignedInRequest) -> bool:
-    return bool(request.htmx)  # type: ignore[attr-defined]
-
-
-def _queue(
-    request: SignedInRequest, project: Project, snapshot: Snapshot, form: LaunchForm
-) -> TrainingRun | None:
-    given = form.cleaned_data
-    try:
-        return queue_run(
-            project=project,
-            snapshot=snapshot,
-            method=form.method.name,
-            criterion=given["criterion"],
-            base_model=given["base_model"],
-            name=given["name"],
-            config=form.run_config(),
-            created_by=request.user,
-            binary_from_pairs=given.get("binary_from_pairs", False),
-            client_key=given["client_key"],
-        )
-    except PrefloopError as error:
-        form.add_error(None, error.message)
-        return None
 
 
 @project_view(Capability.RESEARCH)

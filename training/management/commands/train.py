@@ -13,13 +13,14 @@ from annotation.management.lookup import find_project, find_user
 from core.errors import PrefloopError
 from feedback.models import Snapshot
 from training.alignment.config import TrainingConfig
-from training.alignment.methods import methods
+from training.alignment.methods import Method, get_method, methods
 from training.alignment.options import Option, describe_options
+from training.forms.choice import by_family
 from training.management.waiting import finish
-from training.models import TrainingRun
 from training.selectors.model import base_models
 from training.services import queue_run
 from training.services.run import PATHS
+from training.views.estimates import estimate_or_reason
 
 HIDDEN = (*PATHS, "method", "hyperparameters")
 EXAMPLES = """
@@ -39,13 +40,20 @@ def _option(option: Option, *, indent: int = 2) -> str:
     return _entry(option.name, f"{option.help} (default: {option.default})", indent=indent)
 
 
+def _method(method: Method) -> list[str]:
+    words = f"{method.title}; needs {method.data} data. {method.summary}"
+    if method.defaults:
+        chosen = ", ".join(f"{name}={value}" for name, value in method.defaults.items())
+        words += f" Its own defaults: {chosen}."
+    options = describe_options(method.hyperparameters)
+    return [_entry(method.name, words), *(_option(one, indent=4) for one in options)]
+
+
 def _epilog() -> str:
     parts = ["methods, and their hyper-parameters"]
-    for method in methods():
-        parts.append(
-            _entry(method.name, f"{method.title}; needs {method.data} data. {method.summary}")
-        )
-        parts += [_option(one, indent=4) for one in describe_options(method.hyperparameters)]
+    for family, group in by_family(list(methods())):
+        parts += ["", family]
+        parts += [line for name, _ in group for line in _method(get_method(name))]
     parts += ["", "settings"]
     parts += [_option(one) for one in describe_options(TrainingConfig) if one.name not in HIDDEN]
     return "\n".join([*parts, EXAMPLES])
@@ -65,7 +73,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--project", required=True, help="number or name of the project")
         parser.add_argument("--snapshot", type=int, help="its version (default: the newest)")
-        parser.add_argument("--method", required=True, choices=[one.name for one in methods()])
+        parser.add_argument(
+            "--method",
+            required=True,
+            choices=[one.name for one in methods()],
+            metavar="METHOD",
+            help="one of those below",
+        )
         parser.add_argument("--criterion", help="default: the protocol's first")
         parser.add_argument(
             "--model", help="name of a base model, or version:N (default: the first offered)"
@@ -85,7 +99,15 @@ class Command(BaseCommand):
             action="store_true",
             help="for methods that need binary data: chosen counts as good, rejected as bad",
         )
+        parser.add_argument(
+            "--rewrites",
+            action="store_true",
+            help="for methods that need pairs: what people rewrote counts as chosen",
+        )
         how = parser.add_mutually_exclusive_group()
+        how.add_argument(
+            "--estimate", action="store_true", help="say what it would need, and train nothing"
+        )
         how.add_argument("--no-wait", action="store_true", help="queue it and return")
         how.add_argument(
             "--inline", action="store_true", help="do the work in this process, without a worker"
@@ -93,7 +115,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            run = self._queue(options)
+            asked = self._asked(options)
+            self._tell_estimate(asked)
+            if options["estimate"]:
+                return
+            run = queue_run(**asked)
         except PrefloopError as error:
             raise CommandError(error.message) from error
         self.stdout.write(f"Run {run.pk} of project {run.project_id} is queued.")
@@ -102,7 +128,8 @@ class Command(BaseCommand):
         finish(run.job, "Training", inline=options["inline"])
         self.stdout.write(f"Version {run.job.result['version']} of project {run.project_id}.")
 
-    def _queue(self, options: dict[str, Any]) -> TrainingRun:
+    def _asked(self, options: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of `queue_run`."""
         project = find_project(options["project"])
         snapshots = Snapshot.objects.filter(project=project)
         if options["snapshot"] is not None:
@@ -113,17 +140,35 @@ class Command(BaseCommand):
         models = base_models()
         if options["model"] is None and not models:
             raise CommandError("No base model is offered here; see PREFLOOP_MODEL_DIRS.")
-        return queue_run(
-            project=project,
-            snapshot=snapshot,
-            method=options["method"],
-            criterion=options["criterion"] or project.protocol.criterion_keys[0],
-            base_model=options["model"] or models[0].name,
-            config=parse_settings(options["method"], options["values"]),
-            created_by=find_user(options["username"]),
-            name=options["name"],
-            binary_from_pairs=options["binary_from_pairs"],
-        )
+        return {
+            "project": project,
+            "snapshot": snapshot,
+            "method": options["method"],
+            "criterion": options["criterion"] or project.protocol.criterion_keys[0],
+            "base_model": options["model"] or models[0].name,
+            "config": parse_settings(options["method"], options["values"]),
+            "created_by": find_user(options["username"]),
+            "name": options["name"],
+            "binary_from_pairs": options["binary_from_pairs"],
+            "rewrites": options["rewrites"],
+        }
+
+    def _tell_estimate(self, asked: dict[str, Any]) -> None:
+        names = (
+            "project", "snapshot", "method", "criterion", "base_model", "config",
+            "binary_from_pairs",
+        )  # fmt: skip
+        found = estimate_or_reason(**{name: asked[name] for name in names})
+        told = found.get("told")
+        if told is None:
+            self.stdout.write(found["no_estimate"])
+            return
+        self.stdout.write(told.sentence)
+        for name, amount in (*told.memory, *told.time):
+            self.stdout.write(f"  {name:34}{amount:>12}")
+        self.stdout.write(told.basis)
+        if told.warning:
+            self.stderr.write(told.warning)
 
 
 def parse_settings(method: str, given: list[str]) -> dict[str, Any]:

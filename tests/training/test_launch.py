@@ -1,0 +1,148 @@
+"""The launch form: what the registry makes of it, and what it says before a run starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from core.models import Job
+from feedback.models import Snapshot
+from tests.api import Api
+from tests.cast import Cast
+from tests.training.conftest import TINY, Launch
+from tests.training.test_pages import form_data
+from training.alignment.methods import methods
+from training.alignment.options import describe_options
+from training.models import MetricPoint, TrainingRun
+from training.selectors.training_data import usable_methods
+
+pytestmark = pytest.mark.usefixtures("snapshot", "tiny_model_folder")
+
+
+@pytest.fixture
+def admin(cast: Cast, client: Client) -> Client:
+    client.force_login(cast.ada)
+    return client
+
+
+def form_page(client: Client, cast: Cast, **chosen: str) -> str:
+    response = client.get(reverse("training:launch", args=[cast.project.pk]), chosen)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def estimate_of(client: Client, cast: Cast, **given: str) -> str:
+    response = client.get(reverse("training:launch-estimate", args=[cast.project.pk]), given)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def test_only_methods_that_the_data_can_feed(admin: Client, cast: Cast, snapshot: Snapshot) -> None:
+    shown = form_page(admin, cast)
+    usable = {method.name for method in usable_methods(snapshot)}
+    assert "dpo" in usable
+    for method in methods():
+        assert (f'<option value="{method.name}"' in shown) is (method.name in usable), method.name
+    for family in {method.family for method in methods() if method.name in usable}:
+        assert f'<optgroup label="{family}"' in shown
+
+
+def test_every_method_has_its_fields_and_its_own_defaults(
+    admin: Client, cast: Cast, snapshot: Snapshot
+) -> None:
+    for method in usable_methods(snapshot):
+        shown = form_page(admin, cast, method=method.name)
+        data = form_data(shown)
+        for option in describe_options(method.hyperparameters):
+            assert f'name="method-{option.name}"' in shown, (method.name, option.name)
+        for name, value in method.defaults.items():
+            if name in data:
+                shown_value = "on" if value is True else str(value)
+                assert data[name] == shown_value, (method.name, name)
+
+
+def test_defaults_that_nobody_touched_follow_the_method(admin: Client, cast: Cast) -> None:
+    data = form_data(form_page(admin, cast, method="dpo")) | {"max_steps": "7"}
+    lora = form_data(form_page(admin, cast, **data | {"adapter": "lora"}))
+    assert (lora["learning_rate"], lora["max_steps"]) == ("0.0001", "7")
+    back = form_data(form_page(admin, cast, **lora | {"adapter": "full"}))
+    assert back["learning_rate"] == data["learning_rate"]
+    typed = form_data(form_page(admin, cast, **data | {"learning_rate": "3e-05", "method": "kto"}))
+    assert typed["learning_rate"] == "3e-05"
+
+
+def test_a_method_brings_its_defaults_from_a_terminal_too(launch: Launch) -> None:
+    for method in methods():
+        if method.data == "pairs" and "learning_rate" in method.defaults:
+            rate = method.defaults["learning_rate"]
+            run = launch(method.name, config={"learning_rate": rate})
+            assert run.config["learning_rate"] == rate
+
+
+def test_an_estimate_stands_beside_the_form(admin: Client, cast: Cast) -> None:
+    shown = form_page(admin, cast, base_model=TINY)
+    assert "launch/estimate" not in shown
+    assert reverse("training:launch-estimate", args=[cast.project.pk]) in shown
+    given = form_data(shown) | {"base_model": TINY}
+    first = estimate_of(admin, cast, **given)
+    for words in ("of memory and", "Activations of a micro-batch", "rule of thumb"):
+        assert words in first
+    assert estimate_of(admin, cast, **given | {"max_steps": "900", "epochs": "1000"}) != first
+
+
+def test_an_estimate_of_a_half_filled_form(admin: Client, cast: Cast) -> None:
+    given = form_data(form_page(admin, cast)) | {"base_model": TINY, "batch_size": "none"}
+    assert "of memory and" in estimate_of(admin, cast, **given)
+    given |= {"base_model": "../../etc"}
+    assert "is not offered here" in estimate_of(admin, cast, **given)
+
+
+def test_an_estimate_warns_of_what_does_not_fit(admin: Client, cast: Cast) -> None:
+    given = form_data(form_page(admin, cast)) | {"base_model": TINY, "batch_size": "65536"}
+    assert "more than fits" in estimate_of(admin, cast, **given)
+
+
+def test_former_runs_tell_the_speed(admin: Client, cast: Cast, launch: Launch) -> None:
+    run = launch()
+    Job.objects.filter(pk=run.job_id).update(state="succeeded", finished_at=timezone.now())
+    MetricPoint.objects.create(run=run, step=1, name="seconds_per_step", value=2.0)
+    given = form_data(form_page(admin, cast)) | {"base_model": TINY, "device": "cpu"}
+    assert "measured on 1 former run here" in estimate_of(admin, cast, **given)
+
+
+def test_what_a_service_refuses_stands_at_its_field(admin: Client, cast: Cast) -> None:
+    given = form_data(form_page(admin, cast)) | {"base_model": TINY, "name": "kept words"}
+    given |= {"max_prompt_length": "900", "max_length": "300"}
+    response = admin.post(reverse("training:launch", args=[cast.project.pk]), given)
+    shown = response.content.decode()
+    assert response.status_code == 422
+    assert "kept words" in shown
+    field = shown.index('name="max_prompt_length"')
+    assert "leaves no room for a completion" in shown[field : field + 600]
+    assert not TrainingRun.objects.exists()
+
+
+@pytest.mark.parametrize(("who", "status"), [("mallory", 404), ("rosa", 403), ("mary", 403)])
+def test_who_may_ask(client: Client, cast: Cast, who: str, status: int) -> None:
+    client.force_login(getattr(cast, who))
+    url = reverse("training:launch-estimate", args=[cast.project.pk])
+    assert client.get(url).status_code == status
+
+
+def test_the_api_estimates_too(cast: Cast, snapshot: Snapshot) -> None:
+    given: dict[str, Any] = {
+        "snapshot": snapshot.pk, "method": "dpo", "criterion": "overall", "base_model": TINY,
+    }  # fmt: skip
+    path = f"projects/{cast.project.pk}/runs/estimate"
+    answer = Api(cast.ada).post(path, given)
+    assert answer.status_code == 200, answer.content
+    found = answer.json()
+    assert found["bytes"] == pytest.approx(sum(part["amount"] for part in found["memory"]))
+    assert found["steps"] == 1
+    assert Api(cast.ada).post(path, given | {"method": "nope"}).status_code == 400
+    assert Api(cast.mary).post(path, given).status_code == 403
+    assert not TrainingRun.objects.exists()

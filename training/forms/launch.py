@@ -1,0 +1,233 @@
+"""The launch form, generated from the registry for a snapshot, a method and an adapter."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.conf import settings
+
+from annotation.models import Project
+from core.errors import PrefloopError
+from feedback.models import Snapshot
+from training.alignment.config import TrainingConfig
+from training.alignment.methods import Method
+from training.alignment.options import Option, describe_options
+from training.forms.options import option_field
+from training.selectors.model import available_models
+from training.selectors.training_data import Rows, rows_by_criterion
+from training.services.run import PATHS, defaults_of
+
+METHOD_PREFIX = "method-"
+# The fields that people set for each run; the others are folded.
+BASIC = ("learning_rate", "epochs", "max_steps", "batch_size", "gradient_accumulation")
+LORA = ("lora_rank", "lora_alpha", "lora_dropout")
+MAIN = ("name", "criterion", "binary_from_pairs", "rewrites", "base_model", "device")
+SHOWN_OF_METHOD = 6
+# How the library marks the options of the online loop.
+ONLINE = "Online: "
+# Answered by fields of their own, or by nobody outside the worker.
+ELSEWHERE = (*PATHS, "method", "hyperparameters", "adapter", "device")
+
+
+class LaunchForm(forms.Form):
+    """Choosing another snapshot, method or adapter builds it again."""
+
+    client_key = forms.CharField(widget=forms.HiddenInput, max_length=64)
+    # For which method and adapter: its untouched defaults give way to those of another.
+    built_for = forms.CharField(widget=forms.HiddenInput, max_length=80, required=False)
+    name = forms.CharField(
+        max_length=100, required=False, help_text="Helps you to find the run again."
+    )
+
+    def __init__(
+        self,
+        *args: Any,
+        project: Project,
+        snapshot: Snapshot,
+        method: Method,
+        adapter: str,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.project, self.snapshot = project, snapshot
+        self.method, self.adapter = method, adapter
+        self.fields["client_key"].initial = uuid.uuid4().hex
+        self.fields["built_for"].initial = built_for(method, adapter)
+        self.initial.pop("built_for", None)
+        self.fields["criterion"] = self._criterion(snapshot)
+        self._add_data_options(snapshot)
+        self._add_base_model(project)
+        self._add_method_options()
+        self._add_options()
+
+    def _add_data_options(self, snapshot: Snapshot) -> None:
+        if self.method.data == "binary":
+            self.fields["binary_from_pairs"] = forms.BooleanField(
+                required=False,
+                initial=not self._rows(snapshot, from_pairs=False),
+                label="Also make binary data from pairs",
+                help_text="Each chosen response counts as good, each rejected one as bad.",
+            )
+        if self.method.data == "pairs" and snapshot.manifest["rows"].get("demonstrations"):
+            self.fields["rewrites"] = forms.BooleanField(
+                required=False,
+                label="Also pair what people rewrote",
+                help_text="A rewrite counts as chosen, the response it replaces as rejected.",
+            )
+
+    def _rows(self, snapshot: Snapshot, *, from_pairs: bool) -> dict[str, Rows]:
+        rows = rows_by_criterion(snapshot, self.method, binary_from_pairs=from_pairs)
+        return {criterion: row for criterion, row in rows.items() if row.is_enough}
+
+    def _criterion(self, snapshot: Snapshot) -> forms.Field:
+        names = {one["key"]: one["name"] for one in snapshot.project.protocol.criteria}
+        choices = [
+            (key, f"{names.get(key, key)}: {row.train} to train on, {row.held_out} held out")
+            for key, row in self._rows(snapshot, from_pairs=True).items()
+        ]
+        return forms.ChoiceField(
+            choices=choices, help_text="The run learns what the judges preferred by this criterion."
+        )
+
+    def _add_base_model(self, project: Project) -> None:
+        models = [
+            (choice.name, f"{choice.title} ({choice.source.value})")
+            for choice in available_models(project)
+        ]
+        also = ", and it is the reference" if self.method.needs_reference else ""
+        self.fields["base_model"] = forms.ChoiceField(
+            choices=models, help_text=f"Training starts from it{also}."
+        )
+        self.fields["device"] = forms.ChoiceField(
+            choices=[(name, name) for name in settings.TRAINING_DEVICES],
+            help_text="auto takes a GPU when the worker has one.",
+        )
+
+    def _add_method_options(self) -> None:
+        for option in describe_options(self.method.hyperparameters):
+            self.fields[METHOD_PREFIX + option.name] = option_field(option)
+
+    def _add_options(self) -> None:
+        defaults = defaults_of(self.method, self.adapter)
+        for option in describe_options(TrainingConfig):
+            if option.name in ELSEWHERE or not is_used(option, self.method, self.adapter):
+                continue
+            self.fields[option.name] = option_field(option)
+            if option.name in defaults:
+                self.fields[option.name].initial = defaults[option.name]
+
+    def _shown(self, *names: str) -> list[forms.BoundField]:
+        return [self[name] for name in names if name in self.fields]
+
+    @property
+    def main_rows(self) -> list[forms.BoundField]:
+        return self._shown(*MAIN)
+
+    @property
+    def _method_names(self) -> list[str]:
+        return [name for name in self.fields if name.startswith(METHOD_PREFIX)]
+
+    @property
+    def method_rows(self) -> list[forms.BoundField]:
+        return self._shown(*self._method_names[:SHOWN_OF_METHOD])
+
+    @property
+    def online_rows(self) -> list[forms.BoundField]:
+        return self._shown(*online_options()) if self.method.loop == "online" else []
+
+    @property
+    def basic_rows(self) -> list[forms.BoundField]:
+        return self._shown(*BASIC, *LORA)
+
+    @property
+    def advanced_rows(self) -> list[forms.BoundField]:
+        above = (*self.main_rows, *self.method_rows, *self.basic_rows, *self.online_rows)
+        shown = {row.name for row in above} | {"client_key", "built_for"}
+        return [self[name] for name in self.fields if name not in shown]
+
+    @property
+    def advanced_has_errors(self) -> bool:
+        return any(row.errors for row in self.advanced_rows)
+
+    def so_far(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What is valid as it stands, and the config that it makes; an untouched form is whole."""
+        form = self
+        if not self.is_bound:
+            form = type(self)(
+                self._untouched(), project=self.project, snapshot=self.snapshot,
+                method=self.method, adapter=self.adapter,
+            )  # fmt: skip
+        # Not full_clean, which would forget what a service has refused.
+        form.is_valid()
+        return form.cleaned_data, form.run_config()
+
+    def _untouched(self) -> dict[str, Any]:
+        values = {
+            name: self.get_initial_for_field(field, name) for name, field in self.fields.items()
+        }
+        for name, field in self.fields.items():
+            if values[name] is None and isinstance(field, forms.ChoiceField) and field.choices:
+                values[name] = next(iter(field.choices))[0]  # type: ignore[arg-type]
+        return {name: "" if value is None else value for name, value in values.items()}
+
+    def refuse(self, error: PrefloopError) -> None:
+        """Puts what a service did not take beside the field that it is about."""
+        for name, words in error.fields.items():
+            for field in (name, METHOD_PREFIX + name):
+                if field in self.fields:
+                    self.add_error(field, f"{words}.")
+                    return
+        self.add_error(None, error.message)
+
+    def run_config(self) -> dict[str, Any]:
+        """What `queue_run` takes as its config; of an invalid form, what is valid of it."""
+        given = self.cleaned_data
+        ours = {"client_key", "built_for", *MAIN}
+        hyperparameters = {
+            name.removeprefix(METHOD_PREFIX): value
+            for name, value in given.items()
+            if name.startswith(METHOD_PREFIX)
+        }
+        rest = {
+            name: value
+            for name, value in given.items()
+            if name not in ours and not name.startswith(METHOD_PREFIX)
+        }
+        device = {"device": given["device"]} if "device" in given else {}
+        return {**rest, **device, "adapter": self.adapter, "hyperparameters": hyperparameters}
+
+
+def built_for(method: Method, adapter: str) -> str:
+    return f"{method.name}:{adapter}"
+
+
+def untouched_values(method: Method | None, adapter: str) -> dict[str, str]:
+    """What a form for this method and adapter says where nobody has typed."""
+    values = {one.name: one.default for one in describe_options(TrainingConfig)}
+    values |= defaults_of(method, adapter) if method else {}
+    return {name: str(value) for name, value in values.items()}
+
+
+def online_options() -> list[str]:
+    """Options that only a method which samples while it trains has a use for."""
+    return [one.name for one in describe_options(TrainingConfig) if is_online(one)]
+
+
+def is_online(option: Option) -> bool:
+    return option.help.startswith(ONLINE)
+
+
+def is_used(option: Option, method: Method, adapter: str) -> bool:
+    """Whether a run of this method and adapter looks at the option, and a field can hold it."""
+    if option.type is Mapping:
+        return False
+    if option.name in LORA:
+        return adapter == "lora"
+    if option.name == "score_zero":
+        return method.trains == "reward"
+    if option.name == "soft_labels":
+        return method.data == "pairs"
+    return method.loop == "online" or not is_online(option)

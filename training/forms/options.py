@@ -1,0 +1,45 @@
+"""From the training library's descriptions of its options to fields of a form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from training.alignment.options import Option
+
+SPELLED = {
+    "lora": "LoRA", "dtype": "Precision", "kl": "KL", "sft": "SFT", "gae": "GAE", "ppo": "PPO",
+    "nll": "NLL", "dpop": "DPOP",
+}  # fmt: skip
+
+
+def option_field(option: Option) -> forms.Field:
+    common: dict[str, Any] = {
+        "label": label_of(option.name),
+        "help_text": _sentence(option.help),
+        "initial": option.default,
+        "required": not option.nullable,
+    }
+    if option.choices:
+        return forms.ChoiceField(choices=[(word, word) for word in option.choices], **common)
+    if option.type is bool:
+        return forms.BooleanField(**{**common, "required": False})
+    limits: dict[str, Any] = {"min_value": option.min, "max_value": option.max}
+    if option.type is int:
+        return forms.IntegerField(**common, **limits)
+    if option.type is float:
+        widget = forms.NumberInput(attrs={"step": "any"})
+        return forms.FloatField(widget=widget, **common, **limits)
+    return forms.CharField(**common)
+
+
+def label_of(name: str) -> str:
+    first, *rest = name.split("_")
+    return " ".join([SPELLED.get(first, first.capitalize()), *(SPELLED.get(w, w) for w in rest)])
+
+
+def _sentence(words: str) -> str:
+    """Without the library's mark of the loop, which a form shows by its place."""
+    plain = words.removeprefix("Online: ")
+    return plain[:1].upper() + plain[1:]

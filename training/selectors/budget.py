@@ -1,0 +1,156 @@
+"""What a run will need, from what the instance knows of its model, its data and its machine."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import psutil
+
+from annotation.models import Project
+from core.errors import PrefloopError
+from feedback.models import Snapshot
+from feedback.snapshot_files import read_records
+from training.alignment import budget
+from training.alignment.budget import Budget, DataSize, Machine, ModelSize, Speed
+from training.alignment.config import TrainingConfig
+from training.alignment.methods import Method, get_method
+from training.models import MetricPoint, TrainingRun
+from training.selectors.model import find_model
+from training.selectors.training_data import rows_by_criterion
+
+CHARACTERS_PER_TOKEN = 4
+# Words of a chat template around a prompt and its answer.
+TEMPLATE_TOKENS = 24
+RECORDS = 200
+FORMER_RUNS = 3
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+GPU_DRIVER = Path("/proc/driver/nvidia/version")
+
+
+def run_budget(
+    *,
+    project: Project,
+    snapshot: Snapshot,
+    method: str,
+    criterion: str,
+    base_model: str,
+    config: Mapping[str, Any],
+    binary_from_pairs: bool = False,
+    former: bool = True,
+) -> Budget:
+    """`config` is a checked one. Raises PrefloopError where the model is not here to measure."""
+    known = get_method(method)
+    whole = _library_config(method, config)
+    size = model_size(project, base_model)
+    data = data_size(snapshot, known, criterion, binary_from_pairs=binary_from_pairs)
+    machine = this_machine(whole)
+    if former:
+        machine = budget.measured(machine, former_speeds(whole))
+    return budget.estimate(whole, known, size, data, machine)
+
+
+def model_size(project: Project, name: str) -> ModelSize:
+    choice = find_model(project, name)
+    if not choice.is_ready:
+        raise PrefloopError(
+            f"{choice.title} is prepared by its first run; what a run needs is known after that."
+        )
+    try:
+        return ModelSize.from_config(json.loads((choice.folder / "config.json").read_text()))
+    except ValueError as error:
+        raise PrefloopError(f"No estimate for {choice.title}: {error}.") from error
+
+
+def data_size(
+    snapshot: Snapshot, method: Method, criterion: str, *, binary_from_pairs: bool = False
+) -> DataSize:
+    rows = rows_by_criterion(snapshot, method, binary_from_pairs=binary_from_pairs)
+    if criterion not in rows:
+        raise PrefloopError(f"{snapshot} has no {method.data} data for “{criterion}”.")
+    prompt, completion, longest = _lengths(snapshot.pk, snapshot.content_hash, criterion)
+    return DataSize(
+        examples=rows[criterion].train,
+        held_out=rows[criterion].held_out,
+        prompt=prompt,
+        completion=completion,
+        longest=longest,
+        sequences=budget.sequences_of(method.data),
+    )
+
+
+def this_machine(config: TrainingConfig) -> Machine:
+    """Of the web's machine; a worker elsewhere may be larger, and a GPU's memory is not known."""
+    gpu = config.device == "cuda" or (config.device == "auto" and GPU_DRIVER.exists())
+    memory = 0 if gpu else _memory()
+    cores = len(os.sched_getaffinity(0))
+    return budget.rule_of_thumb(memory=memory, cores=cores, gpu=gpu, dtype=config.dtype)
+
+
+def former_speeds(config: TrainingConfig) -> list[Speed]:
+    """Of the newest runs that computed on the same device in the same precision."""
+    runs = TrainingRun.objects.filter(
+        job__state="succeeded", config__device=config.device, config__dtype=config.dtype
+    ).select_related("project", "snapshot")
+    found = (_speed(run) for run in runs[:FORMER_RUNS])
+    return [speed for speed in found if speed is not None]
+
+
+def _speed(run: TrainingRun) -> Speed | None:
+    points = MetricPoint.objects.filter(run=run, name="seconds_per_step")
+    seconds = list(points.values_list("value", flat=True)[:500])
+    if not seconds:
+        return None
+    method = get_method(run.method)
+    options = {"binary_from_pairs": run.data_options.get("binary_from_pairs", False)}
+    try:
+        size = model_size(run.project, run.base_model)
+        data = data_size(run.snapshot, method, run.criterion, **options)
+    except PrefloopError:
+        return None
+    config = _library_config(run.method, run.config)
+    return Speed(budget.step_operations(config, method, size, data), median(seconds))
+
+
+def _library_config(method: str, config: Mapping[str, Any]) -> TrainingConfig:
+    placeholders = {"base_model": "-", "train_file": "-", "output_dir": "-"}
+    return TrainingConfig.from_dict({**config, **placeholders, "method": method})
+
+
+@lru_cache(maxsize=64)
+def _lengths(snapshot_id: int, content_hash: str, criterion: str) -> tuple[float, float, int]:
+    """Mean prompt, mean completion and longest of both in tokens, of the first records.
+
+    A snapshot never changes; one whose text was withdrawn has another hash.
+    """
+    snapshot = Snapshot.objects.get(pk=snapshot_id)
+    records = (one for one in read_records(snapshot, "train") if one["criterion"] == criterion)
+    prompts, completions, longest = [], [], 1
+    for record in islice(records, RECORDS):
+        prompt = _tokens(record["prompt"]) + TEMPLATE_TOKENS
+        answers = [_tokens(response["messages"]) for response in record["responses"]]
+        prompts.append(prompt)
+        completions += answers
+        longest = max(longest, prompt + max(answers, default=0))
+    return mean(prompts or [1]), mean(completions or [1]), longest
+
+
+def _tokens(messages: list[dict[str, Any]]) -> int:
+    characters = sum(len(str(message.get("content") or "")) for message in messages)
+    return characters // CHARACTERS_PER_TOKEN + 1
+
+
+def _memory() -> int:
+    """Of the machine, or of the container where that is less."""
+    total = int(psutil.virtual_memory().total)
+    try:
+        limit = CONTAINER_LIMIT.read_text().strip()
+    except OSError:
+        return total
+    return min(total, int(limit)) if limit.isdecimal() else total

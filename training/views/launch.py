@@ -1,0 +1,121 @@
+"""The launch form, with an estimate of what the run will need beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods
+
+from annotation.access import Capability, project_view
+from annotation.models import Project
+from core.access import SignedInRequest
+from core.errors import PrefloopError
+from feedback.models import Snapshot
+from training.alignment.methods import get_method, methods
+from training.forms import LaunchChoice, LaunchForm, completed_choice, untouched_values
+from training.models import TrainingRun
+from training.services import queue_run
+from training.views.estimates import estimate_or_reason
+from training.views.shared import render_page
+
+
+@project_view(Capability.TRAIN)
+@require_http_methods(["GET", "POST"])
+def launch(request: SignedInRequest, project: Project) -> HttpResponse:
+    is_sent = request.method == "POST"
+    data = request.POST if is_sent else request.GET
+    chosen, usable = completed_choice(project, data)
+    if not usable:
+        context: dict[str, Any] = {"snapshot_id": chosen.get("snapshot")}
+        return render_page(request, "training/launch_empty.html", project, context)
+    form = _form(project, chosen, data=request.POST if is_sent else None, kept=request.GET)
+    if is_sent and form.is_valid():
+        run = _queue(request, project, form)
+        if run is not None:
+            return redirect("training:run", project.pk, run.pk)
+    choice = LaunchChoice(initial=chosen, project=project, usable=usable)
+    is_swap = bool(request.htmx)  # type: ignore[attr-defined]
+    template = "training/_launch_form.html" if is_swap else "training/launch.html"
+    context = {"form": form, "method": form.method, "choice": choice, **_estimate(project, form)}
+    return render_page(request, template, project, context, status=422 if is_sent else 200)
+
+
+@project_view(Capability.TRAIN)
+@require_GET
+@never_cache
+def estimate(request: SignedInRequest, project: Project) -> HttpResponse:
+    """What the form, as it stands, would need; asked anew at each change."""
+    chosen, usable = completed_choice(project, request.GET)
+    context: dict[str, Any] = {}
+    if usable:
+        context = _estimate(project, _form(project, chosen, data=request.GET, kept={}))
+    return render_page(request, "training/_estimate.html", project, context)
+
+
+def _form(
+    project: Project, chosen: Mapping[str, str], *, data: Any, kept: Mapping[str, Any]
+) -> LaunchForm:
+    method, adapter = get_method(chosen["method"]), chosen["adapter"]
+    return LaunchForm(
+        data,
+        initial=_typed(kept),
+        project=project,
+        snapshot=Snapshot.objects.get(pk=chosen["snapshot"]),
+        method=method,
+        adapter=adapter,
+    )
+
+
+def _typed(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """What was typed before another snapshot, method or adapter was chosen.
+
+    A value that is the default of what was chosen before was not typed, and another method or
+    adapter needs another one.
+    """
+    name, _, adapter = str(kept.get("built_for", "")).partition(":")
+    before = next((one for one in methods() if one.name == name), None)
+    untouched = untouched_values(before, adapter)
+    return {
+        option: value
+        for option, value in kept.items()
+        if value and option != "client_key" and untouched.get(option) != value
+    }
+
+
+def _estimate(project: Project, form: LaunchForm) -> dict[str, Any]:
+    """Of what is valid of the form; the rest counts as not given."""
+    given, config = form.so_far()
+    return estimate_or_reason(
+        project=project,
+        snapshot=form.snapshot,
+        method=form.method.name,
+        criterion=given.get("criterion", ""),
+        base_model=given.get("base_model", ""),
+        config=config,
+        binary_from_pairs=given.get("binary_from_pairs", False),
+    )
+
+
+def _queue(request: SignedInRequest, project: Project, form: LaunchForm) -> TrainingRun | None:
+    given = form.cleaned_data
+    try:
+        return queue_run(
+            project=project,
+            snapshot=form.snapshot,
+            method=form.method.name,
+            criterion=given["criterion"],
+            base_model=given["base_model"],
+            name=given["name"],
+            config=form.run_config(),
+            created_by=request.user,
+            binary_from_pairs=given.get("binary_from_pairs", False),
+            rewrites=given.get("rewrites", False),
+            client_key=given["client_key"],
+        )
+    except PrefloopError as error:
+        form.refuse(error)
+        return None
