@@ -130,7 +130,7 @@ def rso_loss(
     *,
     gamma: float,
 ) -> PairLoss:
-    """RSO's hinge-norm loss (Liu et al. 2023, arXiv 2309.06657, section 3.2).
+    """RSO's hinge-norm loss (Liu et al. 2023, arXiv 2309.06657, eq. 10).
 
         loss = max(0, 1 - gamma * m)
 

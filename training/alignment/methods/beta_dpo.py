@@ -62,7 +62,8 @@ METHODS = (
             "Pairs are drawn by Gumbel noise, seeded by the step's number: equal in all processes "
             "and after a resume; the authors' multinomial draw may underflow.",
         ),
-        evidence="code agrees with the authors' loss as executed (1629047); the paper's formula "
-        "is from a reading of the paper, its worked value our own arithmetic.",
+        evidence="code agrees with the authors' loss as executed (their commit 1629047). The "
+        "paper's formulas are confirmed by an independent text that quotes them; whether M0 is "
+        "updated before or after it is used is not settled by that text.",
     ),
 )

@@ -63,6 +63,7 @@ METHODS = (
         also=("lists",),
         needs_reference=True,
         summary="Moves the margin towards a finite target instead of growing it for ever.",
+        soft_labels=True,
         hyperparameters=IPOHyperparameters,
         loss="training.alignment.losses:ipo_loss",
         formula=r"L = \left( m - \frac{1}{2 \tau} \right)^2",
@@ -93,6 +94,7 @@ METHODS = (
         also=("lists",),
         needs_reference=True,
         summary="One method, six convex functions of the margin: DPO, IPO and SLiC are among them.",
+        soft_labels=True,
         hyperparameters=GPOHyperparameters,
         loss="training.alignment.losses:gpo_loss",
         formula=r"L = f(\beta m)",
@@ -120,6 +122,7 @@ METHODS = (
         needs_reference=True,
         summary="A hinge of the margin relative to the reference: pairs that are far enough apart "
         "teach nothing more.",
+        soft_labels=True,
         hyperparameters=RSOHyperparameters,
         loss="training.alignment.losses:rso_loss",
         formula=r"L = \max(0, 1 - \gamma m)",
@@ -131,6 +134,8 @@ METHODS = (
         conventions=(
             "TRL's hinge with a reference is this loss, and not SLiC's, which has no reference.",
         ),
-        evidence="Agrees with TRL 1.16's hinge loss as executed.",
+        defaults={"learning_rate": 1e-6},
+        evidence="The paper's equation 10 and γ = 0.05 were read for this entry; agrees with TRL "
+        "1.16's hinge loss as executed.",
     ),
 )

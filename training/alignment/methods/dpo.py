@@ -77,6 +77,7 @@ METHODS = (
         needs_reference=True,
         summary="Raises the chosen answer over the rejected one, relative to the reference model. "
         "The log-probability of both may fall; what counts is the margin.",
+        soft_labels=True,
         hyperparameters=DPOHyperparameters,
         loss="training.alignment.losses:dpo_loss",
         defaults={"learning_rate": 1e-6},
@@ -173,9 +174,10 @@ METHODS = (
             "The penalty stands inside the sigmoid and is multiplied by β, as in the paper. "
             "Implementations that add it outside optimise something else.",
         ),
-        evidence="The authors published no training code. The formula agrees in four independent "
-        "texts that quote the paper's equation 3, one of them read anew for this entry; β = 0.3 "
-        "and λ = 50 come from secondary texts.",
+        evidence="The authors published no training code and the paper's text could not be read "
+        "for this entry. Four independent texts quote this formula, one of them by authors who "
+        "trained with it; two others move the penalty outside. β = 0.3 and λ = 50 are from "
+        "secondary texts.",
     ),
     Method(
         name="r_dpo",
@@ -188,6 +190,7 @@ METHODS = (
         also=("lists",),
         needs_reference=True,
         summary="DPO that does not pay for length: a longer winner starts ahead and teaches less.",
+        soft_labels=True,
         hyperparameters=RDPOHyperparameters,
         loss="training.alignment.losses:r_dpo_loss",
         formula=r"L = -\log \sigma(\beta m + \alpha (|y_w| - |y_l|))",
@@ -200,8 +203,8 @@ METHODS = (
             "The sign is plus: it follows from a reward that is penalised by α a token. A public "
             "fork subtracts the term.",
         ),
-        evidence="Derived from the penalised reward; the margin α(|y_w| − |y_l|) inside the "
-        "sigmoid is confirmed by a reviewed summary of the paper. No official code exists; the "
-        "range of α is from secondary texts.",
+        evidence="Derived from the penalised reward; two independent texts on the paper give "
+        "α(|y_w| − |y_l|) with this sign. No official code exists; the range of α is from "
+        "secondary texts.",
     ),
 )

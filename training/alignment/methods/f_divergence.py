@@ -38,6 +38,7 @@ METHODS = (
         needs_reference=True,
         summary="DPO with another measure of the distance to the reference, which trades reward "
         "against diversity.",
+        soft_labels=True,
         hyperparameters=FDPOHyperparameters,
         loss="training.alignment.losses:f_dpo_loss",
         formula=r"L = -\log \sigma(\beta f'(e^{\Delta_w}) - \beta f'(e^{\Delta_l}))",

@@ -59,6 +59,6 @@ METHODS = (
             "in the paper. HALOs leaves out exact zeros; TRL averages clamped means of processes.",
             "s is +1 for good answers, −1 for bad ones; λ the weight of that side.",
         ),
-        evidence="Agrees with TRL 1.16 and HALOs as executed.",
+        evidence="Agrees with TRL 1.16 and with another implementation as executed.",
     ),
 )

@@ -31,6 +31,7 @@ class Method:
         trains: the policy, or a reward model.
         reduction: "token" weights each example's loss by its completion's length, so that a step
             has one mean over tokens.
+        soft_labels: whether the loss takes each pair's own probability.
         defaults: values of TrainingConfig that suit it.
         formula: LaTeX. when, pitfalls, conventions: the reference page's words.
         evidence: how the formula was checked against its source.
@@ -51,6 +52,7 @@ class Method:
     loop: Literal["offline", "online"] = "offline"
     trains: Literal["policy", "reward"] = "policy"
     reduction: Reduction = "example"
+    soft_labels: bool = False
     needs_value_model: bool = False
     needs_rewards: bool = False
     defaults: Mapping[str, Any] = field(default_factory=dict, hash=False)

@@ -90,8 +90,9 @@ METHODS = (
             "HALOs broadcasts its regulariser over padded positions, and TRL's hinge is RSO's "
             "loss: neither is the paper's.",
         ),
-        evidence="Form from the paper's equation as quoted by secondary texts; worked values by "
-        "hand. The defaults δ = 1 and λ = 0.5 could not be checked against the paper.",
+        evidence="The loss was read as equation 1 of the RSO paper (arXiv 2309.06657), which "
+        "quotes it and reports no clear gain from the regulariser; worked values by hand. The "
+        "defaults δ = 1 and λ = 0.5 could not be checked against the paper.",
     ),
     Method(
         name="orpo",
@@ -121,8 +122,8 @@ METHODS = (
             "log(1 − exp x) is computed without cancellation; the naive form gives infinities at "
             "probabilities near 1.",
         ),
-        evidence="Agrees with TRL and LLaMA-Factory as executed, with the likelihood over the "
-        "completion.",
+        evidence="Agrees with TRL 1.16 and with another implementation as executed, with the "
+        "likelihood over the completion.",
     ),
     Method(
         name="simpo",
@@ -151,8 +152,7 @@ METHODS = (
             "gamma_beta_ratio is the authors' parameter. TRL's and LLaMA-Factory's simpo_gamma is "
             "γ itself, and TRL adds an NLL term unless cpo_alpha is 0.",
         ),
-        evidence="Agrees with TRL 1.16 and three other implementations as executed, the authors' "
-        "among them.",
+        evidence="Agrees with TRL 1.16 and three other implementations as executed.",
     ),
     Method(
         name="cpo",
@@ -180,7 +180,7 @@ METHODS = (
             "ALMA's main branch multiplies the rejected side by a relaxation factor: that is "
             "X-ALMA's variant and not CPO.",
         ),
-        evidence="The preference term agrees with TRL as executed; both forms of the likelihood "
-        "term are worked by hand.",
+        evidence="The token-mean form agrees with another implementation as executed; the summed "
+        "form is the paper's formula, worked by hand.",
     ),
 )

@@ -83,7 +83,7 @@ METHODS = (
             "The paper divides by all pairs of K answers; with ties we divide by the pairs that "
             "are ordered, which is the same without ties.",
         ),
-        evidence="Agrees with a pairwise implementation run over all pairs.",
+        evidence="Agrees with OpenRLHF's pairwise loss as executed over all pairs of a list.",
     ),
     Method(
         name="reward_soft_labels",
@@ -97,6 +97,7 @@ METHODS = (
         needs_reference=False,
         summary="Learns scores from the probability that an answer is better, so that close calls "
         "count as close.",
+        soft_labels=True,
         hyperparameters=NoHyperparameters,
         loss="training.alignment.losses:soft_label_reward_loss",
         defaults={"learning_rate": 1e-5, "soft_labels": True},
@@ -106,7 +107,8 @@ METHODS = (
             "Soft labels must be switched on, or there is no probability to learn from.",
             "A judge prefers a position: its probabilities have to be averaged over both orders.",
         ),
-        evidence="Formula of the paper's section 2.2 in two secondary texts; the worked value is "
-        "our own arithmetic. With p = 1 it equals reward_bradley_terry, which is tested.",
+        evidence="The paper's text could not be read for this entry. The cross-entropy follows "
+        "from its description; the worked value is our own arithmetic, and with p = 1 it equals "
+        "reward_bradley_terry, which is tested.",
     ),
 )

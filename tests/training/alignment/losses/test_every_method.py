@@ -172,3 +172,9 @@ def test_a_loss_asks_for_a_reference_only_where_the_registry_says_so(method):
         method.needs_reference
     )
     assert any(name.endswith("_scores") for name in names) is (method.trains == "reward")
+
+
+@pytest.mark.parametrize("method", OFFLINE, ids=lambda method: method.name)
+def test_the_registry_says_which_losses_take_soft_labels(method):
+    names = inspect.signature(method.load_loss()).parameters
+    assert ("target_probabilities" in names) is method.soft_labels
