@@ -80,6 +80,30 @@ def test_lora_with_dropout_goes_on_with_the_same_numbers(make_config, tmp_path):
     assert losses(broken) == pytest.approx(losses(unbroken), rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("method", "optimizer"),
+    [
+        ("sft", "rmsprop"),
+        ("dpo_pl", "adafactor"),
+        ("reward_bradley_terry", "sgd"),
+        ("beta_dpo", "adamw"),
+    ],
+)
+def test_every_kind_of_run_goes_on_in_mid_epoch(make_config, tmp_path, method, optimizer):
+    """Of beta-DPO the running mean and deviation are kept too."""
+    settings = {"method": method, "optimizer": optimizer, "max_steps": 6, "checkpoint_every": 4}
+    settings |= {"learning_rate": 1e-2, "held_out_file": None}
+    unbroken = make_config(**settings, output_dir=str(tmp_path / "unbroken"))
+    run(unbroken)
+    broken = make_config(**settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.alignment.offline._log_line", _fail_at(5))
+        with pytest.raises(KeyboardInterrupt):
+            run(broken)
+    run(broken)
+    assert everything(broken) == pytest.approx(everything(unbroken), rel=1e-6, abs=1e-7)
+
+
 def _fail_at(step):
     def log_line(number, total, values):
         if number == step:

@@ -16,7 +16,7 @@ LAUNCH = (
 )
 
 
-@pytest.mark.parametrize("method", ["dpo", "kto"])
+@pytest.mark.parametrize("method", ["dpo", "kto", "sft", "dpo_pl", "beta_dpo"])
 def test_two_processes_give_the_numbers_of_one(make_config, start, tmp_path, method):
     one = make_config(method=method, batch_size=2, gradient_accumulation=2)
     run(one)
