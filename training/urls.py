@@ -1,12 +1,14 @@
 from django.urls import path
 
-from training.views import launch, loop, run, version
+from training.views import launch, loop, method, run, version
 
 app_name = "training"
 urlpatterns = [
     path("runs/", run.runs, name="runs"),
     path("home/loop/", loop.home_loop, name="home-loop"),
     path("models/", version.models, name="models"),
+    path("methods/", method.methods, name="methods"),
+    path("methods/<str:name>/", method.method, name="method"),
     path("projects/<int:project_id>/runs/", run.project_runs, name="project-runs"),
     path("projects/<int:project_id>/runs/new/", launch.launch, name="launch"),
     path(
