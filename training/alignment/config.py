@@ -213,6 +213,11 @@ class TrainingConfig:
     sample_max_new_tokens: int = option(
         128, help="Longest sampled answer in tokens.", min=1, max=10**5
     )
+    evaluation_reward_model: str | None = option(
+        None,
+        help="Folder of a reward model that compares the sampled answers before and after; best "
+        "one that the run was not trained on.",
+    )
 
     def __post_init__(self) -> None:
         parse_hyperparameters(get_method(self.method), self.hyperparameters)

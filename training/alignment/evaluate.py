@@ -14,7 +14,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m training.alignment.evaluate",
         description="Compare a model with the reference of a run on the run's held-out data: "
-        "preference accuracy, reward margin, KL on samples and answer length. Writes "
+        "preference accuracy, margin, KL on samples, length, diversity and perplexity; of a reward "
+        "model accuracy, calibration and slices. Writes "
         "evaluation.json and samples.jsonl.",
     )
     parser.add_argument("--config", type=Path, required=True, help="the run.json of the run")

@@ -87,7 +87,7 @@ def run(config: TrainingConfig, stop: StopRequest | None = None) -> int:
         return STOPPED_EXIT_CODE
     if accelerator.is_main_process:
         journal = Journal(output, active=True)
-        if config.held_out_file and loop is offline:
+        if config.held_out_file:
             evaluate_model(config, output / "model", output, accelerator.device, journal)
         # What a finished run could resume from is of no more use, and large.
         shutil.rmtree(output / "checkpoints", ignore_errors=True)

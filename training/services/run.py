@@ -28,6 +28,7 @@ PATHS = (
     "start_adapter",
     "reference_model",
     "value_model",
+    "evaluation_reward_model",
     "train_file",
     "held_out_file",
     "demonstrations_file",
@@ -60,7 +61,14 @@ def queue_run(
     checked = checked_config(method=method, config=config)
     _check_snapshot(project, snapshot)
     find_model(project, base_model)
-    _check_data(snapshot, method, criterion, binary_from_pairs=binary_from_pairs)
+    _check_data(
+        snapshot,
+        method,
+        criterion,
+        binary_from_pairs=binary_from_pairs,
+        convert=checked["convert_data"],
+        rewrites=rewrites,
+    )
     job = jobs.enqueue(
         "train",
         created_by=created_by,
@@ -149,11 +157,9 @@ def _check_snapshot(project: Project, snapshot: Snapshot) -> None:
         )
 
 
-def _check_data(
-    snapshot: Snapshot, method: str, criterion: str, *, binary_from_pairs: bool
-) -> None:
+def _check_data(snapshot: Snapshot, method: str, criterion: str, **switches: bool) -> None:
     known = get_method(method)
-    rows = rows_by_criterion(snapshot, known, binary_from_pairs=binary_from_pairs).get(criterion)
+    rows = rows_by_criterion(snapshot, known, **switches).get(criterion)
     if rows is None:
         raise PrefloopError(
             f"{known.title} needs {known.data} data, and {snapshot} has none for the criterion "

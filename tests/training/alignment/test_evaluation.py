@@ -100,3 +100,83 @@ def test_both_estimates_meet_the_exact_divergence():
     estimates = np.array([divergence_estimates(p[None], r[None]) for p, r in pairs])
     np.testing.assert_allclose(estimates.mean(0), exact, rtol=0.02)
     assert (estimates[:, 1] >= 0).all()
+
+
+def test_a_policy_is_described_in_full(make_config):
+    config = make_config(max_steps=10, sample_prompts=11, sample_max_new_tokens=6)
+    run(config)
+    result = evaluation(config)
+    moved, held_out = result["movement"], result["held_out"]
+    assert held_out["accuracy_before"]["value"] == 0.5
+    for side in ("chosen", "rejected"):
+        difference = moved[side]["after"]["value"] - moved[side]["before"]["value"]
+        assert moved[side]["difference"]["value"] == pytest.approx(difference)
+        assert held_out[f"log_ratio_{side}"]["value"] == pytest.approx(difference, abs=1e-4)
+    assert moved["rejected"]["fell"]["value"] == 1.0
+    perplexity = result["perplexity"]
+    assert perplexity["of"] == "chosen answers"
+    assert perplexity["tokens"] > 12
+    tax = np.log(perplexity["after"]["value"] / perplexity["before"]["value"])
+    assert tax < 0  # the chosen answers all say yes, and the policy has learned to
+    assert result["diversity"]["distinct_1"]["after"]["value"] is not None
+    assert result["win_rate"] == {}
+
+
+def test_demonstrations_are_judged_by_their_perplexity(make_config, tmp_path):
+    from tests.training.alignment import tiny
+
+    rows = [
+        {"prompt": tiny.user(f"{number:02d}?"), "completion": tiny.assistant("yes" * 3)}
+        for number in range(24)
+    ]
+    config = make_config(
+        method="sft",
+        max_steps=10,
+        sample_prompts=0,
+        train_file=str(tiny.write_lines(tmp_path / "demonstrations.jsonl", rows)),
+        held_out_file=str(tiny.write_lines(tmp_path / "held.jsonl", rows[:12])),
+    )
+    run(config)
+    result = evaluation(config)
+    assert result["perplexity"]["of"] == "demonstrations"
+    assert result["perplexity"]["after"]["value"] < result["perplexity"]["before"]["value"]
+    assert "accuracy" not in result["held_out"]
+    assert result["movement"]["chosen"]["fell"]["value"] == 0.0
+
+
+def test_a_reward_model_is_judged_by_accuracy_calibration_and_slices(make_config, tmp_path):
+    config = make_config(method="reward_bradley_terry", max_steps=20, learning_rate=1e-2)
+    run(config)
+    result = evaluation(config)
+    assert result["kind"] == "reward"
+    assert result["held_out"]["accuracy"]["value"] == 1.0
+    calibration = result["calibration"]
+    assert sum(one["count"] for one in calibration["bins"]) == result["held_out"]["pairs"] == 12
+    # Always right, so that the error is what confidence lacks of certainty.
+    lacking = sum(one["count"] * (1 - one["confidence"]) for one in calibration["bins"]) / 12
+    assert calibration["ece"]["value"] == pytest.approx(lacking)
+    assert {one["by"] for one in result["slices"]} <= {"length", "preferred answer"}
+    assert not (Path(config.output_dir) / "samples.jsonl").exists()
+
+
+def test_answers_are_compared_by_a_reward_model(make_config, tmp_path):
+    judge = make_config(
+        method="reward_bradley_terry",
+        max_steps=20,
+        learning_rate=1e-2,
+        output_dir=str(tmp_path / "judge"),
+    )
+    run(judge)
+    config = make_config(
+        max_steps=10,
+        sample_prompts=11,
+        sample_max_new_tokens=6,
+        evaluation_reward_model=str(tmp_path / "judge" / "model"),
+    )
+    run(config)
+    won = evaluation(config)["win_rate"]
+    assert 0 <= won["low"] <= won["value"] <= won["high"] <= 1
+    lines = samples(config)
+    wins = np.mean([0.5 + 0.5 * np.sign(one["after_score"] - one["before_score"]) for one in lines])
+    assert won["value"] == pytest.approx(wins)
+    assert won["judge"] == "model"

@@ -1,0 +1,69 @@
+"""Calibration and diversity, against worked values and an oracle."""
+
+import math
+
+import numpy as np
+import pytest
+
+from training.alignment.evaluation.calibration import calibration_error, confidences, reliability
+from training.alignment.evaluation.texts import alike, distinct, repetition
+
+
+def test_confidence_is_bradley_and_terrys() -> None:
+    confidence, right = confidences(
+        np.array([math.log(3), -math.log(3), 0.0, 2.0]), np.array([1.0, 1.0, 1.0, 0.7])
+    )
+    assert confidence[:3] == pytest.approx([0.75, 0.75, 0.5])
+    assert right == pytest.approx([1.0, 0.0, 0.5, 0.7])
+
+
+def test_calibration_of_worked_bins() -> None:
+    """Four pairs at 0.75 of which half are right, one at 0.95 that is: (4 × 0.25 + 0.05) / 5."""
+    confidence = np.array([0.75, 0.75, 0.75, 0.75, 0.95])
+    right = np.array([1.0, 1.0, 0.0, 0.0, 1.0])
+    names = [str(number) for number in range(5)]
+    found = calibration_error(confidence, right, np.ones(5), names, 0)
+    assert found == {"value": pytest.approx(1.05 / 5), "low": None, "high": None}
+    bins = reliability(confidence, right, np.ones(5), names, 0)
+    assert [(one.count, one.accuracy["value"]) for one in bins] == [(4, 0.5), (1, 1.0)]
+
+
+def test_a_calibrated_model_has_a_small_error_within_its_interval() -> None:
+    generator = np.random.default_rng(0)
+    confidence = generator.uniform(0.5, 1.0, 4000)
+    right = (generator.random(4000) < confidence).astype(float)
+    names = [str(number) for number in range(4000)]
+    found = calibration_error(confidence, right, np.ones(4000), names, 0)
+    assert found["value"] is not None
+    assert found["high"] is not None
+    assert found["value"] < found["high"] < 0.04
+    overconfident = calibration_error(confidence**0.25, right, np.ones(4000), names, 0)
+    assert overconfident["low"] is not None
+    assert overconfident["low"] > found["high"]
+
+
+def test_weights_count_and_order_does_not() -> None:
+    confidence, right = np.array([0.6, 0.9, 0.9]), np.array([1.0, 0.0, 1.0])
+    names = ["a", "b", "c"]
+    doubled = calibration_error(confidence, right, np.array([2.0, 1.0, 1.0]), names, 0)
+    again = np.array([0.6, 0.6, 0.9, 0.9]), np.array([1.0, 1.0, 0.0, 1.0])
+    assert doubled == calibration_error(*again, np.ones(4), ["a", "d", "b", "c"], 0)
+    turned = calibration_error(confidence[::-1], right[::-1], np.array([1.0, 1.0, 2.0]), names, 0)
+    assert turned["value"] == pytest.approx(doubled["value"])
+
+
+def test_distinct_and_repetition() -> None:
+    text = ["a", "b", "a", "b", "a", "b"]
+    assert distinct(text, 1) == pytest.approx(2 / 6)
+    assert distinct(text, 2) == pytest.approx(2 / 5)
+    assert repetition(text, 2) == pytest.approx(3 / 5)
+    assert repetition(["a", "b", "c", "d", "e", "f"]) == 0.0
+    assert repetition([]) == 0.0
+    assert math.isnan(distinct([], 1))
+
+
+def test_answers_that_are_alike() -> None:
+    assert alike([["yes", "it", "is"], ["yes", "it", "is"]]) == 1.0
+    assert alike([["a", "b", "c"], ["d", "e", "f"]]) == 0.0
+    assert alike([["a", "b", "c"], ["a", "b", "d"]]) == pytest.approx(0.5)
+    assert math.isnan(alike([["a", "b"]]))

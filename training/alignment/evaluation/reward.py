@@ -1,0 +1,203 @@
+"""A reward model on held-out preferences: accuracy, calibration, and scores by slice."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.alignment.batches import LIST_ROLE, list_ranks
+from training.alignment.config import TrainingConfig
+from training.alignment.estimates import Floats, bootstrap
+from training.alignment.evaluation.calibration import (
+    calibration_error,
+    confidences,
+    reliability,
+)
+from training.alignment.journal import Journal
+from training.alignment.models import load_tokenizer
+from training.alignment.objective import Objective
+from training.alignment.policies import compute_dtype, weight_dtype
+from training.alignment.reward_model import RewardScorer, load_reward_model
+from training.alignment.run_data import load_examples
+from training.alignment.scoring import by_role, score_all, split_roles
+from training.alignment.tokenization import Example
+
+# A slice of fewer pairs says nothing.
+FEWEST = 5
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One pair of completions: its score difference, better side first, and what it belongs to."""
+
+    difference: float
+    target: float
+    weight: float
+    example: Example
+    longer: bool
+
+
+def evaluate_reward_model(
+    config: TrainingConfig, model: Path, device: torch.device, journal: Journal
+) -> dict[str, Any]:
+    """Figures of a reward model's folder on the run's held-out side."""
+    objective = Objective.from_config(config)
+    tokenizer = load_tokenizer(model)
+    held_out = str(config.held_out_file)
+    examples, report = load_examples(config, objective, tokenizer, held_out)
+    journal.progress("evaluating", 0, 1, f"Scoring {len(examples)} held-out examples.")
+    loaded = load_reward_model(model, dtype=weight_dtype(config), device=device)
+    scorer = RewardScorer(loaded, compute_dtype(config))
+    sequences = by_role(examples, objective.roles)
+    values = score_all(scorer, sequences, device, batch_size=2 * config.batch_size).cpu()
+    scores = split_roles(values, objective.roles, examples)
+    losses = objective.loss(scores, {}, examples, objective.statistic(scores, {})).losses
+    compared = comparisons(scores, examples)
+    journal.progress("evaluating", 1, 1, f"Compared {len(compared)} pairs of answers.")
+    return {
+        "method": config.method,
+        "kind": "reward",
+        "held_out": {
+            "examples": len(examples),
+            "prompts": len({example.prompt_key for example in examples}),
+            "dropped": report.rows - report.examples,
+            "loss": bootstrap(
+                losses.double().numpy(), _weights(examples), _prompts(examples), config.seed
+            ),
+            **_agreement(compared, config.seed),
+        },
+        "calibration": _calibration(compared, config.seed),
+        "slices": _slices(compared, _facts(Path(held_out)), config.seed),
+        "scores": _spread(values.double().numpy()),
+    }
+
+
+def comparisons(scores: Mapping[str, Tensor], examples: Sequence[Example]) -> list[Comparison]:
+    """Every decided pair, also those of lists; a list's pairs share its weight."""
+    if LIST_ROLE not in scores:
+        differences = (scores["chosen"] - scores["rejected"]).tolist()
+        return [
+            Comparison(value, one.target, one.weight, one, _is_longer(one, "chosen", "rejected"))
+            for value, one in zip(differences, examples, strict=True)
+        ]
+    ranks = list_ranks(examples, torch.device("cpu")).tolist()
+    found = []
+    for row, order, example in zip(scores[LIST_ROLE].tolist(), ranks, examples, strict=True):
+        roles = list(example.sequences)
+        pairs = [
+            (i, j) if order[i] < order[j] else (j, i)
+            for i, j in combinations(range(len(roles)), 2)
+            if order[i] != order[j]
+        ]
+        for better, worse in pairs:
+            longer = _is_longer(example, roles[better], roles[worse])
+            weight = example.weight / len(pairs)
+            found.append(Comparison(row[better] - row[worse], 1.0, weight, example, longer))
+    return found
+
+
+def _is_longer(example: Example, better: str, worse: str) -> bool:
+    sequences = example.sequences
+    return len(sequences[better].completion) > len(sequences[worse].completion)
+
+
+def _columns(compared: Sequence[Comparison]) -> tuple[Floats, Floats, Floats, list[str]]:
+    return (
+        np.array([one.difference for one in compared], dtype=float),
+        np.array([one.target for one in compared], dtype=float),
+        np.array([one.weight for one in compared], dtype=float),
+        [one.example.prompt_key for one in compared],
+    )
+
+
+def _agreement(compared: Sequence[Comparison], seed: int) -> dict[str, Any]:
+    differences, targets, weights, clusters = _columns(compared)
+    right = confidences(differences, targets)[1]
+    return {
+        "pairs": len(compared),
+        "accuracy": bootstrap(right, weights, clusters, seed),
+        "reward_margin": bootstrap(differences, weights, clusters, seed),
+    }
+
+
+def _calibration(compared: Sequence[Comparison], seed: int) -> dict[str, Any]:
+    differences, targets, weights, clusters = _columns(compared)
+    if not len(differences):
+        return {}
+    confidence, right = confidences(differences, targets)
+    asked = (confidence, right, weights, clusters, seed)
+    return {
+        "ece": calibration_error(*asked),
+        "bins": [asdict(one) for one in reliability(*asked)],
+        "brier": bootstrap((confidence - right) ** 2, weights, clusters, seed),
+    }
+
+
+def _slices(
+    compared: Sequence[Comparison], facts: Mapping[str, Mapping[str, Any]], seed: int
+) -> list[dict[str, Any]]:
+    """Accuracy and margin by what a pair is: length, source and tags, where the file has them."""
+    groups: dict[tuple[str, str], list[Comparison]] = {}
+    for by, name_of in _dividers(compared, facts):
+        for one in compared:
+            for name in name_of(one):
+                groups.setdefault((by, name), []).append(one)
+    return [
+        {"by": by, "name": name, **_agreement(members, seed)}
+        for (by, name), members in sorted(groups.items())
+        if len(members) >= FEWEST
+    ]
+
+
+Divider = tuple[str, Callable[[Comparison], list[str]]]
+
+
+def _dividers(
+    compared: Sequence[Comparison], facts: Mapping[str, Mapping[str, Any]]
+) -> list[Divider]:
+    lengths = [len(one.example) for one in compared]
+    edges = np.quantile(lengths, (0.25, 0.5, 0.75)) if lengths else np.zeros(3)
+    names = ("shortest quarter", "second quarter", "third quarter", "longest quarter")
+
+    def fact(one: Comparison, key: str) -> list[str]:
+        value = facts.get(one.example.id, {}).get(key)
+        return [str(item) for item in (value if isinstance(value, list) else [value]) if item]
+
+    return [
+        ("length", lambda one: [names[int(np.searchsorted(edges, len(one.example)))]]),
+        ("preferred answer", lambda one: ["longer" if one.longer else "not longer"]),
+        ("source", lambda one: fact(one, "source")),
+        ("tag", lambda one: fact(one, "tags")),
+    ]
+
+
+def _facts(file: Path) -> dict[str, Mapping[str, Any]]:
+    """What the rows of a JSONL file say beside their texts, by id."""
+    if file.suffix != ".jsonl":
+        return {}
+    rows = [json.loads(line) for line in file.read_bytes().splitlines() if line.strip()]
+    return {
+        str(row["id"]): {name: row[name] for name in ("source", "tags") if name in row}
+        for row in rows
+        if isinstance(row, dict) and "id" in row
+    }
+
+
+def _spread(values: Floats) -> dict[str, Any]:
+    low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
+    return {"mean": float(values.mean()), "p5": float(low), "p50": float(middle),
+            "p95": float(high)}  # fmt: skip
+
+
+def _weights(examples: Sequence[Example]) -> Floats:
+    return np.array([example.weight for example in examples], dtype=float)
+
+
+def _prompts(examples: Sequence[Example]) -> list[str]:
+    return [example.prompt_key for example in examples]
