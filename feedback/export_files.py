@@ -89,7 +89,7 @@ _MESSAGES = [
 _COMMON = {"id": "text", "side": "text", "criterion": "text", "prompt_id": "whole"}
 _SHAPED = {Shape.PAIRS, Shape.PAIRS_CONVERSATIONAL, Shape.BINARY, Shape.LISTS, Shape.DEMONSTRATIONS}
 _PAIR_FACTS = {
-    "probability": "number", "group": "text",
+    "probability": "number", "strength": "number", "group": "text",
     "chosen_generator": "text", "rejected_generator": "text", "source": "text",
 }  # fmt: skip
 _FIELDS: dict[str, dict[str, Any]] = {

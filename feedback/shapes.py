@@ -1,6 +1,7 @@
 """A snapshot's records in the shapes that training tools read.
 
-Pairs, binary labels, ranked lists, and demonstrations: what people wrote in place of a response.
+Pairs, binary labels, ranked lists, prompts, and demonstrations: what people wrote in place of a
+response.
 
 Plain functions on plain dictionaries. Rows are conversational: texts are lists of messages.
 """
@@ -23,18 +24,22 @@ EVEN = 0.5
 class ShapeOptions:
     """`ties`: pairs of equal worth too, with probability 0.5. `binary_from_pairs`: preferred
     responses as good and the others as bad, beside what thumbs say. `rewrites`: pairs too of what
-    a person wrote against the response that it is to replace."""
+    a person wrote against the response that it is to replace. `demonstrations_from_preferred`:
+    what was preferred, ranked first or found good, beside what people wrote."""
 
     ties: bool = False
     binary_from_pairs: bool = False
     rewrites: bool = False
+    demonstrations_from_preferred: bool = False
 
 
 def pairs(record: Record, options: ShapeOptions) -> Iterator[Row]:
-    """`probability` is that of the chosen side. Pairs of one list share its `group`."""
+    """`probability` is that of the chosen side, and `strength` says by how much, from 0 to 3,
+    where that was asked. Pairs of one list share its `group`."""
     if record["kind"] == "pairwise":
         strength = record["outcome"]["strength"]
-        yield from _pair(record, 0, 1, strength, record["probabilities"][0], options)
+        for row in _pair(record, 0, 1, strength, record["probabilities"][0], options):
+            yield {**row, "strength": 0.0 if row["probability"] == EVEN else abs(strength)}
     elif record["kind"] == "listwise":
         ranks = record["outcome"]["ranks"]
         places = combinations(range(len(ranks)), 2)
@@ -67,6 +72,8 @@ def _rewrite_pairs(record: Record) -> Iterator[Row]:
 
 def demonstrations(record: Record, options: ShapeOptions) -> Iterator[Row]:
     """What people wrote in place of a response that they judged."""
+    if options.demonstrations_from_preferred:
+        yield from _preferred(record)
     for place, rewrite in enumerate(record.get("rewrites", ())):
         yield {
             "id": f"{record['id']}:rewrite-{place}",
@@ -76,6 +83,46 @@ def demonstrations(record: Record, options: ShapeOptions) -> Iterator[Row]:
             "generator": rewrite["generator"],
             "source": "rewrite",
         }
+
+
+def _preferred(record: Record) -> Iterator[Row]:
+    """Responses that tie for the first place of a list share its weight."""
+    best = _best(record)
+    for position in best:
+        response = record["responses"][position]
+        row = {
+            "id": f"{record['id']}:{position}",
+            "prompt_id": record["prompt_id"],
+            "prompt": record["prompt"],
+            "completion": response["messages"],
+            "generator": response["generator"],
+            "source": record["kind"],
+        }
+        yield row if len(best) == 1 else {**row, "weight": round(1 / len(best), 6)}
+
+
+def _best(record: Record) -> list[int]:
+    """Positions of what was preferred; none where everything ties or is bad."""
+    outcome = record["outcome"]
+    if record["kind"] == "thumbs":
+        return [0] if outcome["thumb"] else []
+    if record["kind"] == "listwise":
+        ranks = outcome["ranks"]
+        best = [place for place, rank in enumerate(ranks) if rank == min(ranks)]
+        return best if len(best) < len(ranks) else []
+    share = record["probabilities"][0]
+    if outcome["strength"] > 0 and share > EVEN:
+        return [0]
+    return [1] if outcome["strength"] < 0 and share < EVEN else []
+
+
+def prompts(record: Record, options: ShapeOptions) -> Iterator[Row]:
+    """What was asked, for methods that sample the responses themselves."""
+    yield {
+        "id": str(record["prompt_id"]),
+        "prompt_id": record["prompt_id"],
+        "prompt": record["prompt"],
+    }
 
 
 def _pair(
@@ -156,6 +203,7 @@ SHAPES: dict[str, Callable[[Record, ShapeOptions], Iterator[Row]]] = {
     "binary": binary,
     "lists": lists,
     "demonstrations": demonstrations,
+    "prompts": prompts,
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -135,12 +135,25 @@ def _with_progress(
         yield row
 
 
+# What the manifest counts: as it is, and as a switch at launch would make it.
+_COUNTED = [
+    *((data, data, ShapeOptions()) for data in SHAPES),
+    ("binary_from_pairs", "binary", ShapeOptions(binary_from_pairs=True)),
+    (
+        "demonstrations_from_preferred",
+        "demonstrations",
+        ShapeOptions(demonstrations_from_preferred=True),
+    ),
+]
+
+
 @dataclass
 class _Tally:
     """What the manifest tells about the records, counted as they pass."""
 
     counts: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
     rows: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    asked: defaultdict[tuple[str, str], set[int]] = field(default_factory=lambda: defaultdict(set))
     prompts: dict[str, set[int]] = field(
         default_factory=lambda: {side: set() for side in SIDE_NAMES}
     )
@@ -157,11 +170,13 @@ class _Tally:
         self.policies.add(record["policy"])
         if record["protocol"] is not None:
             self.protocols.add(record["protocol"])
-        for data, shape in SHAPES.items():
-            self.rows[data, criterion, side] += sum(1 for _ in shape(record, ShapeOptions()))
-        from_pairs = ShapeOptions(binary_from_pairs=True)
-        labels = sum(1 for _ in SHAPES["binary"](record, from_pairs))
-        self.rows["binary_from_pairs", criterion, side] += labels
+        for name, data, options in _COUNTED:
+            if data == "prompts":
+                self.asked[criterion, side].add(record["prompt_id"])
+                self.rows[name, criterion, side] = len(self.asked[criterion, side])
+            else:
+                rows = SHAPES[data](record, options)
+                self.rows[name, criterion, side] += sum(1 for _ in rows)
 
     def manifest(self) -> dict[str, Any]:
         fields = ("side", "kind", "criterion", "state", "records")

@@ -25,8 +25,10 @@ class TrainingFiles:
 def training_data_available(*, snapshot: Snapshot) -> dict[str, dict[str, dict[str, int]]]:
     """Rows by data kind, criterion and side: {"pairs": {"overall": {"train": 80, "held_out": 9}}}.
 
-    `binary` counts thumbs; `binary_from_pairs` what there is when pairs are used as well. Ties
-    are not counted; `demonstrations` are also the pairs that `rewrites` would add.
+    `binary` counts thumbs; `binary_from_pairs` what there is when pairs are used as well, and
+    `demonstrations_from_preferred` when what was preferred is. Ties are not counted;
+    `demonstrations` are also the pairs that `rewrites` would add. `prompts` counts each once;
+    snapshots that were frozen before prompts were counted lack it.
     """
     rows: dict[str, dict[str, dict[str, int]]] = snapshot.manifest["rows"]
     return rows
@@ -41,9 +43,15 @@ def write_training_files(
     ties: bool = False,
     binary_from_pairs: bool = False,
     rewrites: bool = False,
+    demonstrations_from_preferred: bool = False,
 ) -> TrainingFiles:
     """train.jsonl and held_out.jsonl in `folder`, in the shape that `data` names."""
-    options = ShapeOptions(ties=ties, binary_from_pairs=binary_from_pairs, rewrites=rewrites)
+    options = ShapeOptions(
+        ties=ties,
+        binary_from_pairs=binary_from_pairs,
+        rewrites=rewrites,
+        demonstrations_from_preferred=demonstrations_from_preferred,
+    )
     shape = SHAPES[data]
     folder.mkdir(parents=True, exist_ok=True)
     rows = dict.fromkeys(SIDES, 0)
@@ -51,7 +59,8 @@ def write_training_files(
     for side in SIDES:
         with (folder / f"{side}.jsonl").open("wb") as file:
             for record in read_records(snapshot, side):
-                if record["criterion"] != criterion:
+                is_asked = data == "prompts" and record["prompt_id"] in prompts[side]
+                if record["criterion"] != criterion or is_asked:
                     continue
                 for row in shape(record, options):
                     file.write(canonical_line(row))

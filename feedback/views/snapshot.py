@@ -28,6 +28,8 @@ DATA = {
     "binary": "Binary (from thumbs)",
     "binary_from_pairs": "Binary, pairs used too",
     "demonstrations": "Demonstrations (rewrites)",
+    "demonstrations_from_preferred": "Demonstrations, preferred responses used too",
+    "prompts": "Prompts",
 }
 
 

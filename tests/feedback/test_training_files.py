@@ -129,6 +129,45 @@ def test_a_rewrite_is_a_demonstration_on_its_prompts_side(
         assert len({row["generator"] for row in rows}) == 2
 
 
+def test_what_was_preferred_is_a_demonstration_when_asked(
+    snapshot: Snapshot, tmp_path: Path
+) -> None:
+    files = write_training_files(
+        snapshot=snapshot, data="demonstrations", criterion="overall", folder=tmp_path,
+        demonstrations_from_preferred=True,
+    )  # fmt: skip
+    found = [(row["source"], row.get("weight", 1)) for row in lines(files.train)]
+    assert found == [
+        ("pairwise", 1), ("listwise", 1), ("listwise", 0.5), ("listwise", 0.5),
+        ("thumbs", 1), ("rewrite", 1), ("rewrite", 1),
+    ]  # fmt: skip
+    assert len(read_rows(files.train, "demonstrations")) == 7
+
+
+def test_prompts_come_once_each(snapshot: Snapshot, tmp_path: Path) -> None:
+    files = write_training_files(
+        snapshot=snapshot, data="prompts", criterion="overall", folder=tmp_path
+    )
+    rows = lines(files.train)
+    assert files.rows == files.prompts
+    assert (
+        len({row["prompt_id"] for row in rows})
+        == len(rows)
+        == len(read_rows(files.train, "prompts"))
+    )
+
+
+def test_a_pair_tells_how_strongly_it_was_preferred(snapshot: Snapshot, tmp_path: Path) -> None:
+    files = write_training_files(
+        snapshot=snapshot, data="pairs", criterion="overall", folder=tmp_path, ties=True
+    )
+    rows = lines(files.train)
+    assert [row.get("strength") for row in rows if "group" not in row] == [
+        1.5, 0.0, 0.0
+    ]  # fmt: skip
+    assert read_rows(files.train, "pairs")[0].margin == 0.5
+
+
 def test_rewrites_are_chosen_sides_only_when_asked(snapshot: Snapshot, tmp_path: Path) -> None:
     files = write_training_files(
         snapshot=snapshot, data="pairs", criterion="overall", folder=tmp_path, rewrites=True
@@ -186,10 +225,11 @@ def test_what_is_available_is_what_is_written(snapshot: Snapshot, tmp_path: Path
         for criterion, rows in criteria.items():
             files = write_training_files(
                 snapshot=snapshot,
-                data=data.removesuffix("_from_pairs"),
+                data=data.partition("_from_")[0],
                 criterion=criterion,
                 folder=tmp_path / data,
                 binary_from_pairs=data.endswith("_from_pairs"),
+                demonstrations_from_preferred=data.endswith("_from_preferred"),
             )
             assert files.rows == rows
 

@@ -79,7 +79,9 @@ class LaunchForm(forms.Form):
             )
 
     def _rows(self, snapshot: Snapshot, *, from_pairs: bool) -> dict[str, Rows]:
-        rows = rows_by_criterion(snapshot, self.method, binary_from_pairs=from_pairs)
+        rows = rows_by_criterion(
+            snapshot, self.method, binary_from_pairs=from_pairs, convert=from_pairs
+        )
         return {criterion: row for criterion, row in rows.items() if row.is_enough}
 
     def _criterion(self, snapshot: Snapshot) -> forms.Field:
@@ -118,6 +120,8 @@ class LaunchForm(forms.Form):
             self.fields[option.name] = option_field(option)
             if option.name in defaults:
                 self.fields[option.name].initial = defaults[option.name]
+        if "convert_data" in self.fields:
+            self.fields["convert_data"].initial = not self._rows(self.snapshot, from_pairs=False)
 
     def _shown(self, *names: str) -> list[forms.BoundField]:
         return [self[name] for name in names if name in self.fields]
@@ -226,6 +230,11 @@ def is_used(option: Option, method: Method, adapter: str) -> bool:
         return False
     if option.name in LORA:
         return adapter == "lora"
+    if option.name == "convert_data":
+        return method.data == "demonstrations"
+    if option.name in ("bad_rows", "chat_texts"):
+        # A snapshot's rows are whole, and are chats.
+        return False
     if option.name == "score_zero":
         return method.trains == "reward"
     if option.name == "soft_labels":

@@ -49,7 +49,13 @@ def run_budget(
     known = get_method(method)
     whole = _library_config(method, config)
     size = model_size(project, base_model)
-    data = data_size(snapshot, known, criterion, binary_from_pairs=binary_from_pairs)
+    data = data_size(
+        snapshot,
+        known,
+        criterion,
+        binary_from_pairs=binary_from_pairs,
+        convert=whole.convert_data,
+    )
     machine = this_machine(whole)
     if former:
         machine = budget.measured(machine, former_speeds(whole))
@@ -69,9 +75,14 @@ def model_size(project: Project, name: str) -> ModelSize:
 
 
 def data_size(
-    snapshot: Snapshot, method: Method, criterion: str, *, binary_from_pairs: bool = False
+    snapshot: Snapshot,
+    method: Method,
+    criterion: str,
+    *,
+    binary_from_pairs: bool = False,
+    convert: bool = False,
 ) -> DataSize:
-    rows = rows_by_criterion(snapshot, method, binary_from_pairs=binary_from_pairs)
+    rows = rows_by_criterion(snapshot, method, binary_from_pairs=binary_from_pairs, convert=convert)
     if criterion not in rows:
         raise PrefloopError(f"{snapshot} has no {method.data} data for “{criterion}”.")
     prompt, completion, longest = _lengths(snapshot.pk, snapshot.content_hash, criterion)
@@ -108,7 +119,10 @@ def _speed(run: TrainingRun) -> Speed | None:
     if not seconds:
         return None
     method = get_method(run.method)
-    options = {"binary_from_pairs": run.data_options.get("binary_from_pairs", False)}
+    options = {
+        "binary_from_pairs": run.data_options.get("binary_from_pairs", False),
+        "convert": run.config.get("convert_data", False),
+    }
     try:
         size = model_size(run.project, run.base_model)
         data = data_size(run.snapshot, method, run.criterion, **options)

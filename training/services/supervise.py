@@ -95,6 +95,7 @@ def _write_data(run: TrainingRun, folder: Path) -> None:
         ties=run.config["soft_labels"],
         binary_from_pairs=run.data_options.get("binary_from_pairs", False),
         rewrites=run.data_options.get("rewrites", False),
+        demonstrations_from_preferred=run.config.get("convert_data", False),
     )
     building.rename(folder)
 
