@@ -32,10 +32,10 @@ from training.alignment.experience import (
     token_scores,
     token_scores_of_all,
 )
+from training.alignment.failures import TrainingError
 from training.alignment.journal import Journal
 from training.alignment.kl import kl_estimates
 from training.alignment.losses.policy_gradient import ptx_loss, sampler_weights, token_weights
-from training.alignment.offline import TrainingError, learning_rate
 from training.alignment.online_run import (
     Run,
     Sources,
@@ -47,6 +47,7 @@ from training.alignment.online_run import (
     save,
     step_prompts,
 )
+from training.alignment.optimization import learning_rate, seed_step
 from training.alignment.rollouts.protocol import Prompt, Rollout
 from training.alignment.supervision import StopRequest
 
@@ -103,6 +104,7 @@ def train(  # noqa: C901  # one loop, read from top to bottom
         learned = advantages(run, experience, state)
         values |= watching.value_metrics(experience, learned.get("returns"))
         clock.lap("score")
+        seed_step(config.seed, step, accelerator.process_index)
         figures = []
         for number, prompts in enumerate(updates(run, step)):
             figures.append(update(run, models, experience, learned, prompts, (step, number)))
@@ -234,7 +236,7 @@ def update(
         run.hyperparameters["reduction"],
         max_length=run.config.max_new_tokens,
     )
-    sums = pretraining_step(run, models, position, len(mine)) if run.ptx else {}
+    sums = pretraining_step(run, models, position, len(together)) if run.ptx else {}
     for model in models.values():
         model.train()
     size = run.config.batch_size
@@ -286,15 +288,16 @@ def pretraining_step(
 ) -> dict[str, Tensor]:
     """Gradient of PPO-ptx's second term, on this process's share of texts drawn for the update."""
     config, accelerator = run.config, run.accelerator
-    generator = np.random.default_rng([config.seed, *position, accelerator.process_index, 1])
+    generator = np.random.default_rng([config.seed, *position, 1])
     count = int(run.hyperparameters["ptx_examples"]) * answers
-    chosen = [run.ptx[index] for index in generator.integers(len(run.ptx), size=count)]
+    drawn = [run.ptx[index] for index in generator.integers(len(run.ptx), size=count)]
+    chosen = drawn[accelerator.process_index :: accelerator.num_processes]
     tokens = torch.tensor(
         float(sum(len(item.sequences["completion"].completion) for item in chosen))
     )
     whole = accelerator.reduce(tokens.to(run.device), reduction="sum")
     total = torch.zeros((), dtype=torch.float64, device=run.device)
-    for start in range(0, count, config.batch_size):
+    for start in range(0, len(chosen), config.batch_size):
         sequences = [
             item.sequences["completion"] for item in chosen[start : start + config.batch_size]
         ]

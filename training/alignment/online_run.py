@@ -17,14 +17,17 @@ from training.alignment import checkpoints, watching
 from training.alignment.batches import BatchPlan
 from training.alignment.config import TrainingConfig
 from training.alignment.data import DataError, read_rows
+from training.alignment.failures import TrainingError
 from training.alignment.journal import Journal
 from training.alignment.log_probs import CompletionScorer
 from training.alignment.methods import Method, get_method, parse_hyperparameters
 from training.alignment.models import fingerprint, load_tokenizer, merge_lora, save_model
-from training.alignment.offline import TrainingError
+from training.alignment.optimization import make_optimizer
 from training.alignment.options import OptionError
 from training.alignment.policies import compute_dtype, load_policy, load_scorer
+from training.alignment.rewards.build import build_rewards, parse_rewards
 from training.alignment.rewards.composed import Composed
+from training.alignment.rollouts.build import build_rollouts, parse_rollouts
 from training.alignment.rollouts.protocol import Prompt, RolloutSource
 from training.alignment.tokenization import (
     DataReport,
@@ -38,6 +41,7 @@ from training.alignment.value_model import ValueScorer, load_value_model
 
 # May differ between a run and its continuation: where things lie, and when to stop.
 _FREE = {
+    *("start_adapter", "demonstrations_file"),
     *("output_dir", "train_file", "held_out_file", "base_model", "reference_model", "device"),
     *("ptx_file", "value_model", "kl_budget", "rollout_source", "reward_sources", "watch_sources"),
 }
@@ -108,12 +112,14 @@ def prepare(
     method = get_method(config.method)
     hyperparameters = asdict(parse_hyperparameters(method, config.hyperparameters))
     _check(config, method, hyperparameters, accelerator.num_processes)
+    if sources is None:
+        _check_sources(config)
     tokenizer = load_tokenizer(config.base_model)
     prompts = load_prompts(config, tokenizer, config.train_file)
     held_out = load_prompts(config, tokenizer, config.held_out_file) if config.held_out_file else []
     policy = load_policy(config, accelerator.device)
     critic = _critic(config, accelerator.device) if method.needs_value_model else None
-    reference = load_scorer(config, config.reference, accelerator.device)
+    reference = load_scorer(config, config.reference, accelerator.device, config.reference_adapter)
     policy.temperature = reference.temperature = config.temperature
     return Run(
         config=config,
@@ -255,6 +261,19 @@ def _check(
         raise OptionError("ptx_file", f"{method.title} needs a file of texts")
 
 
+def _check_sources(config: TrainingConfig) -> None:
+    parse_rollouts(config.rollout_source)
+    known = {**parse_rewards(config.reward_sources), **parse_rewards(config.watch_sources)}
+    if not config.reward_sources:
+        raise OptionError("reward_sources", "needs at least one source to learn from")
+    if len(known) < len(config.reward_sources) + len(config.watch_sources):
+        raise OptionError("watch_sources", "has a source of the same name as a trained one")
+    if config.test_reward is not None and config.test_reward not in known:
+        raise OptionError(
+            "test_reward", f"{config.test_reward!r} is no source; there are {', '.join(known)}"
+        )
+
+
 def _statistic(method: Method) -> Callable[..., Any]:
     statistic = method.load_step_statistic()
     if statistic is None:
@@ -264,7 +283,18 @@ def _statistic(method: Method) -> Callable[..., Any]:
 
 def build_sources(config: TrainingConfig, policy: CompletionScorer, tokenizer: Any) -> Sources:
     """What the configuration names; raises OptionError, RolloutError or RewardError."""
-    raise OptionError("reward_sources", "none is named")
+    device = next(policy.parameters()).device
+    shared = {"tokenizer": tokenizer, "device": device, "dtype": compute_dtype(config)}
+    return Sources(
+        build_rollouts(
+            config.rollout_source,
+            policy=policy.model,
+            tokenizer=tokenizer,
+            dtype=compute_dtype(config),
+        ),
+        build_rewards(config.reward_sources, **shared),
+        build_rewards(config.watch_sources, **shared) if config.watch_sources else None,
+    )
 
 
 def _critic(config: TrainingConfig, device: torch.device) -> ValueScorer:
@@ -280,12 +310,14 @@ def _optimizer(
 
     `scale` is a group's learning rate over that of the schedule.
     """
-    groups = [{"params": list(checkpoints.trainable(policy).values()), "scale": 1.0}]
+    optimizer = make_optimizer(config, checkpoints.trainable(policy).values())
+    optimizer.param_groups[0]["scale"] = 1.0
     if critic is not None:
         rate = config.value_learning_rate or config.learning_rate
         scale = rate / config.learning_rate if config.learning_rate else 0.0
-        groups.append({"params": list(checkpoints.trainable(critic).values()), "scale": scale})
-    return torch.optim.AdamW(groups, lr=0.0, weight_decay=config.weight_decay)
+        parameters = list(checkpoints.trainable(critic).values())
+        optimizer.add_param_group({"params": parameters, "scale": scale})
+    return optimizer
 
 
 def _ptx_examples(config: TrainingConfig, tokenizer: Any) -> list[Example]:

@@ -1,0 +1,106 @@
+"""An online run that is killed goes on with the numbers of an unbroken one, wherever it was."""
+
+import json
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.training.alignment import tiny
+from tests.training.alignment.conftest import read_metrics
+from tests.training.alignment.online_toys import Reward, share_of, sources, write_prompts
+from training.alignment.checkpoints import latest_checkpoint
+from training.alignment.offline import make_accelerator
+from training.alignment.online import train
+from training.alignment.supervision import StopRequest
+
+PROCESS = (sys.executable, "-m", "tests.training.alignment.online_process")
+TWO = (
+    sys.executable,
+    *("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"),
+    *("-m", "tests.training.alignment.online_process"),
+)
+METHODS = {
+    "ppo": {"epochs_per_batch": 2, "mini_batches": 2, "kl_controller": "ziegler", "kl_target": 0.1},
+    "ppo_ptx": {"epochs_per_batch": 1, "ptx_examples": 1, "ptx_coefficient": 0.1},
+    "reinforce": {},
+}
+
+
+@pytest.fixture
+def config(make_config, tmp_path):
+    rows = [{"prompt": "", "completion": f"Text number {number}."} for number in range(6)]
+    ptx = tiny.write_lines(tmp_path / "ptx.jsonl", rows)
+
+    def make(method, **changes):
+        values = {
+            "train_file": str(write_prompts(tmp_path / "prompts.jsonl", 12)),
+            "held_out_file": str(write_prompts(tmp_path / "held_out.jsonl", 3)),
+            "learning_rate": 3e-3, "warmup_steps": 2, "schedule": "cosine", "max_steps": 5,
+            "epochs": 1000.0, "batch_size": 4, "prompts_per_step": 4, "samples_per_prompt": 2,
+            "max_new_tokens": 5, "max_prompt_length": 40, "max_length": 64, "checkpoint_every": 2,
+            "evaluate_every": 2, "sample_prompts": 3, "hyperparameters": METHODS[method],
+            "ptx_file": str(ptx) if method == "ppo_ptx" else None,
+        }  # fmt: skip
+        return make_config(method=method, **values | changes)
+
+    return make
+
+
+def everything(config):
+    """All metrics but times, by step and name; no name twice."""
+    pairs = [
+        ((line["step"], name), value)
+        for line in read_metrics(config)
+        for name, value in line["metrics"].items()
+        if not name.startswith("seconds_")
+    ]
+    assert len(dict(pairs)) == len(pairs)
+    return dict(pairs)
+
+
+def samples(config):
+    text = (Path(config.output_dir) / "samples_through.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def go(config):
+    accelerator = make_accelerator(torch.device("cpu"))
+    assert train(config, accelerator, StopRequest(), sources(Reward("vowels", share_of("aeiou"))))
+
+
+@pytest.mark.parametrize(
+    ("method", "kill"),
+    [("ppo", "rollout:4"), ("ppo", "backward:15"), ("reinforce", "rollout:4")],
+)
+def test_a_killed_run_goes_on_with_the_same_numbers(config, start, tmp_path, method, kill):
+    unbroken = config(method, output_dir=str(tmp_path / "unbroken"))
+    go(unbroken)
+    broken = config(method)
+    process = start(broken, *PROCESS, "--kill", kill)
+    process.communicate(timeout=300)
+    assert process.returncode == -signal.SIGKILL
+    found = latest_checkpoint(Path(broken.output_dir) / "checkpoints")
+    assert found is not None
+    assert found.step == 2
+    go(broken)
+    ours, theirs = everything(broken), everything(unbroken)
+    assert ours.keys() == theirs.keys()
+    assert ours == pytest.approx(theirs, rel=1e-6, abs=1e-7)
+    assert samples(broken) == samples(unbroken)
+
+
+def test_two_processes_give_the_numbers_of_one(config, start, tmp_path):
+    method = "ppo_ptx"  # it has all parts
+    one = config(method, max_steps=3)
+    go(one)
+    two = config(method, max_steps=3, batch_size=2, output_dir=str(tmp_path / "two"))
+    process = start(two, *TWO)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    ours, theirs = everything(two), everything(one)
+    assert ours.keys() == theirs.keys()
+    assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-4)
+    assert [line["text"] for line in samples(two)] == [line["text"] for line in samples(one)]
