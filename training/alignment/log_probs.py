@@ -1,8 +1,8 @@
 """The one place that makes log-probabilities.
 
 Only the positions that predict a completion token are projected onto the vocabulary, in chunks
-that are recomputed in the backward pass, so that a [b, t, v] tensor never exists. Sums and the
-softmax are float32 whatever the model computes in.
+(`training.alignment.projection`), so that a [b, t, v] tensor never exists. Sums and the softmax are
+float32 whatever the model computes in.
 
 Notation: b sequences, t padded positions, n completion tokens of the whole batch, h hidden
 features, v vocabulary entries.
@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from training.alignment.attention import packed_inputs, use_packed_attention
 from training.alignment.packing import Packing
+from training.alignment.projection import target_log_probs
 
 _ROWS_PER_CHUNK = 1024
 
@@ -60,7 +61,7 @@ class CompletionScorer(nn.Module):
             hidden = hidden_states(base, input_ids, packing)
         rows = predictors(hidden, completion_mask, packing)
         head, targets = base.get_output_embeddings(), input_ids[completion_mask]
-        return project(rows, head, targets, temperature=self.temperature)
+        return project(rows, head, targets, dtype=self.compute_dtype, temperature=self.temperature)
 
 
 def hidden_states(base: Any, input_ids: Tensor, packing: Packing | None) -> Tensor:
@@ -91,31 +92,27 @@ def project(
     hidden: Tensor,
     head: nn.Module,
     targets: Tensor,
-    rows: int = _ROWS_PER_CHUNK,
     *,
+    dtype: torch.dtype = torch.float32,
     temperature: float = 1.0,
 ) -> Tensor:
-    """log softmax(head(hidden) / temperature) at the targets, chunk by chunk.
+    """log softmax(head(hidden) / temperature) at the targets: [n, h] and [n] to float32 [n].
 
-    [n, h] and [n] to float32 [n].
+    A plain linear head takes the fast way; any other is called whole, chunk by chunk.
     """
-    # One float32 copy of a low-precision head serves all chunks: rounding each chunk's product
-    # instead would bias the log-probabilities.
-    weight = head.weight.float() if type(head) is nn.Linear else None
-    bias = head.bias.float() if type(head) is nn.Linear and head.bias is not None else None
+    if type(head) is nn.Linear:
+        return target_log_probs(
+            hidden, head.weight, head.bias, targets, dtype=dtype, temperature=temperature
+        )
 
     def chunk_log_probs(chunk: Tensor, chosen: Tensor) -> Tensor:
         with torch.autocast(chunk.device.type, enabled=False):
-            logits = (
-                head(chunk).float()
-                if weight is None
-                else nn.functional.linear(chunk.float(), weight, bias)
-            )
-        logits = logits if temperature == 1.0 else logits / temperature
+            logits = head(chunk).float() / temperature
         return logits.gather(1, chosen[:, None])[:, 0] - logits.logsumexp(dim=1)
 
-    parts = zip(torch.split(hidden, rows), torch.split(targets, rows), strict=True)
-    return torch.cat([_recomputed(chunk_log_probs, *part) for part in parts])
+    chunks = torch.split(hidden, _ROWS_PER_CHUNK), torch.split(targets, _ROWS_PER_CHUNK)
+    parts = [_recomputed(chunk_log_probs, *part) for part in zip(*chunks, strict=True)]
+    return torch.cat(parts)
 
 
 @torch.no_grad()

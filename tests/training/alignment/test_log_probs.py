@@ -1,9 +1,11 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from tests.training.alignment import tiny
-from training.alignment import log_probs
+from training.alignment import log_probs, projection
 from training.alignment.log_probs import (
     CompletionScorer,
     UnsupportedModelError,
@@ -36,8 +38,7 @@ def naive(model: nn.Module, ids: Tensor, mask: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("rows", [1, 7, 1024])
 def test_sums_equal_the_naive_computation_at_any_chunk(rows, monkeypatch):
-    monkeypatch.setattr(log_probs, "_ROWS_PER_CHUNK", rows)
-    monkeypatch.setattr(log_probs.project, "__defaults__", (rows,))
+    monkeypatch.setattr(projection, "_ROWS_AT_ONCE", rows)
     model, (ids, mask) = tiny.llama().double(), batch()
     values = sequence_log_probs(CompletionScorer(model)(ids, mask), mask)
     torch.testing.assert_close(values.double(), naive(model, ids, mask), rtol=1e-5, atol=1e-4)
@@ -55,18 +56,15 @@ def test_gradients_equal_the_naive_computation():
 
 def test_only_completion_rows_meet_the_vocabulary(monkeypatch):
     ids, mask = batch()
-    model, seen = tiny.llama(), []
-    linear = nn.functional.linear
+    shapes = []
 
-    def spy(hidden: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        if weight.shape[0] == 259:
-            seen.append(tuple(hidden.shape))
-        return linear(hidden, weight, bias)
+    def spy(hidden: Tensor, *others: Any, **options: Any) -> Tensor:
+        shapes.append(tuple(hidden.shape))
+        return projection.target_log_probs(hidden, *others, **options)
 
-    monkeypatch.setattr(nn.functional, "linear", spy)
-    with torch.no_grad():
-        CompletionScorer(model)(ids, mask)
-    assert seen == [(int(mask.sum()), 32)]
+    monkeypatch.setattr(log_probs, "target_log_probs", spy)
+    CompletionScorer(tiny.llama())(ids, mask)
+    assert shapes == [(int(mask.sum()), 32)]
 
 
 def test_padding_tells_nothing():
