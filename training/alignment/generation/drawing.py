@@ -50,6 +50,8 @@ def draw(
             et al., 2020). None keeps all.
         allowed: [n, v] bool; a row draws among its allowed tokens only. None allows all.
     """
+    # Near zero, float32 is fine; near the usual logits, log-probabilities would lose digits.
+    logits = logits - logits.amax(dim=1, keepdim=True)
     greedy = temperatures == 0
     scaled = logits / torch.where(greedy, torch.ones_like(temperatures), temperatures)[:, None]
     if allowed is not None:
@@ -61,7 +63,9 @@ def draw(
     cumulative = (scaled - normaliser[:, None]).exp_().cumsum(dim=1, dtype=torch.float64)
     target = uniforms * cumulative[:, -1]
     tokens = torch.searchsorted(cumulative, target[:, None], right=True)[:, 0]
-    tokens = torch.where(greedy, scaled.argmax(dim=1), tokens.clamp_(max=logits.shape[1] - 1))
+    tokens.clamp_(max=logits.shape[1] - 1)
+    if bool(greedy.any()):
+        tokens = torch.where(greedy, scaled.argmax(dim=1), tokens)
     chosen = scaled.gather(1, tokens[:, None])[:, 0] - normaliser
     raw = logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(dim=1)
     return Drawn(tokens, chosen, raw)

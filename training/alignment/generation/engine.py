@@ -120,6 +120,12 @@ class Engine:
             if self._rows[index].request is request:
                 self._remove(index)
 
+    def clear(self) -> None:
+        """Drop everything, also what a failed step left half done."""
+        self._waiting.clear()
+        self._rows.clear()
+        self._cache = SlotCache(self.limit)
+
     def run(self, requests: Sequence[Request]) -> list[list[Answer]]:
         """All samples of all requests, in order."""
         found: dict[int, dict[int, Answer]] = {id(request): {} for request in requests}
