@@ -48,6 +48,23 @@ NOTATION = (
     (r"\sigma", r"\\sigma", "the logistic function"),
     ("r", r"(?<![\\A-Za-z])r_", "the reward model's score"),
     ("p", r"(?<![\\A-Za-z])p(?![A-Za-z_])", "the probability that the first answer is better"),
+    (r"\mu, c", r"\\mu", "the scaled strength of the preference, and the centring weight"),
+    (
+        r"M_i, \bar{M}, M_0",
+        r"M_0",
+        "a pair's gap, the mean gap of the step's kept pairs, and the running mean",
+    ),
+    ("f", r"(?<![\\A-Za-z])f\(", "the chosen convex function"),
+    ("f'", "f'", "the derivative of the divergence's generator: see the conventions"),
+    ("R", r"(?<![\\A-Za-z])R\(", "the reward of an answer, its KL penalty included"),
+    (r"\rho", r"\\rho", "probability of a token under the policy over that when it was sampled"),
+    (r"\hat A", r"\\hat A", "the advantage: how much better than expected"),
+    (
+        r"V_t, \bar V_t, R_t",
+        r"V_t",
+        "the value model's estimate, the same clipped, and the return that it should have told",
+    ),
+    ("k_3", r"k_3", "an estimate of the KL divergence to the reference, never negative"),
     (r"i \succ j", r"\\succ", "answer $i$ is ranked above answer $j$"),
 )
 
@@ -60,8 +77,11 @@ def needs(method: Method) -> list[str]:
         "a value model": method.needs_value_model,
         "sampling while it trains": method.loop == "online",
     }
-    also = [ALSO.get(kind, kind) for kind in method.also]
-    data = DATA[method.data] + (f" (or {', '.join(also)})" if also else "")
+    if method.data == "prompts":
+        also = [f"those of {' or '.join(method.also)}"] if method.also else []
+    else:
+        also = [ALSO.get(kind, kind) for kind in method.also]
+    data = DATA[method.data] + (f" (or {', or '.join(also)})" if also else "")
     return [data, *(words for words, is_needed in wanted.items() if is_needed)]
 
 
@@ -85,6 +105,13 @@ def bounds(option: Option) -> str:
     if low is None or high is None:
         return f"from {low}" if low is not None else f"up to {high}" if high is not None else ""
     return f"{low} to {high}"
+
+
+def plain(value: object) -> str:
+    """A setting's value as one would write it in a configuration."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def notation(method: Method) -> list[tuple[str, str]]:
@@ -178,21 +205,15 @@ def _labels(method: Method) -> list[str]:
 
 def _settings(method: Method) -> str:
     rows = [
-        f"| `{option.name}` | {_plain(option.default)} | {bounds(option)} | {option.help} |"
+        f"| `{option.name}` | {plain(option.default)} | {bounds(option)} | {option.help} |"
         for option in settings(method)
     ]
     own = "| Name | Default | Values | |\n| --- | --- | --- | --- |\n" + "\n".join(rows)
-    suits = ", ".join(f"`{name}` {_plain(value)}" for name, value in method.defaults.items())
+    suits = ", ".join(f"`{name}` {plain(value)}" for name, value in method.defaults.items())
     parts = [own if rows else "It has none of its own."]
     if suits:
         parts.append(f"Settings of every run that suit it: {suits}.")
     return "\n\n".join(parts)
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":

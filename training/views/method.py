@@ -70,6 +70,8 @@ def _described(found: Method) -> dict[str, Any]:
         "needs": reference_pages.needs(found),
         "result": reference_pages.result(found),
         "settings": [
-            (option, reference_pages.bounds(option)) for option in reference_pages.settings(found)
+            (option, reference_pages.plain(option.default), reference_pages.bounds(option))
+            for option in reference_pages.settings(found)
         ],
+        "suits": [(name, reference_pages.plain(value)) for name, value in found.defaults.items()],
     }

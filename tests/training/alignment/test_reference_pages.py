@@ -49,7 +49,7 @@ def test_every_formula_and_symbol_becomes_mathml(method):
 def test_symbols_are_those_of_the_formula():
     symbols = {m.name: {latex for latex, _ in notation(m)} for m in methods()}
     assert symbols["ipo"] == {r"\Delta", "m"}
-    assert symbols["reward_bradley_terry"] == {r"\sigma", "r"}
+    assert symbols["reward_bradley_terry"] == {r"\sigma", "r", r"\mu, c"}
     assert {r"\ell", r"\sigma"} <= symbols["orpo"]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from training.alignment.methods.method import DataKind, Method
 from training.alignment.options import option
 
-FAMILY = "policy gradient"
+FAMILY = "Prompts and a reward"
 _LOSSES = "training.alignment.losses.policy_gradient"
 _ADVANTAGES = "training.alignment.advantages"
 _REDUCTIONS = ("sum", "sequence", "token", "dr_grpo")
