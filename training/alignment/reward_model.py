@@ -14,7 +14,10 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
+from training.alignment.attention import use_packed_attention
+from training.alignment.log_probs import hidden_states
 from training.alignment.models import ModelError, load_checked, save_model
+from training.alignment.packing import Packing
 from training.alignment.tokenization import end_tokens
 
 _HEADS = ("score", "classifier")
@@ -27,20 +30,19 @@ class ScalarModel(nn.Module):
         super().__init__()
         self.model = model
         self.compute_dtype = compute_dtype
+        self.packs = use_packed_attention(transformers_model(model))
 
     @property
     def shift(self) -> float:
         """What is added to every output of the head."""
         return float(getattr(transformers_model(self.model).config, "score_shift", 0.0))
 
-    def hidden_states(self, input_ids: Tensor, **options: Any) -> Tensor:
-        """Last hidden states [b, t, h]; options go to the transformers model."""
+    def hidden_states(self, input_ids: Tensor, packing: Packing | None = None) -> Tensor:
+        """Last hidden states [b, t, h] of a padded batch or of a packed row."""
         base = transformers_model(self.model)
         device, low = input_ids.device, self.compute_dtype is not torch.float32
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=low):
-            output = base.base_model(input_ids=input_ids, use_cache=False, **options)
-        hidden: Tensor = output.last_hidden_state
-        return hidden
+            return hidden_states(base, input_ids, packing)
 
     def apply_head(self, hidden: Tensor) -> Tensor:
         """The scalar of each row in float32: [n, h] to [n]."""
@@ -55,13 +57,18 @@ class RewardScorer(ScalarModel):
 
     scores_whole = True
 
-    def forward(self, input_ids: Tensor, completion_mask: Tensor) -> Tensor:
+    def forward(
+        self, input_ids: Tensor, completion_mask: Tensor, packing: Packing | None = None
+    ) -> Tensor:
         """The score of each sequence at its last completion token: [b] float32.
 
         Args:
             input_ids: [b, t], padded on the right.
             completion_mask: [b, t] bool, true at completion tokens; at least one a row.
+            packing: how the tokens are laid out when they are one packed row.
         """
+        if packing is not None:
+            return self.apply_head(self.hidden_states(input_ids, packing)[0][packing.ends])
         positions = torch.arange(input_ids.shape[1], device=input_ids.device)
         last = (completion_mask * positions).argmax(dim=1)
         hidden = self.hidden_states(input_ids)
@@ -69,11 +76,17 @@ class RewardScorer(ScalarModel):
 
 
 def load_reward_model(
-    folder: str | Path, *, dtype: torch.dtype, device: torch.device, seed: int = 0
+    folder: str | Path,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    seed: int = 0,
+    spread: float = 1.0,
 ) -> Any:
     """A reward model's folder, or a language model's with a new small head.
 
-    The new head is drawn from N(0, 1/(h+1)²): the first scores differ by little, so that the first
+    The new head is drawn from N(0, spread² / (h+1)), with spread 1 as Stiennon et al. (2020, arXiv
+    2009.01325, appendix B.1) do: first scores differ by less than one, and the first
     Bradley-Terry loss is close to ln 2. The head stays float32 whatever the dtype.
 
     Raises ModelError when the folder's classifier has more than one label.
@@ -84,8 +97,8 @@ def load_reward_model(
     head = scalar_head(model)
     if not is_reward_model(folder):
         generator = torch.Generator().manual_seed(seed)
-        spread = 1.0 / (head.weight.shape[1] + 1)
-        fresh = torch.randn(head.weight.shape, generator=generator) * spread
+        deviation = spread / (head.weight.shape[1] + 1) ** 0.5
+        fresh = torch.randn(head.weight.shape, generator=generator) * deviation
         with torch.no_grad():
             head.weight.copy_(fresh)
             if head.bias is not None:

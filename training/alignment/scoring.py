@@ -26,13 +26,14 @@ def score_sequences(
     scorer: nn.Module, sequences: Sequence[TokenSequence], device: torch.device
 ) -> Tensor:
     """Log-probabilities of the completions of any sequences, or their scores: [b], float32."""
-    if scores_whole(scorer):
-        scores: Tensor = scorer(*collate(sequences, device))
-        return scores
     if not packs(scorer):
         batch = collate(sequences, device)
-        return sequence_log_probs(scorer(*batch), batch.completion_mask)
+        values: Tensor = scorer(*batch)
+        return values if scores_whole(scorer) else sequence_log_probs(values, batch.completion_mask)
     groups, places = group_sequences(sequences)
+    if scores_whole(scorer):
+        scores: Tensor = scorer(*pack(groups, device))
+        return scores[places]
     tokens = _packed_tokens(scorer, groups, device)
     if all(sequence.context is None for sequence in sequences):
         sums = [part.sum() for part in tokens]

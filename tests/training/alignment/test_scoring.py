@@ -10,8 +10,10 @@ from training.alignment.batches import collate
 from training.alignment.log_probs import CompletionScorer, sequence_log_probs
 from training.alignment.models import add_lora
 from training.alignment.packing import Group
+from training.alignment.reward_model import RewardScorer, load_reward_model
 from training.alignment.scoring import packs, score_all, score_sequences, score_tokens
 from training.alignment.tokenization import TokenSequence
+from training.alignment.value_model import ValueScorer
 
 CPU = torch.device("cpu")
 SHAPES = [(5, (7, 4)), (1, (1,)), (9, (3, 12, 1)), (2, (6, 6))]
@@ -154,3 +156,21 @@ def test_many_are_scored_in_batches_and_in_shares(size):
     shares = [score_all(scorer, items, CPU, batch_size=size, share=(i, 2)) for i in range(2)]
     torch.testing.assert_close(sum(shares), whole)
     assert not whole.requires_grad
+
+
+@pytest.mark.parametrize("kind", [RewardScorer, ValueScorer])
+def test_reward_and_value_models_pack_as_well(kind, model_folder):
+    model = load_reward_model(model_folder, dtype=torch.float32, device=CPU)
+    scorer, given = kind(model), groups()
+    items = sequences(given)
+    expected = scorer(*collate(items, CPU))
+    slopes = gradients(scorer, expected)
+    found = (
+        score_sequences(scorer, items, CPU)
+        if kind is RewardScorer
+        else torch.cat([part for group in score_tokens(scorer, given, CPU) for part in group])
+    )
+    assert packs(scorer)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    for name, slope in gradients(scorer, found).items():
+        torch.testing.assert_close(slope, slopes[name], rtol=1e-4, atol=1e-4)
