@@ -1,10 +1,19 @@
+import numpy as np
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from tests.training.alignment.tiny import CHATML, assistant, byte_tokenizer, user
+from training.alignment.batches import collate
 from training.alignment.data import DataError, Row
+from training.alignment.data_report import padding_share
 from training.alignment.tokenization import (
     DataReport,
     Limits,
+    TokenSequence,
     cut_prompt,
     encode_completion,
     encode_prompt,
@@ -134,3 +143,223 @@ def test_a_cut_keeps_the_chosen_side_and_the_bos():
     right = cut_prompt(ids, Limits(99, 4, "right"), bos)
     assert tokenizer.decode(left) == "<s>789"
     assert tokenizer.decode(right) == "<s>012"
+
+
+ANSWERS = st.text(st.sampled_from("ab \n"), min_size=1, max_size=12)
+
+
+@given(
+    st.lists(st.tuples(st.text(st.sampled_from("xy "), max_size=12), ANSWERS, ANSWERS), min_size=1),
+    st.integers(2, 14),
+    st.integers(1, 13),
+    st.sampled_from(["left", "right"]),
+    st.booleans(),
+)
+def test_10_to_14_no_cut_empties_a_completion_or_parts_the_sides(
+    rows, longest, prompt, side, drop_long
+):
+    """trl#1271, #2538, #4808; LlamaFactory#4402, #4617; verl#6441; SimPO#35."""
+    pairs = [pair(text, *answers, f"{number}") for number, (text, *answers) in enumerate(rows)]
+    limits, report = Limits(longest, prompt, side, drop_long), DataReport()
+    try:
+        examples = tokenize_rows(pairs, byte_tokenizer(), limits, report)
+    except DataError:
+        examples = []
+    assert len(examples) + report.dropped_without_room + report.dropped_too_long == len(pairs)
+    for example in examples:
+        chosen, rejected = example.sequences["chosen"], example.sequences["rejected"]
+        assert np.array_equal(chosen.prompt, rejected.prompt)
+        for one in (chosen, rejected):
+            assert 1 <= len(one.prompt) <= prompt
+            assert len(one.completion) >= 1
+            assert len(one) <= longest
+
+
+def test_a_row_with_a_long_completion_may_be_dropped_whole():
+    rows = [pair("0", "a", "b" * 20, "long"), pair("0", "a", "b", "short")]
+    report = DataReport()
+    limits = Limits(10, 5, drop_long=True)
+    (example,) = tokenize_rows(rows, byte_tokenizer(), limits, report)
+    assert example.id == "short"
+    assert (report.dropped_too_long, report.dropped_ids) == (1, ["long"])
+    assert (report.completions_truncated, report.rows, report.examples) == (0, 2, 1)
+
+
+@pytest.mark.parametrize("prompt", ["Q: ", "Q:", "Q:\n", "Q: \n "])
+def test_16_the_boundary_does_not_move_with_the_completion(prompt):
+    """trl#2054, #1679: a tokenizer that would merge over the boundary never sees across it."""
+    tokenizer = byte_tokenizer(template=None)
+    rows = [pair(prompt, "a", " a"), pair(prompt, "\n", "Q: ")]
+    sequences = [
+        one
+        for example in tokenize_rows(rows, tokenizer, ROOM, DataReport())
+        for one in example.sequences.values()
+    ]
+    alone = encode_prompt(prompt, tokenizer)
+    assert all(np.array_equal(one.prompt, alone) for one in sequences)
+    texts = [tokenizer.decode(one.completion[:-1]) for one in sequences]
+    assert texts == ["a", " a", "\n", "Q: "]
+
+
+def spaced_tokenizer():
+    """Puts a space before every text, as Llama 2's does."""
+    alphabet = ["▁", *"abcQ:x\n"]
+    tokenizer = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always", split=False)
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme="always", split=False)
+    tokenizer.add_special_tokens(["</s>"])
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>")
+
+
+def test_16_a_space_that_the_tokenizer_adds_is_no_part_of_an_answer():
+    tokenizer = spaced_tokenizer()
+    ids = encode_completion("Q:\n", "ab", tokenizer)
+    assert tokenizer.convert_ids_to_tokens(ids) == ["a", "b", "</s>"]
+    ids = encode_completion("Q:", " ab", tokenizer)
+    assert tokenizer.convert_ids_to_tokens(ids) == ["▁", "a", "b", "</s>"]
+
+
+def test_16_a_tokenizer_without_bos_or_padding_gives_whole_numbers():
+    """trl#1073: a missing id became a None among the tokens."""
+    tokenizer = byte_tokenizer()
+    tokenizer.pad_token = None
+    (example,) = tokenize_rows([pair("", "a", "b")], tokenizer, ROOM, DataReport())
+    for one in example.sequences.values():
+        assert one.prompt.dtype == one.completion.dtype == np.int32
+        assert one.completion[-1] == tokenizer.eos_token_id
+    tokenizer.eos_token = None
+    with pytest.raises(DataError, match="names no end-of-sequence token"):
+        tokenize_rows([pair("", "a", "b")], tokenizer, ROOM, DataReport())
+
+
+def test_15_an_answer_gets_one_end_whether_or_not_it_has_one():
+    tokenizer = byte_tokenizer()
+    for text in ("a", "a<|im_end|>"):
+        ids = list(encode_completion("Q", text, tokenizer))
+        assert ids.count(tokenizer.eos_token_id) == 1
+
+
+def test_earlier_answers_are_part_of_the_prompt():
+    tokenizer = byte_tokenizer()
+    talk = [*user("A"), *assistant("B"), *user("C")]
+    (example,) = tokenize_rows([pair(talk, assistant("D"), assistant("E"))], tokenizer, ROOM,
+                               DataReport())  # fmt: skip
+    prompt, completion = texts(tokenizer, example)["chosen"]
+    assert prompt.endswith("assistant\nB<|im_end|>\n<|im_start|>user\nC<|im_end|>\n"
+                           "<|im_start|>assistant\n")  # fmt: skip
+    assert completion == "D<|im_end|>"
+    assert example.sequences["chosen"].context is None
+
+
+def test_between_two_answers_only_the_models_own_turns_are_trained():
+    tokenizer, report = byte_tokenizer(), DataReport()
+    turns = [*assistant("A"), *user("B"), *assistant("C")]
+    (example,) = tokenize_rows([pair(user("Hi"), turns, assistant("D"))], tokenizer, ROOM, report)
+    one = example.sequences["chosen"]
+    assert tokenizer.decode(one.completion[~one.context]) == "A<|im_end|>C<|im_end|>"
+    between = "\n<|im_start|>user\nB<|im_end|>\n<|im_start|>assistant\n"
+    assert tokenizer.decode(one.completion[one.context]) == between
+    assert one.trained_tokens == 4
+    assert (report.completion_tokens, report.context_tokens) == (6, len(one.completion) - 4)
+    mask = collate([one], torch.device("cpu")).completion_mask[0]
+    assert mask.sum() == 4
+    assert not mask[: len(one.prompt)].any()
+
+
+def test_a_cut_may_leave_the_first_answer_alone():
+    tokenizer = byte_tokenizer()
+    turns = [*assistant("A"), *user("B"), *assistant("C")]
+    room = len(encode_prompt(user("Hi"), tokenizer)) + 2
+    (example,) = tokenize_rows([pair(user("Hi"), turns, assistant("D"))], tokenizer,
+                               Limits(room, 100), DataReport())  # fmt: skip
+    one = example.sequences["chosen"]
+    assert (tokenizer.decode(one.completion), one.context) == ("A<|im_end|>", None)
+
+
+def test_a_template_that_forgets_earlier_answers_is_refused():
+    """As those do that drop the thoughts of all answers but the last."""
+    forgetful = (
+        "{% for message in messages %}<|im_start|>{{ message.role }}\n"
+        "{% if message.role == 'user' or loop.last %}{{ message.content }}{% endif %}<|im_end|>\n"
+        "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    turns = [*assistant("A"), *user("B"), *assistant("C")]
+    with pytest.raises(DataError, match="cannot be told from the others"):
+        encode_completion(user("Hi"), turns, byte_tokenizer(template=forgetful))
+
+
+def test_a_template_that_opens_a_turn_otherwise_than_it_writes_one_is_counted():
+    """As those do that open a turn with a thought and keep none in a finished one."""
+    thinking = CHATML.replace("assistant\n{% endif %}", "assistant\n<think>\n{% endif %}")
+    tokenizer, report = byte_tokenizer(template=thinking), DataReport()
+    rows = [pair(user("Hi"), assistant("a"), assistant("<think>\nb"))]
+    (example,) = tokenize_rows(rows, tokenizer, ROOM, report)
+    prompt = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+    assert texts(tokenizer, example) == {
+        "chosen": (prompt, "a<|im_end|>"),
+        "rejected": (prompt, "<think>\nb<|im_end|>"),
+    }
+    assert report.unusual_prompts == 1
+    assert tokenizer.decode(encode_prompt(user("Hi"), tokenizer)) == prompt + "<think>\n"
+
+
+def test_lists_share_one_prompt_and_keep_their_order():
+    completions = {f"completion_{place}": text for place, text in enumerate(["aaa", "b", "cc"])}
+    row = Row("L", "g", "0123456789", completions, 1.0, 2.0, ranks=(2, 1, 2))
+    report = DataReport()
+    (example,) = tokenize_rows([row], byte_tokenizer(), Limits(8, 5), report)
+    assert list(example.sequences) == ["completion_0", "completion_1", "completion_2"]
+    assert {byte_tokenizer().decode(one.prompt) for one in example.sequences.values()} == {"56789"}
+    assert (example.ranks, example.group, example.weight) == ((2, 1, 2), "g", 2.0)
+    assert (report.prompts_truncated, report.completions_truncated) == (1, 1)
+
+
+def test_a_prompt_alone_is_a_sequence_without_a_completion():
+    row = Row("P", "P", user("Hi"), {}, 1.0, 1.0)
+    (example,) = tokenize_rows([row], byte_tokenizer(), ROOM, DataReport())
+    one = example.sequences["prompt"]
+    assert np.array_equal(one.prompt, encode_prompt(user("Hi"), byte_tokenizer()))
+    assert len(one.completion) == 0
+
+
+def test_many_rows_at_once_are_what_each_is_alone():
+    tokenizer = byte_tokenizer(bos=True)
+    rows = [pair(f"q{n % 7}", f"a{n}", "b" * (n % 5 + 1), str(n)) for n in range(60)]
+    rows += [pair(user(f"q{n}"), assistant(f"a{n}"), assistant("b"), f"c{n}") for n in range(60)]
+    together = tokenize_rows(rows, tokenizer, ROOM, DataReport())
+    for row, example in zip(rows, together, strict=True):
+        (alone,) = tokenize_rows([row], tokenizer, ROOM, DataReport())
+        assert example.id == row.id
+        assert texts(tokenizer, example) == texts(tokenizer, alone)
+
+
+def test_what_a_tokenizers_file_says_of_lengths_does_not_matter():
+    tokenizer = byte_tokenizer()
+    tokenizer.backend_tokenizer.enable_truncation(2)
+    tokenizer.backend_tokenizer.enable_padding(length=50)
+    assert tokenizer.decode(encode_completion("Q", "abcdef", tokenizer)) == "abcdef<|im_end|>"
+
+
+def test_the_report_tells_lengths_before_any_cut_and_the_padding_after():
+    rows = [pair("0" * size, "a" * size, "b", str(size)) for size in range(1, 11)]
+    report = DataReport()
+    tokenize_rows(rows, byte_tokenizer(), Limits(9, 5), report)
+    assert report.prompt_lengths is not None
+    assert (report.prompt_lengths.p50, report.prompt_lengths.max) == (6, 10)
+    assert (report.prompt_lengths.mean, report.prompt_lengths.p99) == (5.5, 10)
+    assert report.completion_lengths is not None
+    assert report.completion_lengths.max == 11
+    assert report.longest_sequence == 9
+    assert 0 < report.padding_share < 1
+
+
+def test_padding_is_counted_batch_by_batch():
+    assert padding_share([[4, 2], [6, 6], [3, 3]], batch=2) == pytest.approx(6 / 30)
+    assert padding_share([[5, 5]]) == 0.0
+    assert padding_share([]) == 0.0
+
+
+def test_a_sequence_counts_the_tokens_that_it_trains():
+    ids = np.arange(3, dtype=np.int32)
+    assert TokenSequence(ids, ids).trained_tokens == 3
+    assert TokenSequence(ids, ids, np.array([False, True, True])).trained_tokens == 1
