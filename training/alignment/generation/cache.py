@@ -75,8 +75,9 @@ class SlotCache(Cache):
     ) -> tuple[Tensor, Tensor]:
         """Write one token's keys and values of a layer and return all that its rows see."""
         keys, values, rows = self.keys[layer_idx], self.values[layer_idx], len(self.rows)
-        keys[self.rows, :, self.positions] = key_states[:, :, 0]
-        values[self.rows, :, self.positions] = value_states[:, :, 0]
+        # Autocast may give a token's keys and values another precision than the prompt's.
+        keys[self.rows, :, self.positions] = key_states[:, :, 0].to(keys.dtype)
+        values[self.rows, :, self.positions] = value_states[:, :, 0].to(values.dtype)
         return keys[:rows, :, : self.width], values[:rows, :, : self.width]
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
