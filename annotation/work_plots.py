@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import TypeVar
 
 from annotation.models import Kind
 from annotation.pace import time_left
 from annotation.selectors.throughput import Counts, Throughput
 from core.plots import Plot, Series, line_chart
+
+# Of fewer a line would show nothing but that somebody has begun.
+LEAST_HOURS = 3
+
+Period = TypeVar("Period", date, datetime)
 
 
 @dataclass(frozen=True)
@@ -39,19 +45,18 @@ def day_plot(found: Throughput) -> Told | None:
 
 
 def hour_plot(found: Throughput) -> Told | None:
-    """The last day by the hour; the present one is not over."""
-    if not found.last_hours:
+    """The last day by the hour, from the first with a judgment on; the present one is not over."""
+    hours = _from_the_first(found.hours)
+    if len(hours) < LEAST_HOURS:
         return None
     sentence = f"{found.last_hours:,} in the last 24 hours; the hour that runs is not over."
-    names = [f"{hour:%a %H}:00 UTC" for hour, _ in found.hours]
-    return _told(
-        "Judgments an hour", sentence, found.hours, names, "hours from now", found.kinds, 0
-    )
+    names = [f"{hour:%a %H}:00 UTC" for hour, _ in hours]
+    return _told("Judgments an hour", sentence, hours, names, "hours from now", found.kinds, 0)
 
 
-def _from_the_first(days: Sequence[tuple[date, Counts]]) -> list[tuple[date, Counts]]:
-    first = next((place for place, (_, counts) in enumerate(days) if counts), len(days))
-    return list(days[first:])
+def _from_the_first(rows: Sequence[tuple[Period, Counts]]) -> list[tuple[Period, Counts]]:
+    first = next((place for place, (_, counts) in enumerate(rows) if counts), len(rows))
+    return list(rows[first:])
 
 
 def _total(rows: Sequence[tuple[date, Counts]]) -> int:

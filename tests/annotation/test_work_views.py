@@ -303,3 +303,13 @@ def test_the_page_asks_no_more_for_many_than_for_few(
     for name, most in [("work", 16), ("work-now", 12), ("work-ageing", 10), ("gold", 12)]:
         with django_assert_max_num_queries(most):
             client.get(url(cast, name))
+
+
+def test_a_line_by_the_hour_waits_until_there_is_one_to_draw(cast: Cast) -> None:
+    done(cast, timezone.now() - timedelta(minutes=1))
+    seen = page(cast, "work-pace")
+    assert "Judgments an hour" not in seen
+    done(cast, timezone.now() - timedelta(hours=3))
+    seen = page(cast, "work-pace")
+    assert "Judgments an hour" in seen
+    assert "2 in the last 24 hours" in seen

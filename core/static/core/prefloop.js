@@ -71,7 +71,7 @@
     say("Copied.");
   });
 
-  // On a phone the row of tabs scrolls: show the one that is open.
+  // A row of tabs that is too long scrolls: show the one that is open.
   document.querySelector(".tabs [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
 
   document.querySelectorAll(".toast").forEach(dismissLater);
