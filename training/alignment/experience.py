@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from training.alignment.batches import collate
 from training.alignment.log_probs import CompletionScorer
@@ -142,7 +143,7 @@ def token_entropies(
     states = hidden[:, :-1][batch.completion_mask[:, 1:]]
     lengths = [len(item.completion) for item in rollouts]
     entropies = _entropies(states, base.get_output_embeddings(), scorer.temperature)
-    return pad(list(entropies.split(lengths)))
+    return pad(list(torch.split(entropies, lengths)))
 
 
 def _entropies(hidden: Tensor, head: nn.Module, temperature: float) -> Tensor:
@@ -154,6 +155,5 @@ def _entropies(hidden: Tensor, head: nn.Module, temperature: float) -> Tensor:
         return logits.logsumexp(dim=1) - (logits.softmax(dim=1) * logits).sum(dim=1)
 
     chunks = torch.split(hidden, 256)
-    return torch.cat(
-        [torch.utils.checkpoint.checkpoint(entropy, chunk, use_reentrant=False) for chunk in chunks]
-    )
+    parts: list[Tensor] = [checkpoint(entropy, chunk, use_reentrant=False) for chunk in chunks]
+    return torch.cat(parts)

@@ -315,7 +315,7 @@ def pretraining_step(
 def watch(run: Run, step: int) -> dict[str, float]:
     """Answer the held-out prompts, always with the same seed; their metrics and samples.
 
-    Each name has `held_out_` before it. The answers go to samples_through.jsonl.
+    Each name has `held_out_` before it. The answers go to step_samples.jsonl.
     """
     answers = roll_out(run, run.held_out, run.config.seed, watching.Clock(), per_prompt=1)
     experience = Experience.of(gather_object(answers), run.device)

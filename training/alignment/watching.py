@@ -17,7 +17,7 @@ from training.alignment.journal import Journal
 from training.alignment.kl import kl_estimates
 from training.alignment.tokenization import Tokens
 
-SAMPLES_FILE = "samples_through.jsonl"
+SAMPLES_FILE = "step_samples.jsonl"
 # Points on each side of a comparison; fewer say nothing.
 _WINDOW = 4
 
@@ -154,7 +154,7 @@ class Alarm:
 
 
 def append_samples(folder: Path, step: int, answers: Sequence[Answer]) -> None:
-    """Add one line an answer to samples_through.jsonl: the same prompts again and again."""
+    """Add one line an answer to step_samples.jsonl: the same prompts again and again."""
     with (folder / SAMPLES_FILE).open("a", encoding="utf-8") as file:
         for answer in answers:
             file.write(json.dumps(_sample(step, answer), ensure_ascii=False) + "\n")
@@ -170,16 +170,18 @@ def rewind_samples(folder: Path, step: int) -> None:
 
 
 def _sample(step: int, answer: Answer) -> Mapping[str, Any]:
-    kl = float(np.sum(answer.old_logps - answer.reference_logps))
+    rollout = answer.rollout
+    prompt = rollout.prompt_text
     return {
         "step": step,
-        "prompt": answer.rollout.prompt_text,
-        "text": answer.rollout.text,
+        "position": answer.place,
+        "prompt": [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt,
+        "text": rollout.text,
         "reward": answer.reward,
-        "rewards": dict(answer.rewards),
-        "kl": kl,
-        "tokens": len(answer.rollout.completion),
-        "finish_reason": answer.rollout.finish_reason,
+        "tokens": len(rollout.completion),
+        "kl": float(np.sum(answer.old_logps - answer.reference_logps)),
+        "ended": float(answer.ended),
+        **{f"reward_{name}": reward for name, reward in answer.rewards.items()},
     }
 
 

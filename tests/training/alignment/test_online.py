@@ -206,11 +206,12 @@ def test_samples_through_training_answer_the_same_prompts_again(config, tmp_path
     go(made)
     lines = [
         json.loads(line)
-        for line in (Path(made.output_dir) / "samples_through.jsonl").read_text().splitlines()
+        for line in (Path(made.output_dir) / "step_samples.jsonl").read_text().splitlines()
     ]
     assert [line["step"] for line in lines] == [0] * 3 + [2] * 3 + [4] * 3
+    assert [line["position"] for line in lines] == [0, 1, 2] * 3
     assert len({json.dumps(line["prompt"]) for line in lines}) == 3
-    assert lines[0].keys() >= {"prompt", "text", "reward", "rewards", "kl", "tokens"}
+    assert lines[0].keys() >= {"prompt", "text", "reward", "reward_vowels", "kl"}
     held = [line["metrics"] for line in read_metrics(made) if "held_out_reward" in line["metrics"]]
     assert len(held) == 3
 

@@ -62,7 +62,7 @@ def everything(config):
 
 
 def samples(config):
-    text = (Path(config.output_dir) / "samples_through.jsonl").read_text()
+    text = (Path(config.output_dir) / "step_samples.jsonl").read_text()
     return [json.loads(line) for line in text.splitlines()]
 
 
