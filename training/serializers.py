@@ -80,6 +80,14 @@ class RunIn(Input):
         default=False,
         help_text="For pairs: what people rewrote counts as chosen over what it replaced.",
     )
+    evaluated_by = Text(
+        required=False,
+        default="",
+        allow_blank=True,
+        max_length=200,
+        help_text="A reward model, as `version:3`, that compares answers before and after. In "
+        "`config.reward_sources`, `folders` takes the same names.",
+    )
     client_key = Text(
         required=False,
         allow_null=True,

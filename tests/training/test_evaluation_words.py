@@ -31,3 +31,44 @@ def sentence(difference: float, cut_after: int) -> str:
 )
 def test_lengths(difference: float, cut_after: int, words: str) -> None:
     assert words in sentence(difference, cut_after)
+
+
+def estimate(value: float, spread: float = 0.1) -> dict[str, Any]:
+    return {"value": value, "low": value - spread, "high": value + spread}
+
+
+def test_a_chosen_answer_that_fell_is_explained() -> None:
+    moved = {"chosen": {"difference": estimate(-3.2)}, "rejected": {"difference": estimate(-9.0)}}
+    found = evaluated({"held_out": {"examples": 9}, "movement": moved})
+    assert "less likely (−3.2 nats an answer), rejected ones less likely" in found.movement
+    assert "DPO-Positive" in found.movement
+    assert found.remedies
+    moved["chosen"]["difference"] = estimate(1.0)
+    risen = evaluated({"held_out": {"examples": 9}, "movement": moved})
+    assert "likelier (+1.0 nats" in risen.movement
+    assert not risen.remedies
+
+
+def test_a_reward_model_in_words() -> None:
+    figures = {
+        "kind": "reward",
+        "held_out": {"examples": 40, "pairs": 40, "accuracy": estimate(0.7)},
+        "calibration": {"ece": estimate(0.08, 0.02), "brier": estimate(0.2)},
+    }
+    found = evaluated(figures)
+    assert "puts 70 % in the judges' order (60 to 80)" in found.sentence
+    assert "off by 8 points" in found.sentence
+    assert found.is_clear
+    assert {"Calibration error", "Brier score"} <= {figure.label for figure in found.figures}
+
+
+def test_demonstrations_and_wins_in_words() -> None:
+    perplexity = {"of": "demonstrations", "before": estimate(9.0), "after": estimate(7.5)}
+    found = evaluated({"held_out": {"examples": 9}, "perplexity": perplexity})
+    assert "went from 9.00 to 7.50" in found.sentence
+    assert found.is_clear
+    won = evaluated({"held_out": {"examples": 9}, "win_rate": estimate(0.65)})
+    assert "prefers its answers in 65 % of cases (55 to 75)" in won.sentence
+    assert won.is_clear
+    began = {"examples": 9, "accuracy": estimate(0.7), "accuracy_before": estimate(0.61)}
+    assert "61 % is what it began from" in evaluated({"held_out": began}).sentence

@@ -16,7 +16,8 @@ from training.alignment.config import TrainingConfig
 from training.alignment.methods import Method
 from training.alignment.options import Option, describe_options
 from training.forms.options import option_field
-from training.selectors.model import available_models
+from training.forms.rewards import REWARD_FIELDS, reward_config, reward_fields
+from training.selectors.model import available_models, reward_models
 from training.selectors.training_data import Rows, rows_by_criterion
 from training.services.run import PATHS, defaults_of
 
@@ -24,7 +25,15 @@ METHOD_PREFIX = "method-"
 # The fields that people set for each run; the others are folded.
 BASIC = ("learning_rate", "epochs", "max_steps", "batch_size", "gradient_accumulation")
 LORA = ("lora_rank", "lora_alpha", "lora_dropout")
-MAIN = ("name", "criterion", "binary_from_pairs", "rewrites", "base_model", "device")
+MAIN = (
+    "name",
+    "criterion",
+    "binary_from_pairs",
+    "rewrites",
+    "base_model",
+    "evaluated_by",
+    "device",
+)
 SHOWN_OF_METHOD = 6
 # How the library marks the options of the online loop.
 ONLINE = "Online: "
@@ -60,6 +69,7 @@ class LaunchForm(forms.Form):
         self.fields["criterion"] = self._criterion(snapshot)
         self._add_data_options(snapshot)
         self._add_base_model(project)
+        self._add_rewards(project)
         self._add_method_options()
         self._add_options()
 
@@ -108,6 +118,21 @@ class LaunchForm(forms.Form):
             help_text="auto takes a GPU when the worker has one.",
         )
 
+    def _add_rewards(self, project: Project) -> None:
+        """What an online method is rewarded by, and what compares answers before and after."""
+        if self.method.trains == "reward":
+            return
+        models = [(one.name, one.title) for one in reward_models(project)]
+        if self.method.needs_rewards:
+            self.fields |= reward_fields(models)
+        if models:
+            self.fields["evaluated_by"] = forms.ChoiceField(
+                choices=[("", "None"), *models],
+                required=False,
+                label="Reward model of the evaluation",
+                help_text="Compares answers before and after: how often the new one scores higher.",
+            )
+
     def _add_method_options(self) -> None:
         for option in describe_options(self.method.hyperparameters):
             self.fields[METHOD_PREFIX + option.name] = option_field(option)
@@ -140,7 +165,8 @@ class LaunchForm(forms.Form):
 
     @property
     def online_rows(self) -> list[forms.BoundField]:
-        return self._shown(*online_options()) if self.method.loop == "online" else []
+        names = (*REWARD_FIELDS, *online_options())
+        return self._shown(*names) if self.method.loop == "online" else []
 
     @property
     def basic_rows(self) -> list[forms.BoundField]:
@@ -189,7 +215,7 @@ class LaunchForm(forms.Form):
     def run_config(self) -> dict[str, Any]:
         """What `queue_run` takes as its config; of an invalid form, what is valid of it."""
         given = self.cleaned_data
-        ours = {"client_key", "built_for", *MAIN}
+        ours = {"client_key", "built_for", *MAIN, *REWARD_FIELDS}
         hyperparameters = {
             name.removeprefix(METHOD_PREFIX): value
             for name, value in given.items()
@@ -201,7 +227,11 @@ class LaunchForm(forms.Form):
             if name not in ours and not name.startswith(METHOD_PREFIX)
         }
         device = {"device": given["device"]} if "device" in given else {}
-        return {**rest, **device, "adapter": self.adapter, "hyperparameters": hyperparameters}
+        rewards = reward_config(given) if self.method.needs_rewards else {}
+        return {
+            **rest, **device, **rewards,
+            "adapter": self.adapter, "hyperparameters": hyperparameters,
+        }  # fmt: skip
 
 
 def built_for(method: Method, adapter: str) -> str:
@@ -226,7 +256,7 @@ def is_online(option: Option) -> bool:
 
 def is_used(option: Option, method: Method, adapter: str) -> bool:
     """Whether a run of this method and adapter looks at the option, and a field can hold it."""
-    if option.type is Mapping:
+    if option.type is Mapping or option.name == "test_reward":
         return False
     if option.name in LORA:
         return adapter == "lora"

@@ -22,7 +22,7 @@ from training.alignment.budget import Budget, DataSize, Machine, ModelSize, Spee
 from training.alignment.config import TrainingConfig
 from training.alignment.methods import Method, get_method
 from training.models import MetricPoint, TrainingRun
-from training.selectors.model import find_model
+from training.selectors.model import ModelChoice, find_model, find_reward_model
 from training.selectors.training_data import rows_by_criterion
 
 CHARACTERS_PER_TOKEN = 4
@@ -59,11 +59,14 @@ def run_budget(
     machine = this_machine(whole)
     if former:
         machine = budget.measured(machine, former_speeds(whole))
-    return budget.estimate(whole, known, size, data, machine)
+    return budget.estimate(whole, known, size, data, machine, _reward_size(project, config))
 
 
 def model_size(project: Project, name: str) -> ModelSize:
-    choice = find_model(project, name)
+    return size_of(find_model(project, name))
+
+
+def size_of(choice: ModelChoice) -> ModelSize:
     if not choice.is_ready:
         raise PrefloopError(
             f"{choice.title} is prepared by its first run; what a run needs is known after that."
@@ -72,6 +75,14 @@ def model_size(project: Project, name: str) -> ModelSize:
         return ModelSize.from_config(json.loads((choice.folder / "config.json").read_text()))
     except ValueError as error:
         raise PrefloopError(f"No estimate for {choice.title}: {error}.") from error
+
+
+def _reward_size(project: Project, config: Mapping[str, Any]) -> ModelSize | None:
+    """Of the first reward model that the run would load."""
+    for source in config.get("reward_sources", {}).values():
+        for name in source.get("folders", []):
+            return size_of(find_reward_model(project, name))
+    return None
 
 
 def data_size(

@@ -16,12 +16,17 @@ class Figure:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """`is_clear`: the interval of the held-out accuracy lies above one half."""
+    """`is_clear`: the evaluation shows that it is better than what it began from.
+
+    `movement` explains what became of the log-probabilities, `remedies` what to do about it.
+    """
 
     sentence: str
     is_clear: bool
     figures: list[Figure]
     kl: dict[str, Any]
+    movement: str = ""
+    remedies: bool = False
 
     @property
     def has_intervals(self) -> bool:
@@ -29,13 +34,54 @@ class Evaluated:
 
 
 def evaluated(figures: dict[str, Any]) -> Evaluated:
-    low = figures.get("held_out", {}).get("accuracy", {}).get("low")
+    movement, remedies = _movement(figures.get("movement", {}))
     return Evaluated(
         sentence=_sentence(figures),
-        is_clear=low is not None and low > 0.5,
+        is_clear=_is_clear(figures),
         figures=_figures(figures),
         kl=figures.get("kl", {}),
+        movement=movement,
+        remedies=remedies,
     )
+
+
+def _is_clear(figures: dict[str, Any]) -> bool:
+    """By the judges' own preferences; demonstrations and rewards have other measures."""
+    held_out, won = figures.get("held_out", {}), figures.get("win_rate", {})
+    if "accuracy" in held_out:
+        low = held_out["accuracy"]["low"]
+    elif won:
+        low = won["low"]
+    else:
+        before, after = (figures.get("perplexity", {}).get(one) for one in ("before", "after"))
+        return bool(before and after["high"] is not None and after["high"] < before["value"])
+    return low is not None and low > 0.5
+
+
+def _movement(movement: dict[str, Any]) -> tuple[str, bool]:
+    """Plain words on why a chosen answer may fall, when it did."""
+    chosen, rejected = movement.get("chosen"), movement.get("rejected")
+    if not chosen or chosen["difference"]["value"] is None:
+        return "", False
+    change = chosen["difference"]["value"]
+    told = f"Chosen answers became {_likelier(change)}"
+    if rejected and rejected["difference"]["value"] is not None:
+        told += f", rejected ones {_likelier(rejected['difference']['value'])}"
+    if change >= 0:
+        return f"{told}.", False
+    return (
+        f"{told}. A method that looks only at the margin between the two may lower both: pushing "
+        "the rejected answer down also pushes down what resembles it, and chosen answers often "
+        "do. That is no error while answers stay good, but probability moves to answers that "
+        "nobody has judged. To hold chosen answers up, use DPO-Positive, or DPO with an nll "
+        "weight.",
+        True,
+    )
+
+
+def _likelier(change: float) -> str:
+    word = "likelier" if change >= 0 else "less likely"
+    return f"{word} ({change:+.1f} nats an answer)".replace("-", "−")
 
 
 def _sentence(figures: dict[str, Any]) -> str:
@@ -43,14 +89,52 @@ def _sentence(figures: dict[str, Any]) -> str:
     held_out = figures.get("held_out")
     if not held_out:
         return "Nothing was evaluated: the run had no held-out data."
-    accuracy = held_out["accuracy"]
-    parts = [
-        f"On {held_out['examples']} held-out examples the new model sides with the judges in "
-        f"{_percent(accuracy)} of cases{_interval(accuracy)}, where 50 % is what it began from"
-    ]
+    if figures.get("kind") == "reward":
+        return _reward_sentence(figures)
+    parts = [part for part in (_accuracy(held_out), _perplexity(figures), _won(figures)) if part]
     if length := _length_words(figures.get("length", {})):
         parts.append(length)
-    return "; ".join(parts) + "."
+    whole = "; ".join(parts) or "nothing was measured on held-out data"
+    return f"{whole[0].upper()}{whole[1:]}."
+
+
+def _accuracy(held_out: dict[str, Any]) -> str:
+    if "accuracy" not in held_out:
+        return ""
+    before = held_out.get("accuracy_before", {"value": 0.5})
+    return (
+        f"on {held_out['examples']} held-out examples the new model sides with the judges in "
+        f"{_percent(held_out['accuracy'])} of cases{_interval(held_out['accuracy'])}, where "
+        f"{_percent(before)} is what it began from"
+    )
+
+
+def _perplexity(figures: dict[str, Any]) -> str:
+    """The point of a run on demonstrations; of the others only a figure."""
+    found = figures.get("perplexity", {})
+    if found.get("of") != "demonstrations":
+        return ""
+    before, after = found["before"]["value"], found["after"]["value"]
+    return f"the perplexity of held-out demonstrations went from {before:.2f} to {after:.2f}"
+
+
+def _won(figures: dict[str, Any]) -> str:
+    won = figures.get("win_rate", {})
+    if not won or won["value"] is None:
+        return ""
+    return f"a reward model prefers its answers in {_percent(won)} of cases{_interval(won)}"
+
+
+def _reward_sentence(figures: dict[str, Any]) -> str:
+    held_out, error = figures["held_out"], figures.get("calibration", {}).get("ece", {})
+    told = (
+        f"Of {held_out['pairs']} held-out pairs the reward model puts "
+        f"{_percent(held_out['accuracy'])} in the judges' order{_interval(held_out['accuracy'])}, "
+        "where 50 % is chance"
+    )
+    if error.get("value") is not None:
+        told += f"; its stated confidence is off by {100 * error['value']:.0f} points on average"
+    return f"{told}."
 
 
 def _length_words(length: dict[str, Any]) -> str:
@@ -81,20 +165,44 @@ def _interval(figure: dict[str, Any]) -> str:
 
 def _figures(figures: dict[str, Any]) -> list[Figure]:
     """The numbers that are there; an interval may be missing, for want of prompts."""
-    held_out, kl, length = (figures.get(name, {}) for name in ("held_out", "kl", "length"))
+    kl, perplexity = figures.get("kl", {}), figures.get("perplexity", {})
+    held_out, length = figures.get("held_out", {}), figures.get("length", {})
+    nats, of = kl.get("unit", ""), perplexity.get("of", "")
+    score = "of scores" if figures.get("kind") == "reward" else "against the reference"
     rows = [
         ("Held-out accuracy", held_out.get("accuracy"), "{:.2f}", ""),
-        ("Reward margin", held_out.get("reward_margin"), "{:.3f}", "against the reference"),
+        ("Pairs of a list in order", held_out.get("pair_accuracy"), "{:.2f}", ""),
+        ("Best of a list first", held_out.get("best_first"), "{:.2f}", ""),
+        ("Reward margin", held_out.get("reward_margin"), "{:.3f}", score),
         ("Held-out loss", held_out.get("loss"), "{:.4f}", ""),
-        ("KL from the reference (k1)", kl.get("k1"), "{:.2f}", kl.get("unit", "")),
-        ("KL from the reference (k3)", kl.get("k3"), "{:.2f}", kl.get("unit", "")),
+        ("Win rate", figures.get("win_rate"), "{:.2f}", "by a reward model, against the reference"),
+        ("Calibration error", figures.get("calibration", {}).get("ece"), "{:.3f}", ""),
+        ("Brier score", figures.get("calibration", {}).get("brier"), "{:.3f}", "0 is best"),
+        ("KL from the reference (k1)", kl.get("k1"), "{:.2f}", nats),
+        ("KL from the reference (k3)", kl.get("k3"), "{:.2f}", nats),
+        ("Perplexity before", perplexity.get("before"), "{:.2f}", of),
+        ("Perplexity after", perplexity.get("after"), "{:.2f}", of),
         ("Answer length before", length.get("before"), "{:.0f}", length.get("unit", "")),
         ("Answer length after", length.get("after"), "{:.0f}", length.get("unit", "")),
+        *_diversity(figures.get("diversity", {})),
     ]
     return [
         Figure(label, form.format(figure["value"]), _range(figure, form), note)
         for label, figure, form, note in rows
         if figure and figure["value"] is not None
+    ]
+
+
+def _diversity(found: dict[str, Any]) -> list[tuple[str, Any, str, str]]:
+    names = {
+        "distinct_2": ("Distinct word pairs", "share of an answer's"),
+        "repetition": ("Repetition", "runs of four words said before"),
+    }
+    return [
+        (f"{label} {side}", found[name][side], "{:.2f}", note)
+        for name, (label, note) in names.items()
+        if name in found
+        for side in ("before", "after")
     ]
 
 

@@ -11,6 +11,7 @@ from django.conf import settings
 
 from annotation.models import Project
 from core.errors import PrefloopError
+from training.alignment.methods import methods
 from training.models import ModelVersion
 
 SMALL_MODEL = "SmolLM2-135M-Instruct"
@@ -58,6 +59,24 @@ def find_model(project: Project, name: str) -> ModelChoice:
     )
 
 
+def reward_models(project: Project) -> list[ModelChoice]:
+    """The project's versions that score answers rather than write them."""
+    return [_version(one) for one in project.model_versions.all() if scores_answers(one)]
+
+
+def find_reward_model(project: Project, name: str) -> ModelChoice:
+    for choice in reward_models(project):
+        if choice.name == name:
+            return choice
+    raise PrefloopError(f"“{name}” is no reward model of this project. Choose one from the list.")
+
+
+def scores_answers(version: ModelVersion) -> bool:
+    """Whether the version is a reward model."""
+    name = version.lineage.get("method", "")
+    return any(method.name == name and method.trains == "reward" for method in methods())
+
+
 def version_name(version: ModelVersion) -> str:
     return f"{VERSION_PREFIX}{version.number}"
 
@@ -99,12 +118,13 @@ def _hub_folder(name: str) -> Path:
 
 
 def _versions(project: Project) -> list[ModelChoice]:
-    return [
-        ModelChoice(
-            version_name(version),
-            f"Version {version.number} of this project",
-            Source.VERSION,
-            settings.DATA_DIR / version.folder,
-        )
-        for version in project.model_versions.all()
-    ]
+    return [_version(one) for one in project.model_versions.all() if not scores_answers(one)]
+
+
+def _version(version: ModelVersion) -> ModelChoice:
+    return ModelChoice(
+        version_name(version),
+        f"Version {version.number} of this project",
+        Source.VERSION,
+        settings.DATA_DIR / version.folder,
+    )

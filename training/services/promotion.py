@@ -5,10 +5,11 @@ from __future__ import annotations
 from django.db import transaction
 
 from annotation.models import Project
-from core.errors import Conflict
+from core.errors import Conflict, PrefloopError
 from core.models import User
 from core.services.audit import record_event
 from training.models import ModelVersion, Promotion
+from training.selectors.model import scores_answers
 from training.selectors.promotion import promoted_versions
 
 
@@ -17,6 +18,8 @@ def promote_version(
     *, version: ModelVersion, replacing: ModelVersion | None, by: User | None, note: str = ""
 ) -> Promotion:
     """`replacing` is the version that was promoted when the decision was made."""
+    if scores_answers(version):
+        raise PrefloopError("A reward model writes no answers, so it cannot be promoted.")
     current = _locked_way(version.project_id)[-1:]
     if current == [version]:
         raise Conflict(f"Version {version.number} is promoted already.")

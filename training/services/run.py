@@ -21,6 +21,7 @@ from training.alignment.options import OptionError
 from training.models import Sweep, TrainingRun
 from training.selectors.model import find_model
 from training.selectors.training_data import rows_by_criterion
+from training.services.rewards import check_rewards
 
 # The worker knows where things lie; nobody else names a path.
 PATHS = (
@@ -52,15 +53,20 @@ def queue_run(
     name: str = "",
     binary_from_pairs: bool = False,
     rewrites: bool = False,
+    evaluated_by: str = "",
     sweep: Sweep | None = None,
     client_key: str | None = None,
 ) -> TrainingRun:
     """`config` holds TrainingConfig's keys without method and paths; what is left out takes its
-    default. A second call with the same client key returns the first call's run.
+    default. Reward models are named as versions, "version:3"; `evaluated_by` is one that compares
+    answers before and after. A second call with the same client key returns the first call's run.
     """
     checked = checked_config(method=method, config=config)
     _check_snapshot(project, snapshot)
     find_model(project, base_model)
+    check_rewards(
+        project=project, method=get_method(method), config=checked, evaluated_by=evaluated_by
+    )
     _check_data(
         snapshot,
         method,
@@ -85,7 +91,11 @@ def queue_run(
             "base_model": base_model,
             "criterion": criterion,
             "config": checked,
-            "data_options": {"binary_from_pairs": binary_from_pairs, "rewrites": rewrites},
+            "data_options": {
+                "binary_from_pairs": binary_from_pairs,
+                "rewrites": rewrites,
+                "evaluated_by": evaluated_by,
+            },
             "sweep": sweep,
             "seed": checked["seed"],
             "created_by": created_by,

@@ -19,6 +19,7 @@ from training.services import child
 from training.services.base_model import prepare_model
 from training.services.code import code_version
 from training.services.metrics import MetricsCopy
+from training.services.rewards import with_folders
 from training.services.version import register_version
 
 PHASES = {
@@ -103,7 +104,12 @@ def _write_data(run: TrainingRun, folder: Path) -> None:
 def _write_config(run: TrainingRun, folder: Path, base: Path) -> TrainingConfig:
     config = TrainingConfig.from_dict(
         {
-            **run.config,
+            **with_folders(
+                project=run.project,
+                method=get_method(run.method),
+                config=run.config,
+                evaluated_by=run.data_options.get("evaluated_by", ""),
+            ),
             "method": run.method,
             "base_model": str(base),
             "train_file": str(folder / "data" / "train.jsonl"),

@@ -114,6 +114,7 @@ def _queue(request: SignedInRequest, project: Project, form: LaunchForm) -> Trai
             created_by=request.user,
             binary_from_pairs=given.get("binary_from_pairs", False),
             rewrites=given.get("rewrites", False),
+            evaluated_by=given.get("evaluated_by", ""),
             client_key=given["client_key"],
         )
     except PrefloopError as error:

@@ -23,7 +23,7 @@ from training.selectors.run import PLOTS, curves, run_settings
 from training.services import cancel_run, resume_run
 from training.services.child import log_tail
 from training.services.supervise import run_folder
-from training.views.plots import draw
+from training.views.plots import draw, draw_evaluation
 from training.views.shared import render_page
 
 STOP_POLLING = 286  # htmx's word for "do not ask again"
@@ -71,6 +71,7 @@ def run(request: SignedInRequest, project: Project, run_id: int) -> HttpResponse
         context |= {
             "version": version,
             "evaluated": evaluated(figures),
+            "evaluation_plots": draw_evaluation(figures),
             "samples": found.samples.all(),
         }
     context |= {"plots": _plots(found), "log": log_tail(run_folder(found))}

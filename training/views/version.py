@@ -19,9 +19,10 @@ from training.forms import ConfirmForm, SampleForm
 from training.models import ModelVersion, Promotion
 from training.selectors.evaluation import evaluated
 from training.selectors.lineage import lineage_of
-from training.selectors.model import base_models
+from training.selectors.model import base_models, scores_answers
 from training.selectors.promotion import promoted_version, version_before
 from training.services import promote_version, request_samples, roll_back
+from training.views.plots import draw_evaluation
 from training.views.shared import render_page
 
 
@@ -68,6 +69,8 @@ def _render_version(
         "promoted": promoted,
         "before": version_before(project),
         "evaluated": evaluated(figures),
+        "evaluation_plots": draw_evaluation(figures),
+        "is_reward_model": scores_answers(version),
         "lineage": lineage_of(version),
         "method": get_method(version.run.method) if version.run else None,
         "promote_form": ConfirmForm(word=_word(version), **confirm),

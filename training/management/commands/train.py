@@ -16,6 +16,7 @@ from training.alignment.config import TrainingConfig
 from training.alignment.methods import Method, get_method, methods
 from training.alignment.options import Option, describe_options
 from training.forms.choice import by_family
+from training.forms.rewards import reward_source
 from training.management.waiting import finish
 from training.selectors.model import base_models
 from training.services import queue_run
@@ -104,6 +105,15 @@ class Command(BaseCommand):
             action="store_true",
             help="for methods that need pairs: what people rewrote counts as chosen",
         )
+        parser.add_argument(
+            "--reward-model", metavar="version:N", help="what an online method is rewarded by"
+        )
+        parser.add_argument(
+            "--evaluated-by",
+            metavar="version:N",
+            default="",
+            help="reward model that compares answers before and after",
+        )
         how = parser.add_mutually_exclusive_group()
         how.add_argument(
             "--estimate", action="store_true", help="say what it would need, and train nothing"
@@ -146,12 +156,19 @@ class Command(BaseCommand):
             "method": options["method"],
             "criterion": options["criterion"] or project.protocol.criterion_keys[0],
             "base_model": options["model"] or models[0].name,
-            "config": parse_settings(options["method"], options["values"]),
+            "config": self._config(options),
             "created_by": find_user(options["username"]),
             "name": options["name"],
             "binary_from_pairs": options["binary_from_pairs"],
             "rewrites": options["rewrites"],
+            "evaluated_by": options["evaluated_by"],
         }
+
+    def _config(self, options: dict[str, Any]) -> dict[str, Any]:
+        config = parse_settings(options["method"], options["values"])
+        if options["reward_model"]:
+            config["reward_sources"] = reward_source(options["reward_model"])
+        return config
 
     def _tell_estimate(self, asked: dict[str, Any]) -> None:
         names = (
