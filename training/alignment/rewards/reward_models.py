@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from training.alignment.models import load_tokenizer
 from training.alignment.reward_model import RewardScorer, is_reward_model, load_reward_model
-from training.alignment.rewards.build import COMBINATIONS
 from training.alignment.rewards.protocol import RewardError, Rewards
+from training.alignment.rewards.settings import COMBINATIONS
 from training.alignment.rollouts.protocol import Rollout
 from training.alignment.scoring import score_all
 from training.alignment.tokenization import TokenSequence, encode_completion, encode_prompt

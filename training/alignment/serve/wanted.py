@@ -169,15 +169,13 @@ def _choices(texts: Sequence[str], served: Served) -> Choices:
     return Choices(written, tokenizer.eos_token_id)
 
 
-def _room(
-    prompt: Tokens, longest: int | None, served: Served, body: Mapping[str, Any]
-) -> int:
+def _room(prompt: Tokens, longest: int | None, served: Served, body: Mapping[str, Any]) -> int:
     room = served.positions - len(prompt)
     if room < (longest or 1):
         name = "messages" if "messages" in body else "prompt"
         raise ApiError(
-            f"'{name}': this model sees at most {served.positions} tokens, but the prompt has {len(prompt)} "
-            f"and {longest or 1} more are asked for.",
+            f"'{name}': this model sees at most {served.positions} tokens, but the prompt has "
+            f"{len(prompt)} and {longest or 1} more are asked for.",
             param=name,
             code="context_length_exceeded",
         )

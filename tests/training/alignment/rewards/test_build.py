@@ -8,8 +8,9 @@ import torch
 from tests.training.alignment import tiny
 from tests.training.alignment.rewards.rollouts import rollout
 from training.alignment.options import OptionError
-from training.alignment.rewards.build import build_rewards, parse_rewards
+from training.alignment.rewards.build import build_rewards
 from training.alignment.rewards.protocol import RewardError
+from training.alignment.rewards.settings import parse_rewards
 
 CPU = torch.device("cpu")
 
@@ -59,8 +60,8 @@ def test_a_source_that_cannot_be_loaded_is_named():
 
 def test_a_form_can_check_settings_without_torch():
     script = (
-        "import sys; from training.alignment.rewards.build import parse_rewards; "
-        "from training.alignment.rollouts.build import parse_rollouts; "
+        "import sys; from training.alignment.rewards.settings import parse_rewards; "
+        "from training.alignment.rollouts.settings import parse_rollouts; "
         "parse_rewards({'a': {'kind': 'reward_model', 'folders': ['x']}}); parse_rollouts({}); "
         "sys.exit('torch' in sys.modules)"
     )

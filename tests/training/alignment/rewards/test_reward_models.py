@@ -45,7 +45,7 @@ def alone(folder, item):
 def test_a_reward_is_the_models_score(folders):
     rewards = load(folders[:1], batch_size=2)(ANSWERS)
     expected = [alone(folders[0], item) for item in ANSWERS]
-    np.testing.assert_allclose(rewards, expected, atol=1e-5)
+    np.testing.assert_allclose(rewards, expected, atol=1e-4)
     assert np.ptp(expected) > 0.01
 
 
@@ -58,7 +58,7 @@ def test_an_ensemble_is_combined_as_asked(folders):
     }
     for combine, values in expected.items():
         source = load(folders, combine=combine, uncertainty_weight=0.5)
-        np.testing.assert_allclose(source(ANSWERS), values, atol=1e-5)
+        np.testing.assert_allclose(source(ANSWERS), values, atol=1e-4)
 
 
 def test_another_tokenizer_gets_the_text(folders):
@@ -66,7 +66,7 @@ def test_another_tokenizer_gets_the_text(folders):
     foreign = [rollout("yes", tokenizer=other), rollout("b", "another?", tokenizer=other)]
     source = load(folders[:1], tokenizer=tiny.byte_tokenizer(template=tiny.CHATML + " "))
     np.testing.assert_allclose(
-        source(foreign), [alone(folders[0], ANSWERS[0]), alone(folders[0], ANSWERS[2])], atol=1e-5
+        source(foreign), [alone(folders[0], ANSWERS[0]), alone(folders[0], ANSWERS[2])], atol=1e-4
     )
 
 

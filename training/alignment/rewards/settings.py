@@ -1,0 +1,98 @@
+"""What a configuration may say of reward sources. Imports without torch, so that a form can check.
+
+Settings name each source: {"helpful": {"kind": "reward_model", "folders": ["…"], "weight": 1.0}}.
+The further keys of a kind are the fields of its options class.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from training.alignment.options import OptionError, option, parse_options
+
+COMBINATIONS = ("mean", "min", "uncertainty")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions:
+    """What every source has."""
+
+    kind: str = option(help="What gives the reward.")
+    weight: float = option(1.0, help="Multiplies the reward in the sum.", min=-1e6, max=1e6)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardModelOptions(SourceOptions):
+    """One reward model, or an ensemble."""
+
+    folders: list[str] = option(help="Folders of the reward models.")  # noqa: RUF009
+    combine: str = option(
+        "mean",
+        help="Mean of an ensemble, its worst score, or the mean less its variance.",
+        choices=COMBINATIONS,
+    )
+    uncertainty_weight: float = option(
+        0.0, help="What an ensemble's variance is multiplied by.", min=0.0, max=1e6
+    )
+    batch_size: int = option(16, help="Answers scored together.", min=1, max=4096)
+
+    def __post_init__(self) -> None:
+        if not self.folders or not all(isinstance(folder, str) for folder in self.folders):
+            raise OptionError("folders", "needs the folder of at least one reward model")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifierOptions(SourceOptions):
+    """A function that checks the answer."""
+
+    verifier: str = option(help="Name of the verifier.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LengthOptions(SourceOptions):
+    """A penalty on long answers."""
+
+    free: int = option(0, help="Tokens without a penalty.", min=0, max=10**6)
+    limit: int = option(128, help="Tokens at which the penalty is full.", min=1, max=10**6)
+
+    def __post_init__(self) -> None:
+        if self.free >= self.limit:
+            raise OptionError("free", f"{self.free} must be below the limit of {self.limit}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormatOptions(SourceOptions):
+    """A penalty on answers of another form."""
+
+    pattern: str = option(help="Regular expression that the whole answer must match.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeOptions(SourceOptions):
+    """A judge of the platform, asked through the worker."""
+
+    judge: str = option(help="Name of the judge.")
+
+
+KINDS: Mapping[str, type[SourceOptions]] = {
+    "reward_model": RewardModelOptions,
+    "verifier": VerifierOptions,
+    "length": LengthOptions,
+    "format": FormatOptions,
+    "judge": JudgeOptions,
+}
+
+
+def parse_rewards(settings: Mapping[str, Any]) -> dict[str, SourceOptions]:
+    """Each source's options by name; raises OptionError naming the source and what is wrong."""
+    return {name: _parse(name, values) for name, values in settings.items()}
+
+
+def _parse(name: str, values: Any) -> SourceOptions:
+    kind = values.get("kind") if isinstance(values, Mapping) else None
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise OptionError(f"{name}.kind", f"{kind!r} is not one of {', '.join(KINDS)}")
+    try:
+        return parse_options(KINDS[kind], values)
+    except OptionError as error:
+        raise OptionError(f"{name}.{error.name}", error.problem) from error
