@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from training.alignment.data import fields
-from training.alignment.data.rows import DataError, Kind, Row, Text
+from training.alignment.data.rows import DataError, FieldError, Kind, Row, Text
 
 # Llama 2 (2307.09288, table 27) takes 1, 2/3, 1/3 and 0 for its four degrees of preference.
 STRONGEST = 3.0
@@ -66,5 +66,7 @@ def _row(
     text = fields.text(values, "prompt", completion=False)
     if any(isinstance(other, str) != isinstance(text, str) for other in completions.values()):
         raise DataError("prompt and completions must be of one kind, all texts or all messages")
+    if not isinstance(text, str) and text[-1]["role"] == "assistant":
+        raise FieldError("prompt", "ends with the assistant's turn, so that nothing is to be said")
     group = str(values.get("group") or values["id"])
     return Row(str(values["id"]), group, text, completions, target, weight, **more)

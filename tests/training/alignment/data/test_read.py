@@ -92,6 +92,10 @@ def test_equal_prompts_have_equal_keys(tmp_path):
         ({**PAIR, "chosen": user("x")}, "message of the assistant"),
         ({**PAIR, "probability": 1.5}, "'probability' must be a number from 0 to 1"),
         ({**PAIR, "weight": 0}, "'weight' must be"),
+        (
+            {"prompt": assistant("p"), "chosen": assistant("c"), "rejected": assistant("r")},
+            "nothing is to be said",
+        ),
         ({"prompt": "p", "completions": ["a"], "ranks": [1]}, "two or more"),
         ({"prompt": "p", "completions": ["a", "b"], "ranks": [1]}, "must hold 2"),
         ({"prompt": "p", "completions": ["a", "b"], "ranks": [1, "x"]}, "must hold 2"),

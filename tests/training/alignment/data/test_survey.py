@@ -1,0 +1,30 @@
+"""What a file could be used for."""
+
+from tests.training.alignment.tiny import assistant, user, write_lines
+from training.alignment.data.__main__ import main
+from training.alignment.data.survey import survey
+
+PAIR = {"prompt": user("p"), "chosen": assistant("c"), "rejected": assistant("r")}
+LIST = {"prompt": "p", "completions": ["a", "b", "c"], "ranks": [1, 2, 3]}
+
+
+def test_what_there_is_and_what_could_be_made_of_it(tmp_path):
+    lines = [PAIR, {**PAIR, "probability": 0.5}, LIST, {"text": "x"}]
+    found = survey(write_lines(tmp_path / "rows.jsonl", lines))
+    assert found.rows == {"pairs": 2, "lists": 1}
+    assert found.convertible == {"pairs": 3, "binary": 2, "demonstrations": 2, "prompts": 2}
+    assert (found.report.rows, found.report.bad_rows) == (4, 1)
+
+
+def test_the_command_names_methods_and_bad_rows(tmp_path, capsys):
+    path = write_lines(tmp_path / "rows.jsonl", [PAIR, {**PAIR, "chosen": ""}])
+    assert main([str(path)]) == 0
+    told = capsys.readouterr().out
+    assert "rows.jsonl: 2 rows, 1 of them cannot be used" in told
+    assert "pairs: 1; feeds dpo, " in told
+    assert "rows.jsonl, row 2: field 'chosen'" in told
+
+
+def test_the_command_fails_where_nothing_can_be_used(tmp_path, capsys):
+    assert main([str(tmp_path / "nothing.jsonl")]) == 1
+    assert "no such file or folder" in capsys.readouterr().err

@@ -1,0 +1,44 @@
+"""Tells what a file or folder of training data holds: python -m training.alignment.data FILE"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from training.alignment.data import DataError
+from training.alignment.data.survey import Survey, survey
+from training.alignment.methods import methods
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m training.alignment.data", description=__doc__)
+    parser.add_argument("path", type=Path, help="JSONL, JSON, Parquet, or a folder")
+    path = parser.parse_args(arguments).path
+    try:
+        found = survey(path)
+    except DataError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(described(found))
+    return 0
+
+
+def described(found: Survey) -> str:
+    """The survey in words, with the methods that the data can feed."""
+    report = found.report
+    lines = [f"{report.file}: {report.rows} rows, {report.bad_rows} of them cannot be used"]
+    lines += [f"  shape: {name} ({count})" for name, count in report.shapes.items()]
+    for kind, count in found.rows.items():
+        names = ", ".join(
+            method.name for method in methods() if kind in (method.data, *method.also)
+        )
+        lines.append(f"  {kind}: {count}; feeds {names}")
+    for kind, count in found.convertible.items():
+        lines.append(f"  {kind} when converted: {count}")
+    if report.identical_sides:
+        lines.append(f"  pairs of two equal texts: {report.identical_sides}")
+    lines += [f"  {problem}" for problem in report.problems]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
