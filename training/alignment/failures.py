@@ -2,19 +2,18 @@
 
 import json
 
+from training.alignment.config import TrainingConfig
+
 
 class TrainingError(RuntimeError):
     """Training cannot go on; the message is one sentence for the person who launched it."""
 
 
-def reason(error: Exception) -> str:
+def reason(error: Exception, config: TrainingConfig | None = None) -> str:
     """What happened, why and how to mend it, as far as it is known."""
     text = " ".join(str(error).split())
     if _is_out_of_memory(error, text):
-        return (
-            "The device ran out of memory: lower batch_size (and raise gradient_accumulation to "
-            "keep the step's size), lower max_length, or train a LoRA adapter in bfloat16."
-        )
+        return f"The device ran out of memory: {memory_advice(config)}."
     if isinstance(error, FileNotFoundError):
         return f"A file is missing: {error.filename}."
     if isinstance(error, json.JSONDecodeError):
@@ -22,6 +21,30 @@ def reason(error: Exception) -> str:
     if type(error).__module__.startswith("training.alignment"):
         return text
     return f"Failed unexpectedly ({type(error).__name__}: {text[:300]})."
+
+
+def memory_advice(config: TrainingConfig | None) -> str:
+    """What to change so that a run needs less memory, what costs least first."""
+    if config is None:
+        return "lower batch_size and max_length, or train a LoRA adapter in bfloat16"
+    half, more = config.batch_size // 2, config.gradient_accumulation * 2
+    ways = [
+        (
+            config.batch_size > 1,
+            f"lower batch_size from {config.batch_size} to {half} and raise gradient_accumulation "
+            f"from {config.gradient_accumulation} to {more}, which trains the same steps",
+        ),
+        (not config.gradient_checkpointing, "turn gradient_checkpointing on"),
+        (config.dtype == "float32", "compute in bfloat16"),
+        (config.adapter == "full", "train a LoRA adapter instead of all weights"),
+        (
+            config.adapter == "full" and config.optimizer == "adamw",
+            "choose the optimizer adafactor",
+        ),
+        (True, f"lower max_length from {config.max_length} (data_report.json tells the lengths)"),
+        (True, "take a smaller model"),
+    ]
+    return "; or ".join(words for applies, words in ways if applies)
 
 
 def _is_out_of_memory(error: Exception, text: str) -> bool:

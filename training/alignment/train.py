@@ -53,14 +53,15 @@ def main() -> int:
         die_with_parent()
     stop = StopRequest()
     stop.listen()
-    output: Path | None = None
+    config: TrainingConfig | None = None
+    folder = arguments.config.parent
     try:
         config = TrainingConfig.load(arguments.config)
-        output = Path(config.output_dir)
-        output.mkdir(parents=True, exist_ok=True)
+        Path(config.output_dir).mkdir(parents=True, exist_ok=True)
+        folder = Path(config.output_dir)
         return run(config, stop)
     except Exception as error:  # noqa: BLE001  # the process boundary: every failure leaves a reason behind
-        return _fail(output or arguments.config.parent, error)
+        return _fail(folder, error, config)
 
 
 def run(config: TrainingConfig, stop: StopRequest | None = None) -> int:
@@ -97,11 +98,11 @@ def run(config: TrainingConfig, stop: StopRequest | None = None) -> int:
     return 0
 
 
-def _fail(folder: Path, error: Exception) -> int:
+def _fail(folder: Path, error: Exception, config: TrainingConfig | None) -> int:
     detail = "".join(traceback.format_exception(error))[-8000:]
     print(detail, file=sys.stderr, flush=True)
     if folder.is_dir():
-        write_json(folder / "error.json", {"reason": reason(error), "detail": detail})
+        write_json(folder / "error.json", {"reason": reason(error, config), "detail": detail})
     return 1
 
 

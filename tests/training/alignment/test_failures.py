@@ -21,6 +21,18 @@ def test_running_out_of_memory_says_what_to_change(error):
     assert reason(error).startswith("The device ran out of memory: lower batch_size")
 
 
+def test_advice_on_memory_fits_the_run(make_config):
+    whole = reason(MemoryError(), make_config(batch_size=4, gradient_accumulation=2))
+    assert "lower batch_size from 4 to 2 and raise gradient_accumulation from 2 to 4" in whole
+    assert "train a LoRA adapter" in whole
+    frugal = make_config(
+        batch_size=1, gradient_checkpointing=True, dtype="bfloat16", adapter="lora", max_length=96
+    )
+    left = reason(MemoryError(), frugal)
+    assert left.startswith("The device ran out of memory: lower max_length from 96")
+    assert "batch_size" not in left
+
+
 def test_our_own_errors_speak_for_themselves():
     assert reason(DataError("rows.jsonl, row 3: no prompt")) == "rows.jsonl, row 3: no prompt"
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import torch
+import math
 
-from training.alignment.metrics import COLUMNS, correctness
+import pytest
+import torch
+from scipy.stats import kendalltau
+
+from training.alignment.metrics import COLUMNS, correctness, list_agreement, summarize
 
 
 def row(**values: float) -> list[float]:
@@ -39,3 +43,54 @@ def test_a_lone_completion_is_right_by_the_sign_of_its_reward() -> None:
     good = row(chosen_reward=0.2, log_ratio_chosen=2.0, rejected_reward=nan)
     bad = row(chosen_reward=nan, rejected_reward=0.2, log_ratio_rejected=2.0)
     assert correctness(torch.tensor([good, bad])).tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("rewards", "ranks"),
+    [
+        ([3.0, 2.0, 1.0], [1, 2, 3]),
+        ([1.0, 3.0, 2.0, 0.5], [1, 2, 3, 4]),
+        ([1.0, 1.0, 2.0, 0.5], [2, 1, 1, 3]),
+        ([0.1, 0.4, 0.3, 0.2, 0.9], [3, 1, 2, 2, 1]),
+    ],
+)
+def test_agreement_of_a_list_is_kendalls_tau_b_whatever_the_padding(rewards, ranks):
+    expected = kendalltau(rewards, [-rank for rank in ranks]).statistic
+    for padding in (0, 3):
+        found = list_agreement(
+            torch.tensor([rewards + [9.0] * padding]), torch.tensor([ranks + [0] * padding])
+        )
+        assert float(found["kendall_tau"]) == pytest.approx(expected)
+
+
+def test_shares_of_pairs_and_the_first_place():
+    rewards = torch.tensor([[3.0, 2.0, 1.0], [1.0, 1.0, 0.0], [2.0, 1.0, 0.0]])
+    ranks = torch.tensor([[2, 1, 3], [1, 2, 0], [1, 1, 1]])
+    found = list_agreement(rewards, ranks)
+    assert found["pair_accuracy"].tolist()[:2] == pytest.approx([2 / 3, 0.5])
+    assert found["best_first"].tolist()[:2] == [0.0, 1.0]
+    assert found["kendall_tau"].tolist()[1] == 0.0
+    assert all(math.isnan(values[2]) for values in found.values())
+
+
+def test_the_loss_has_its_own_weights():
+    nan = float("nan")
+    rows = [
+        dict.fromkeys(COLUMNS, nan) | {"loss": loss, "weight": 1.0, "loss_weight": share}
+        for loss, share in ((1.0, 1.0), (4.0, 3.0), (100.0, 0.0))
+    ]
+    found = summarize(torch.tensor([[line[name] for name in COLUMNS] for line in rows]))
+    assert found == {"loss": pytest.approx(3.25)}
+
+
+def test_perplexity_is_of_tokens_not_of_answers():
+    nan = float("nan")
+    rows = [
+        dict.fromkeys(COLUMNS, nan)
+        | {"loss": 0.0, "weight": 1.0, "loss_weight": 1.0}
+        | {"chosen_log_probability": total, "tokens": tokens}
+        for total, tokens in ((-1.0, 1.0), (-3.0, 9.0))
+    ]
+    found = summarize(torch.tensor([[line[name] for name in COLUMNS] for line in rows]))
+    assert found["nll"] == pytest.approx(0.4)
+    assert found["perplexity"] == pytest.approx(math.exp(0.4))

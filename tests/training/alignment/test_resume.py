@@ -236,7 +236,7 @@ def test_a_failure_leaves_one_sentence(make_config, tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["train", "--config", str(tmp_path / "given.json")])
     assert main() == 1
     error = json.loads((Path(config.output_dir) / "error.json").read_text())
-    assert error["reason"].startswith("bad.jsonl, row 1: field 'rejected' must be")
+    assert error["reason"].startswith("bad.jsonl, row 1: looks like pairs")
     assert "Traceback" in error["detail"]
 
 
