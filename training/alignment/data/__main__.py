@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from training.alignment.data import DataError
+from training.alignment.data import DataError, Kind
 from training.alignment.data.survey import Survey, survey
 from training.alignment.methods import methods
 
@@ -28,16 +28,19 @@ def described(found: Survey) -> str:
     lines = [f"{report.file}: {report.rows} rows, {report.bad_rows} of them cannot be used"]
     lines += [f"  shape: {name} ({count})" for name, count in report.shapes.items()]
     for kind, count in found.rows.items():
-        names = ", ".join(
-            method.name for method in methods() if kind in (method.data, *method.also)
-        )
-        lines.append(f"  {kind}: {count}; feeds {names}")
+        lines.append(f"  {kind}: {count}; feeds {_fed_by(kind)}")
     for kind, count in found.convertible.items():
         lines.append(f"  {kind} when converted: {count}")
     if report.identical_sides:
         lines.append(f"  pairs of two equal texts: {report.identical_sides}")
     lines += [f"  {problem}" for problem in report.problems]
     return "\n".join(lines)
+
+
+def _fed_by(kind: Kind) -> str:
+    """Methods that take the kind as it is; lists become pairs unasked."""
+    taken = {"lists", "pairs"} if kind == "lists" else {kind}
+    return ", ".join(method.name for method in methods() if method.data in taken)
 
 
 if __name__ == "__main__":
