@@ -29,11 +29,10 @@ def shape_of(values: Values) -> Shape:
 
     Raises DataError naming the fields to add or to take away where it is unclear.
     """
-    found = [(family, names) for family, names in _FAMILIES.items() if names & values.keys()]
+    used = {name for name in values if name not in _ALSO_FACTS or _is_ranked(values, name)}
+    found = [(family, names & used) for family, names in _FAMILIES.items() if names & used]
     if len(found) > 1:
-        told = " and ".join(
-            f"{family} ({_listed(names & values.keys())})" for family, names in found
-        )
+        told = " and ".join(f"{family} ({_listed(names)})" for family, names in found)
         raise DataError(f"has fields of {told}; leave out those that do not belong")
     if found:
         return _DETECTORS[found[0][0]](values)
@@ -45,6 +44,15 @@ _FAMILIES: dict[str, frozenset[str]] = {
     "lists": frozenset({"completions", "answers", "responses"}),
     "answers": frozenset({"completion"}),
 }
+
+# Lists of answers where something ranks them; of a prompt, what a verifier compares with.
+_ALSO_FACTS = frozenset({"answers", "responses"})
+
+
+def _is_ranked(values: Values, name: str) -> bool:
+    items = values[name]
+    is_judged = isinstance(items, list) and bool(items) and all(map(_is_judged, items))
+    return is_judged or "ranks" in values or "scores" in values
 
 
 def _pairs(values: Values) -> Shape:
@@ -69,7 +77,8 @@ def _pairs(values: Values) -> Shape:
 
 
 def _lists(values: Values) -> Shape:
-    field = next(name for name in ("completions", "answers", "responses") if name in values)
+    named = [name for name in ("completions", "answers", "responses") if name in values]
+    field = next((name for name in named if _is_ranked(values, name)), named[0])
     prompt = next((name for name in ("prompt", "instruction", "question") if name in values), None)
     if prompt is None:
         raise DataError(f"has {field} but no prompt: add the field 'prompt'")
@@ -77,7 +86,11 @@ def _lists(values: Values) -> Shape:
     if not isinstance(items, Sequence) or not all(_is_judged(item) for item in items):
         if "ranks" not in values and "scores" not in values:
             raise DataError(f"has {field} that nothing ranks: add the field 'ranks' or 'scores'")
-        return Shape("lists", "lists", lambda row: {**row, "completions": row[field]})
+        return Shape(
+            "lists",
+            "lists",
+            lambda row: {**row, "prompt": row[prompt], "completions": row[field]},
+        )
     return Shape("lists of judged answers", "lists", lambda row: _judged(row, field, prompt))
 
 

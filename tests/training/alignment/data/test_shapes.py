@@ -201,6 +201,20 @@ def test_nectar_lists_carry_their_ranks(tmp_path):
     assert (row.prompt, row.ranks) == (user("2+2?"), (2, 1))
 
 
+@pytest.mark.parametrize("field", ["answers", "responses"])
+def test_answers_that_nothing_ranks_are_facts_of_a_prompt(tmp_path, field):
+    row, name = read(tmp_path, {"prompt": "2+2?", field: ["4", "four"]}, "prompts")
+    assert (name, row.facts) == ("prompts", {field: ["4", "four"]})
+
+
+@pytest.mark.parametrize("field", ["completions", "answers", "responses"])
+@pytest.mark.parametrize("prompt", ["prompt", "question"])
+def test_lists_by_other_names(tmp_path, field, prompt):
+    line = {prompt: "2+2?", field: ["5", "4"], "ranks": [2, 1]}
+    row, _ = read(tmp_path, line, "lists")
+    assert (row.prompt, row.ranks) == ("2+2?", (2, 1))
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
