@@ -138,6 +138,11 @@ class TrainingConfig:
     demonstrations_file: str | None = option(
         None, help="JSONL file with the demonstrations that score_zero is about."
     )
+    reference_cache: str | None = option(
+        None,
+        help="Folder in which the reference's log-probabilities are kept by content and shared "
+        "between runs; a folder of the run's own when left out.",
+    )
     checkpoint_every: int = option(50, help="Steps between checkpoints.", min=1)
     evaluate_every: int = option(25, help="Steps between held-out evaluations.", min=1)
     evaluation_limit: int = option(

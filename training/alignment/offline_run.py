@@ -24,7 +24,7 @@ from training.alignment.scoring import by_role, score_all
 # May differ between a run and its continuation: where things lie.
 _FREE = {
     *("output_dir", "train_file", "held_out_file", "base_model", "reference_model", "device"),
-    *("start_adapter", "demonstrations_file"),
+    *("start_adapter", "demonstrations_file", "reference_cache"),
 }
 
 

@@ -189,7 +189,7 @@ def _reference(
         load_scorer=lambda: load_scorer(config, folder, accelerator.device, adapter),
         accelerator=accelerator,
         batch_size=2 * config.batch_size,
-        cache=Path(config.output_dir) / "reference.safetensors",
+        cache=Path(config.reference_cache or Path(config.output_dir) / "reference"),
         progress=lambda done, count: journal.progress("reference", done, count),
     )
 

@@ -36,7 +36,7 @@ what the output folder holds:
   progress.json       phase, done, total
   metrics.jsonl       one JSON object a line: step, time, total_steps, metrics
   data_report.json    what was truncated or dropped
-  reference.safetensors, checkpoints/   to resume from
+  reference/, checkpoints/              to resume from
   model/              the trained model: safetensors, tokenizer; a LoRA adapter merged
   adapter/            the LoRA adapter alone
   evaluation.json, samples.jsonl        held-out evaluation against the reference

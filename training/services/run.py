@@ -34,6 +34,7 @@ PATHS = (
     "held_out_file",
     "demonstrations_file",
     "ptx_file",
+    "reference_cache",
     "output_dir",
 )
 # A sum over few weights needs a larger step than a sum over all.

@@ -114,6 +114,7 @@ def _write_config(run: TrainingRun, folder: Path, base: Path) -> TrainingConfig:
             "base_model": str(base),
             "train_file": str(folder / "data" / "train.jsonl"),
             "held_out_file": str(folder / "data" / "held_out.jsonl"),
+            "reference_cache": str(Path(settings.DATA_DIR) / "reference"),
             "output_dir": str(folder / "output"),
         }
     )
