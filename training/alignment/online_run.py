@@ -16,8 +16,9 @@ from torch import nn
 from training.alignment import checkpoints, watching
 from training.alignment.batches import BatchPlan
 from training.alignment.config import TrainingConfig
-from training.alignment.data import DataError, read_rows
+from training.alignment.data import KINDS, DataError, read_data, read_rows
 from training.alignment.failures import TrainingError
+from training.alignment.files import write_json
 from training.alignment.journal import Journal
 from training.alignment.log_probs import CompletionScorer
 from training.alignment.methods import Method, get_method, parse_hyperparameters
@@ -25,14 +26,16 @@ from training.alignment.models import fingerprint, load_tokenizer, merge_lora, s
 from training.alignment.optimization import make_optimizer
 from training.alignment.options import OptionError
 from training.alignment.policies import compute_dtype, load_policy, load_scorer
-from training.alignment.rewards.build import build_rewards, parse_rewards
+from training.alignment.rewards.build import build_rewards
 from training.alignment.rewards.composed import Composed
-from training.alignment.rollouts.build import build_rollouts, parse_rollouts
+from training.alignment.rewards.settings import parse_rewards
+from training.alignment.rollouts.build import build_rollouts
 from training.alignment.rollouts.protocol import Prompt, RolloutSource
+from training.alignment.rollouts.settings import parse_rollouts
+from training.alignment.run_data import limits, read_options
 from training.alignment.tokenization import (
     DataReport,
     Example,
-    Limits,
     cut_prompt,
     encode_prompt,
     tokenize_rows,
@@ -115,8 +118,15 @@ def prepare(
     if sources is None:
         _check_sources(config)
     tokenizer = load_tokenizer(config.base_model)
-    prompts = load_prompts(config, tokenizer, config.train_file)
-    held_out = load_prompts(config, tokenizer, config.held_out_file) if config.held_out_file else []
+    prompts, report = load_prompts(config, tokenizer, config.train_file)
+    held_out, held_out_report = (
+        load_prompts(config, tokenizer, config.held_out_file)
+        if config.held_out_file
+        else ([], DataReport())
+    )
+    if accelerator.is_main_process:
+        reports = {"train": asdict(report), "held_out": asdict(held_out_report)}
+        write_json(Path(config.output_dir) / "data_report.json", reports)
     policy = load_policy(config, accelerator.device)
     critic = _critic(config, accelerator.device) if method.needs_value_model else None
     reference = load_scorer(config, config.reference, accelerator.device, config.reference_adapter)
@@ -141,20 +151,27 @@ def prepare(
     )
 
 
-def load_prompts(config: TrainingConfig, tokenizer: Any, file: str) -> list[Prompt]:
-    """The prompts of any kind of data, as tokens; raises DataError naming the file."""
-    rows = read_rows(Path(file), "prompts", ("pairs", "lists", "binary", "demonstrations"))
-    limits = Limits(config.max_length, config.max_prompt_length, config.truncation_side)
+def load_prompts(
+    config: TrainingConfig, tokenizer: Any, file: str
+) -> tuple[list[Prompt], DataReport]:
+    """The prompts of any kind of data, each once, and what was cut; raises DataError naming it."""
+    options = replace(read_options(config, "prompts"), convert=KINDS)
+    rows, source = read_data(Path(file), "prompts", options)
+    report, bounds = DataReport(rows=len(rows), source=source), limits(config)
     prompts: dict[str, Prompt] = {}
     for row in rows:
         try:
             tokens = encode_prompt(row.prompt, tokenizer)
         except DataError as error:
             raise DataError(f"{Path(file).name}: row '{row.id}': {error}") from error
-        kept = cut_prompt(tokens, limits, tokenizer.bos_token_id)
+        kept = cut_prompt(tokens, bounds, tokenizer.bos_token_id)
         # A prompt that many pairs share is one prompt to answer.
-        prompts.setdefault(row.prompt_key, Prompt(row.prompt_key, kept, row.prompt, row.facts))
-    return list(prompts.values())
+        if row.prompt_key not in prompts:
+            prompts[row.prompt_key] = Prompt(row.prompt_key, kept, row.prompt, row.facts)
+            report.prompts_truncated += len(kept) < len(tokens)
+    report.examples = len(prompts)
+    report.longest_sequence = max(len(prompt.tokens) for prompt in prompts.values())
+    return list(prompts.values()), report
 
 
 def step_prompts(run: Run, step: int) -> list[Prompt]:
@@ -322,8 +339,7 @@ def _optimizer(
 
 def _ptx_examples(config: TrainingConfig, tokenizer: Any) -> list[Example]:
     rows = read_rows(Path(config.ptx_file or ""), "demonstrations", ("pairs", "lists", "binary"))
-    limits = Limits(config.max_length, config.max_prompt_length, config.truncation_side)
-    return tokenize_rows(rows, tokenizer, limits, DataReport())
+    return tokenize_rows(rows, tokenizer, limits(config), DataReport())
 
 
 def _key(config: TrainingConfig, prompts: Sequence[Prompt]) -> str:
