@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from core import jobs
 from core.jobs import JobContext, Queue, job_kind
 from training.services.base_model import ensure_base_model
+from training.services.recipe import go_on_with_recipes
 from training.services.sample_responses import sample_responses
 from training.services.supervise import supervise_run
 
@@ -27,3 +29,6 @@ def sample(context: JobContext) -> dict[str, Any]:
 def prepare_base_model(context: JobContext) -> dict[str, Any]:
     ensure_base_model(context=context, name=context.args["name"])
     return {"name": context.args["name"]}
+
+
+jobs.sweeper(go_on_with_recipes)

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from training.views import launch, loop, method, run, version
+from training.views import comparison, launch, loop, method, recipe, run, sweep, version
 
 app_name = "training"
 urlpatterns = [
@@ -11,8 +11,31 @@ urlpatterns = [
     path("methods/<str:name>/", method.method, name="method"),
     path("projects/<int:project_id>/runs/", run.project_runs, name="project-runs"),
     path("projects/<int:project_id>/runs/new/", launch.launch, name="launch"),
+    path("projects/<int:project_id>/runs/new/estimate/", launch.estimate, name="launch-estimate"),
+    path("projects/<int:project_id>/runs/compare/", comparison.compare, name="compare"),
+    path("projects/<int:project_id>/sweeps/<int:sweep_id>/", sweep.sweep, name="sweep"),
     path(
-        "projects/<int:project_id>/runs/new/estimate/", launch.estimate, name="launch-estimate"
+        "projects/<int:project_id>/sweeps/<int:sweep_id>/live/", sweep.sweep_live, name="sweep-live"
+    ),
+    path(
+        "projects/<int:project_id>/sweeps/<int:sweep_id>/stop/", sweep.sweep_stop, name="sweep-stop"
+    ),
+    path("projects/<int:project_id>/recipes/new/", recipe.new_recipe, name="new-recipe"),
+    path("projects/<int:project_id>/recipes/<int:recipe_id>/", recipe.recipe, name="recipe"),
+    path(
+        "projects/<int:project_id>/recipes/<int:recipe_id>/live/",
+        recipe.recipe_live,
+        name="recipe-live",
+    ),
+    path(
+        "projects/<int:project_id>/recipes/<int:recipe_id>/stop/",
+        recipe.recipe_stop,
+        name="recipe-stop",
+    ),
+    path(
+        "projects/<int:project_id>/recipes/<int:recipe_id>/resume/",
+        recipe.recipe_resume,
+        name="recipe-resume",
     ),
     path("projects/<int:project_id>/runs/<int:run_id>/", run.run, name="run"),
     path("projects/<int:project_id>/runs/<int:run_id>/state/", run.run_state, name="run-state"),

@@ -17,6 +17,7 @@ from training.alignment.methods import Method
 from training.alignment.options import Option, describe_options
 from training.forms.options import option_field
 from training.forms.rewards import REWARD_FIELDS, reward_config, reward_fields
+from training.forms.sweep import SWEEP_FIELDS, clean_grid, sweep_fields
 from training.selectors.model import available_models, reward_models
 from training.selectors.training_data import Rows, rows_by_criterion
 from training.services.run import PATHS, defaults_of
@@ -63,6 +64,7 @@ class LaunchForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.project, self.snapshot = project, snapshot
         self.method, self.adapter = method, adapter
+        self.grid: dict[str, list[Any]] = {}
         self.fields["client_key"].initial = uuid.uuid4().hex
         self.fields["built_for"].initial = built_for(method, adapter)
         self.initial.pop("built_for", None)
@@ -72,6 +74,7 @@ class LaunchForm(forms.Form):
         self._add_rewards(project)
         self._add_method_options()
         self._add_options()
+        self.fields |= sweep_fields(self._can_vary())
 
     def _add_data_options(self, snapshot: Snapshot) -> None:
         if self.method.data == "binary":
@@ -148,6 +151,17 @@ class LaunchForm(forms.Form):
         if "convert_data" in self.fields:
             self.fields["convert_data"].initial = not self._rows(self.snapshot, from_pairs=False)
 
+    def _can_vary(self) -> list[str]:
+        """Hyper-parameters first."""
+        own = [name.removeprefix(METHOD_PREFIX) for name in self._method_names]
+        known = [one.name for one in describe_options(TrainingConfig)]
+        return own + [name for name in known if name in self.fields and name not in MAIN]
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        self.grid = clean_grid(self, given)
+        return given
+
     def _shown(self, *names: str) -> list[forms.BoundField]:
         return [self[name] for name in names if name in self.fields]
 
@@ -173,17 +187,26 @@ class LaunchForm(forms.Form):
         return self._shown(*BASIC, *LORA)
 
     @property
+    def sweep_rows(self) -> list[forms.BoundField]:
+        return self._shown(*SWEEP_FIELDS)
+
+    @property
+    def sweep_is_open(self) -> bool:
+        return any(row.value() for row in self.sweep_rows)
+
+    @property
     def advanced_rows(self) -> list[forms.BoundField]:
         above = (*self.main_rows, *self.method_rows, *self.basic_rows, *self.online_rows)
-        shown = {row.name for row in above} | {"client_key", "built_for"}
+        shown = {row.name for row in above} | {"client_key", "built_for", *SWEEP_FIELDS}
         return [self[name] for name in self.fields if name not in shown]
 
     @property
     def advanced_has_errors(self) -> bool:
         return any(row.errors for row in self.advanced_rows)
 
-    def so_far(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What is valid as it stands, and the config that it makes; an untouched form is whole."""
+    def so_far(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, list[Any]]]:
+        """What is valid as it stands, the config and the grid that it makes; an untouched form is
+        whole."""
         form = self
         if not self.is_bound:
             form = type(self)(
@@ -192,7 +215,7 @@ class LaunchForm(forms.Form):
             )  # fmt: skip
         # Not full_clean, which would forget what a service has refused.
         form.is_valid()
-        return form.cleaned_data, form.run_config()
+        return form.cleaned_data, form.run_config(), form.grid
 
     def _untouched(self) -> dict[str, Any]:
         values = {
@@ -215,7 +238,7 @@ class LaunchForm(forms.Form):
     def run_config(self) -> dict[str, Any]:
         """What `queue_run` takes as its config; of an invalid form, what is valid of it."""
         given = self.cleaned_data
-        ours = {"client_key", "built_for", *MAIN, *REWARD_FIELDS}
+        ours = {"client_key", "built_for", *MAIN, *REWARD_FIELDS, *SWEEP_FIELDS}
         hyperparameters = {
             name.removeprefix(METHOD_PREFIX): value
             for name, value in given.items()

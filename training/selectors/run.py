@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
 
-from training.models import MetricPoint, TrainingRun
+from training.alignment.config import TrainingConfig
+from training.alignment.methods import get_method
+from training.alignment.options import describe_options
+from training.models import MetricPoint, StepSample, TrainingRun
 
 Points = list[tuple[int, float]]
+# The library marks in its help what only the online loop reads.
+ONLINE_OPTIONS = {
+    one.name for one in describe_options(TrainingConfig) if one.help.startswith("Online: ")
+}
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,45 @@ PLOTS = (
 )
 
 
+ONLINE_PLOTS = (
+    Plot(
+        "Reward",
+        "reward",
+        {"reward": "trained on", "reward_watched": "watched", "held_out_reward": "held out"},
+        "Mean of the answers that each step sampled. When the watched reward falls while the other "
+        "rises, the policy exploits its reward model.",
+    ),
+    Plot(
+        "KL from the reference",
+        "nats an answer",
+        {"kl_k1": "k1", "kl_k3": "k3", "kl_k2": "k2"},
+        "How far the policy has moved; the budget stops a run.",
+        include=(0.0,),
+    ),
+    Plot(
+        "Length",
+        "tokens",
+        {"completion_length": "sampled answers"},
+        "Rewards that only grow with length are a warning.",
+        include=(0.0,),
+    ),
+    Plot(
+        "Entropy and diversity",
+        "nats a token; share",
+        {"entropy": "entropy", "distinct_2": "distinct pairs of tokens"},
+        "Both fall as the policy settles; near zero it answers everything alike.",
+        include=(0.0,),
+    ),
+)
+
+
+def plots_of(runs: Sequence[TrainingRun]) -> tuple[Plot, ...]:
+    """What there is to draw of these runs."""
+    loops = {get_method(run.method).loop for run in runs}
+    online = ONLINE_PLOTS if "online" in loops else ()
+    return (*(PLOTS if "offline" in loops else ()), *online)
+
+
 def curves(run: TrainingRun) -> dict[str, Points]:
     """Every metric of the run as (step, value) in order."""
     found: dict[str, Points] = defaultdict(list)
@@ -66,6 +115,8 @@ def run_settings(run: TrainingRun) -> list[tuple[str, str]]:
     config = {name: value for name, value in run.config.items() if name != "hyperparameters"}
     if config["adapter"] == "full":
         config = {name: value for name, value in config.items() if not name.startswith("lora_")}
+    if get_method(run.method).loop == "offline":
+        config = {name: value for name, value in config.items() if name not in ONLINE_OPTIONS}
     values = {**run.config["hyperparameters"], **config}
     return [(name.replace("_", " "), _in_words(value)) for name, value in values.items()]
 
@@ -74,3 +125,18 @@ def _in_words(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "–" if value is None else str(value)
+
+
+def step_samples(run: TrainingRun, prompts: int = 6) -> list[tuple[list[Any], list[StepSample]]]:
+    """What the model wrote to the same prompts through training: each with its answers by step."""
+    rows = run.step_samples.filter(position__lt=prompts)
+    groups = groupby(rows, key=lambda row: row.position)
+    found = [list(group) for _, group in groups]
+    return [(group[0].prompt_messages, _spread(group)) for group in found]
+
+
+def _spread(samples: list[StepSample], most: int = 6) -> list[StepSample]:
+    """First and last, and some between, that a page can hold."""
+    if len(samples) <= most:
+        return samples
+    return [samples[round(place * (len(samples) - 1) / (most - 1))] for place in range(most)]

@@ -45,7 +45,9 @@ def with_folders(
     def folder(name: str) -> str:
         return str(find_reward_model(project, name).folder)
 
-    found = {key: _mapped(config.get(key, {}), folder) for key in SOURCES if key in config}
+    found: dict[str, Any] = {
+        key: _mapped(config.get(key, {}), folder) for key in SOURCES if key in config
+    }
     if evaluated_by:
         found["evaluation_reward_model"] = folder(evaluated_by)
     if method.needs_value_model:

@@ -20,6 +20,7 @@ from training.services.base_model import prepare_model
 from training.services.code import code_version
 from training.services.metrics import MetricsCopy
 from training.services.rewards import with_folders
+from training.services.step_samples import StepSamplesCopy
 from training.services.version import register_version
 
 PHASES = {
@@ -55,9 +56,11 @@ def _train(context: JobContext, run: TrainingRun, folder: Path) -> None:
     (output / "error.json").unlink(missing_ok=True)
     before = child.oom_kills()
     metrics = MetricsCopy(context=context, run=run, path=output / "metrics.jsonl")
+    samples = StepSamplesCopy(context=context, run=run, path=output / "step_samples.jsonl")
 
     def watch() -> None:
         metrics.copy()
+        samples.copy()
         _show_progress(context, output / "progress.json")
 
     arguments = ["--config", str(folder / "run.json"), "--supervised"]

@@ -25,20 +25,24 @@ class Told:
     basis: str
 
 
-def estimate_or_reason(*, config: Mapping[str, Any], method: str, **asked: Any) -> dict[str, Any]:
+def estimate_or_reason(
+    *, config: Mapping[str, Any], method: str, runs: int = 1, **asked: Any
+) -> dict[str, Any]:
     """For a template: `told`, or in `no_estimate` why there is none."""
     try:
         checked = checked_config(method=method, config=config)
-        return {"told": in_words(run_budget(method=method, config=checked, **asked))}
+        return {"told": in_words(run_budget(method=method, config=checked, **asked), runs)}
     except PrefloopError as error:
         return {"no_estimate": error.message}
 
 
-def in_words(budget: Budget) -> Told:
+def in_words(budget: Budget, runs: int = 1) -> Told:
     total = f"About {size(budget.bytes)} of memory and {duration(budget.seconds)}"
+    of_all = f" {runs} such runs, one after the other: {duration(runs * budget.seconds)}."
     machine = f" of the {size(budget.machine.memory)} here" if budget.machine.memory else ""
     return Told(
-        sentence=f"{total} for {budget.steps} step{'' if budget.steps == 1 else 's'}.",
+        sentence=f"{total} for {budget.steps} step{'' if budget.steps == 1 else 's'}."
+        + (of_all if runs > 1 else ""),
         warning=_warning(budget, machine),
         memory=[(part.name, size(part.amount)) for part in budget.memory],
         time=[(part.name, duration(part.amount)) for part in budget.time],

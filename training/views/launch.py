@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 from django.http import HttpResponse
@@ -17,8 +18,8 @@ from core.errors import PrefloopError
 from feedback.models import Snapshot
 from training.alignment.methods import get_method, methods
 from training.forms import LaunchChoice, LaunchForm, completed_choice, untouched_values
-from training.models import TrainingRun
-from training.services import queue_run
+from training.models import Sweep
+from training.services import queue_run, queue_sweep
 from training.views.estimates import estimate_or_reason
 from training.views.shared import render_page
 
@@ -34,9 +35,10 @@ def launch(request: SignedInRequest, project: Project) -> HttpResponse:
         return render_page(request, "training/launch_empty.html", project, context)
     form = _form(project, chosen, data=request.POST if is_sent else None, kept=request.GET)
     if is_sent and form.is_valid():
-        run = _queue(request, project, form)
-        if run is not None:
-            return redirect("training:run", project.pk, run.pk)
+        made = _queue(request, project, form)
+        if made is not None:
+            page = "training:sweep" if isinstance(made, Sweep) else "training:run"
+            return redirect(page, project.pk, made.pk)
     choice = LaunchChoice(initial=chosen, project=project, usable=usable)
     is_swap = bool(request.htmx)  # type: ignore[attr-defined]
     template = "training/_launch_form.html" if is_swap else "training/launch.html"
@@ -88,7 +90,7 @@ def _typed(kept: Mapping[str, Any]) -> dict[str, Any]:
 
 def _estimate(project: Project, form: LaunchForm) -> dict[str, Any]:
     """Of what is valid of the form; the rest counts as not given."""
-    given, config = form.so_far()
+    given, config, grid = form.so_far()
     return estimate_or_reason(
         project=project,
         snapshot=form.snapshot,
@@ -97,26 +99,33 @@ def _estimate(project: Project, form: LaunchForm) -> dict[str, Any]:
         base_model=given.get("base_model", ""),
         config=config,
         binary_from_pairs=given.get("binary_from_pairs", False),
+        runs=_count(grid),
     )
 
 
-def _queue(request: SignedInRequest, project: Project, form: LaunchForm) -> TrainingRun | None:
+def _count(grid: Mapping[str, list[Any]]) -> int:
+    return prod(len(values) for values in grid.values())
+
+
+def _queue(request: SignedInRequest, project: Project, form: LaunchForm) -> Any:
+    """The run, or the sweep where the form varies something; None when it was refused."""
     given = form.cleaned_data
+    asked: dict[str, Any] = {
+        "project": project,
+        "snapshot": form.snapshot,
+        "method": form.method.name,
+        "criterion": given["criterion"],
+        "base_model": given["base_model"],
+        "name": given["name"],
+        "config": form.run_config(),
+        "created_by": request.user,
+        "binary_from_pairs": given.get("binary_from_pairs", False),
+        "rewrites": given.get("rewrites", False),
+        "evaluated_by": given.get("evaluated_by", ""),
+        "client_key": given["client_key"],
+    }
     try:
-        return queue_run(
-            project=project,
-            snapshot=form.snapshot,
-            method=form.method.name,
-            criterion=given["criterion"],
-            base_model=given["base_model"],
-            name=given["name"],
-            config=form.run_config(),
-            created_by=request.user,
-            binary_from_pairs=given.get("binary_from_pairs", False),
-            rewrites=given.get("rewrites", False),
-            evaluated_by=given.get("evaluated_by", ""),
-            client_key=given["client_key"],
-        )
+        return queue_sweep(grid=form.grid, **asked) if form.grid else queue_run(**asked)
     except PrefloopError as error:
         form.refuse(error)
         return None

@@ -19,13 +19,14 @@ from core.csv_reply import csv_reply
 from training.alignment.methods import get_method
 from training.models import TrainingRun
 from training.selectors.evaluation import evaluated
-from training.selectors.run import PLOTS, curves, run_settings
+from training.selectors.run import curves, plots_of, run_settings, step_samples
 from training.services import cancel_run, resume_run
 from training.services.child import log_tail
 from training.services.supervise import run_folder
 from training.views.plots import draw, draw_evaluation
 from training.views.shared import render_page
 
+SHOWN = 10
 STOP_POLLING = 286  # htmx's word for "do not ask again"
 
 
@@ -52,7 +53,12 @@ def runs(request: SignedInRequest) -> HttpResponse:
 @require_GET
 def project_runs(request: SignedInRequest, project: Project) -> HttpResponse:
     page = _page(request, _runs().filter(project=project))
-    return render_page(request, "training/project_runs.html", project, {"page": page})
+    context = {
+        "page": page,
+        "recipes": project.recipes.all()[:SHOWN],
+        "sweeps": project.sweeps.all()[:SHOWN],
+    }
+    return render_page(request, "training/project_runs.html", project, context)
 
 
 @project_view(Capability.RESEARCH)
@@ -74,13 +80,14 @@ def run(request: SignedInRequest, project: Project, run_id: int) -> HttpResponse
             "evaluation_plots": draw_evaluation(figures),
             "samples": found.samples.all(),
         }
+    context |= {"through": step_samples(found)}
     context |= {"plots": _plots(found), "log": log_tail(run_folder(found))}
     return render_page(request, "training/run.html", project, context)
 
 
 def _plots(found: TrainingRun) -> list[Any]:
     points = curves(found)
-    return [(plot, draw(plot, points)) for plot in PLOTS]
+    return [(plot, draw(plot, points)) for plot in plots_of([found])]
 
 
 @project_view(Capability.RESEARCH)

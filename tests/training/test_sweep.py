@@ -1,0 +1,187 @@
+"""Sweeps: one run for each point of a grid, their page, stopping them all; runs side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from core.errors import PrefloopError
+from core.models import Job
+from feedback.models import Snapshot
+from tests.cast import Cast
+from tests.training.conftest import QUICK, TINY
+from tests.training.test_pages import form_data
+from tests.training.test_promotion import make_version
+from training.models import Evaluation, MetricPoint, ModelVersion, Sample, Sweep, TrainingRun
+from training.selectors.sweep import sweep_table
+from training.services import queue_sweep, stop_sweep
+from training.services.sweep import MOST_RUNS, grid_points
+
+GRID: dict[str, list[Any]] = {"learning_rate": [1e-5, 1e-4], "beta": [0.1, 0.5]}
+
+pytestmark = pytest.mark.usefixtures("tiny_model_folder")
+
+
+def start(cast: Cast, snapshot: Snapshot, **changes: Any) -> Sweep:
+    asked: dict[str, Any] = {
+        "project": cast.project, "snapshot": snapshot, "method": "dpo", "criterion": "overall",
+        "base_model": TINY, "config": QUICK, "created_by": cast.ada, "grid": GRID,
+    }  # fmt: skip
+    return queue_sweep(**asked | changes)
+
+
+@pytest.fixture
+def sweep(cast: Cast, snapshot: Snapshot) -> Sweep:
+    return start(cast, snapshot, name="Rates")
+
+
+@pytest.fixture
+def admin(cast: Cast, client: Client) -> Client:
+    client.force_login(cast.ada)
+    return client
+
+
+def measure(run: TrainingRun, **values: float) -> None:
+    for name, value in values.items():
+        MetricPoint.objects.create(run=run, step=6, name=name, value=value)
+
+
+def test_one_run_for_each_point(sweep: Sweep) -> None:
+    runs = sweep.runs.order_by("pk")
+    found = [(run.config["learning_rate"], run.config["hyperparameters"]["beta"]) for run in runs]
+    assert found == [(1e-5, 0.1), (1e-5, 0.5), (1e-4, 0.1), (1e-4, 0.5)]
+    assert runs[0].name == "learning_rate 1e-05, beta 0.1"
+    assert all(run.config["max_steps"] == QUICK["max_steps"] for run in runs)
+
+
+def test_a_double_click_makes_one_sweep(cast: Cast, snapshot: Snapshot) -> None:
+    first, second = (start(cast, snapshot, client_key="once-only") for _ in range(2))
+    assert first == second
+    assert TrainingRun.objects.count() == 4
+
+
+def test_all_points_or_none(cast: Cast, snapshot: Snapshot) -> None:
+    with pytest.raises(PrefloopError, match="learning_rate"):
+        start(cast, snapshot, grid={"learning_rate": [1e-5, -1.0]})
+    with pytest.raises(PrefloopError, match="unknown option"):
+        start(cast, snapshot, grid={"gamma": [1, 2]})
+    assert not Sweep.objects.exists()
+    assert not TrainingRun.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("grid", "words"),
+    [
+        ({}, "at least one setting"),
+        ({"beta": []}, "at least one setting"),
+        ({"beta": [0.1, 0.1]}, "twice"),
+        ({"seed": list(range(MOST_RUNS + 1))}, "at most 32"),
+    ],
+)
+def test_a_grid_that_is_none(grid: dict[str, list[Any]], words: str) -> None:
+    with pytest.raises(PrefloopError, match=words):
+        grid_points(grid)
+
+
+def test_the_best_comes_first(sweep: Sweep) -> None:
+    first, second, third, _ = sweep.runs.order_by("pk")
+    for run, accuracy, loss in ((first, 0.6, 0.5), (second, 0.9, 0.6), (third, 0.7, 0.4)):
+        measure(run, held_out_accuracy=accuracy, held_out_loss=loss)
+    table = sweep_table(sweep)
+    assert table.metric == "held_out_accuracy"
+    assert [row.value for row in table.rows] == [0.9, 0.7, 0.6, None]
+    assert [row.is_best for row in table.rows] == [True, False, False, False]
+    by_loss = sweep_table(sweep, "held_out_loss")
+    assert [row.run for row in by_loss.rows][:3] == [third, first, second]
+    assert by_loss.less_is_better
+
+
+def test_stop_all(sweep: Sweep, cast: Cast) -> None:
+    done = sweep.runs.order_by("pk")[0]
+    Job.objects.filter(pk=done.job_id).update(state="succeeded", finished_at=timezone.now())
+    assert stop_sweep(sweep=sweep, actor=cast.ada) == 3
+    states = sweep.runs.order_by("pk").values_list("job__state", flat=True)
+    assert list(states) == ["succeeded", *["cancelled"] * 3]
+
+
+def test_its_page(admin: Client, sweep: Sweep) -> None:
+    measure(sweep.runs.order_by("pk")[1], held_out_accuracy=0.875)
+    url = reverse("training:sweep", args=[sweep.project_id, sweep.pk])
+    shown = admin.get(url).content.decode()
+    for words in ("Rates", "learning_rate 1e-05, beta 0.5", "0.8750", "best", "Stop all"):
+        assert words in shown
+    live = reverse("training:sweep-live", args=[sweep.project_id, sweep.pk])
+    assert admin.get(live).status_code == 200
+    admin.post(reverse("training:sweep-stop", args=[sweep.project_id, sweep.pk]))
+    assert admin.get(live).status_code == 286
+    assert (
+        "Rates"
+        in admin.get(reverse("training:project-runs", args=[sweep.project_id])).content.decode()
+    )
+
+
+def test_from_the_form(admin: Client, cast: Cast, snapshot: Snapshot) -> None:
+    url = reverse("training:launch", args=[cast.project.pk])
+    given = form_data(admin.get(url).content.decode()) | {"base_model": TINY, "max_steps": "2"}
+    half = admin.post(url, given | {"sweep_1": "beta"})
+    assert half.status_code == 422
+    assert "A sweep needs both" in half.content.decode()
+    given |= {"sweep_1": "beta", "sweep_1_values": "0.1, 0.3, 0.5"}
+    estimate = admin.get(reverse("training:launch-estimate", args=[cast.project.pk]), given)
+    assert "3 such runs" in estimate.content.decode()
+    response = admin.post(url, given)
+    made = Sweep.objects.get()
+    assert response["Location"] == reverse("training:sweep", args=[cast.project.pk, made.pk])
+    assert made.grid == {"beta": [0.1, 0.3, 0.5]}
+    assert made.runs.count() == 3
+
+
+@pytest.fixture
+def compared(sweep: Sweep, cast: Cast) -> list[TrainingRun]:
+    """Two runs of the sweep, evaluated and sampled."""
+    runs = list(sweep.runs.order_by("pk")[:2])
+    for number, run in enumerate(runs, start=1):
+        version = make_version(cast, number)
+        ModelVersion.objects.filter(pk=version.pk).update(run=run)
+        accuracy = {"value": 0.5 + number / 10, "low": 0.4, "high": 0.9}
+        figures = {"held_out": {"examples": 11, "accuracy": accuracy}}
+        Evaluation.objects.create(version=version, snapshot=run.snapshot, figures=figures)
+        for step in (1, 2):
+            MetricPoint.objects.create(run=run, step=step, name="loss", value=0.6 / step)
+        Sample.objects.create(
+            run=run, position=0, prompt_messages=[{"role": "user", "content": "Why?"}],
+            policy_text=f"Answer of run {number}.", reference_text="Before.",
+        )  # fmt: skip
+    return runs
+
+
+def test_runs_side_by_side(admin: Client, compared: list[TrainingRun]) -> None:
+    url = reverse("training:compare", args=[compared[0].project_id])
+    shown = admin.get(url, {"run": [run.pk for run in compared]}).content.decode()
+    for words in ("0.60", "0.70", "0.40 to 0.90", "Loss: training", "Answer of run 1.",
+                  "Answer of run 2."):  # fmt: skip
+        assert words in shown
+    differing = shown[shown.index("Differs") : shown.index("equal settings")]
+    assert "beta" in differing
+    assert "learning rate" not in differing
+
+
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_two_to_six_are_compared(admin: Client, cast: Cast, count: int) -> None:
+    url = reverse("training:compare", args=[cast.project.pk])
+    response = admin.get(url, {"run": list(range(1, count + 1))}, follow=True)
+    assert f"Choose 2 to 6 runs to compare, not {count}" in response.content.decode()
+
+
+def test_runs_of_another_project_are_not_compared(
+    admin: Client, compared: list[TrainingRun]
+) -> None:
+    from tests.cast import make_project
+
+    url = reverse("training:compare", args=[make_project(name="Other").pk])
+    response = admin.get(url, {"run": [run.pk for run in compared]}, follow=True)
+    assert "not of this project" in response.content.decode()

@@ -1,0 +1,60 @@
+"""Settings to try in a grid, as rows of a form: a name, and the values that it takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django import forms
+
+from core.errors import PrefloopError
+from training.forms.options import label_of
+from training.services.sweep import grid_points
+
+ROWS = 2
+
+
+def sweep_fields(names: Sequence[str]) -> dict[str, forms.Field]:
+    choices = [("", "Nothing"), *((name, label_of(name)) for name in names)]
+    found: dict[str, forms.Field] = {}
+    for row in range(1, ROWS + 1):
+        also = "" if row == 1 else " and"
+        found[f"sweep_{row}"] = forms.ChoiceField(
+            choices=choices, required=False, label=f"Vary{also}"
+        )
+        found[f"sweep_{row}_values"] = forms.CharField(
+            required=False, max_length=300, label=f"Values {row}",
+            help_text="With commas between: 1e-6, 5e-6, 1e-5. One run for each.",
+        )  # fmt: skip
+    return found
+
+
+SWEEP_FIELDS = tuple(f"sweep_{row}{end}" for row in range(1, ROWS + 1) for end in ("", "_values"))
+
+
+def clean_grid(form: forms.Form, given: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The grid; what is wrong with it becomes an error of its field."""
+    grid: dict[str, list[Any]] = {}
+    for row in range(1, ROWS + 1):
+        name, values = given.get(f"sweep_{row}"), given.get(f"sweep_{row}_values")
+        if bool(name) != bool(values):
+            missing = f"sweep_{row}_values" if name else f"sweep_{row}"
+            form.add_error(missing, "A sweep needs both: what varies, and its values.")
+        elif name and values:
+            if name in grid:
+                form.add_error(f"sweep_{row}", "This setting varies already.")
+            grid[name] = [_value(word) for word in values.split(",") if word.strip()]
+    if grid:
+        try:
+            grid_points(grid)
+        except PrefloopError as error:
+            form.add_error("sweep_1_values", error.message)
+    return grid
+
+
+def _value(word: str) -> Any:
+    try:
+        return json.loads(word)
+    except json.JSONDecodeError:
+        return word.strip()

@@ -1,0 +1,172 @@
+"""Recipes: runs that follow one another. The rows are the plan; a sweep queues what is due."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from annotation.models import Project
+from core.errors import Conflict, PrefloopError
+from core.models import Job, User
+from core.services.audit import record_event
+from feedback.models import Snapshot
+from training.models import ModelVersion, Recipe, RecipeStep, TrainingRun
+from training.selectors.model import find_model, version_name
+from training.services.run import cancel_run, checked_config, queue_run, resume_run
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one step of a recipe asks for; `starts_from` and `rewarded_by` name earlier steps."""
+
+    method: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+    starts_from: int | None = None
+    rewarded_by: int | None = None
+    data_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def rlhf_stages(
+    *,
+    sft: Mapping[str, Any],
+    reward: Mapping[str, Any],
+    policy: Mapping[str, Any],
+    policy_method: str = "ppo",
+) -> list[Stage]:
+    """RLHF in three stages (Ouyang et al. 2022, section 3.1): demonstrations, a reward model from
+    the preferences that starts at what came of them, and a policy that is rewarded by it."""
+    return [
+        Stage("sft", {"convert_data": True, **sft}),
+        Stage("reward_bradley_terry", reward, starts_from=0),
+        Stage(policy_method, policy, starts_from=0, rewarded_by=1),
+    ]
+
+
+@transaction.atomic
+def start_recipe(
+    *,
+    project: Project,
+    snapshot: Snapshot,
+    criterion: str,
+    base_model: str,
+    stages: Sequence[Stage],
+    created_by: User | None,
+    name: str = "",
+    client_key: str | None = None,
+) -> Recipe:
+    """Writes the plan and queues its first step. The others wait for the one before."""
+    find_model(project, base_model)
+    for stage in stages:
+        checked_config(method=stage.method, config=stage.config)
+    key = f"{project.pk}:{client_key}"[:64] if client_key else None
+    values = {
+        "project": project, "snapshot": snapshot, "created_by": created_by,
+        "name": name.strip() or "RLHF in three stages",
+    }  # fmt: skip
+    if key is None:
+        recipe, created = Recipe.objects.create(**values), True
+    else:
+        recipe, created = Recipe.objects.get_or_create(client_key=key, defaults=values)
+    if not created:
+        return recipe
+    RecipeStep.objects.bulk_create(
+        RecipeStep(
+            recipe=recipe, position=place, method=stage.method, criterion=criterion,
+            base_model="" if stage.starts_from is not None else base_model,
+            starts_from=stage.starts_from, rewarded_by=stage.rewarded_by,
+            config=dict(stage.config), data_options=dict(stage.data_options),
+        )
+        for place, stage in enumerate(stages)
+    )  # fmt: skip
+    record_event(actor=created_by, action="start_recipe", target=recipe, project_id=project.pk)
+    _queue_step(recipe, recipe.steps.get(position=0))
+    return recipe
+
+
+def go_on(*, recipe: Recipe) -> TrainingRun | None:
+    """Queues the next step when the one before has succeeded; else nothing. Safe to repeat."""
+    with transaction.atomic():
+        recipe = Recipe.objects.select_for_update().get(pk=recipe.pk)
+        step = next_step(recipe)
+        if step is None or recipe.stopped_at is not None:
+            return None
+        try:
+            # A step that is refused leaves nothing behind but its reason.
+            with transaction.atomic():
+                return _queue_step(recipe, step)
+        except PrefloopError as error:
+            recipe.problem = error.message
+            recipe.stopped_at = timezone.now()
+            recipe.save(update_fields=["problem", "stopped_at"])
+            return None
+
+
+def next_step(recipe: Recipe) -> RecipeStep | None:
+    """The step whose turn it is: the first without a run, when all before have succeeded."""
+    for step in recipe.steps.select_related("run__job"):
+        if step.run is None:
+            return step
+        if step.run.job.state != Job.State.SUCCEEDED:
+            return None
+    return None
+
+
+def go_on_with_recipes() -> None:
+    """The sweep's part: whatever crashed, the rows tell what comes next."""
+    waiting = Recipe.objects.filter(stopped_at=None, steps__run=None).distinct()
+    for recipe in waiting:
+        go_on(recipe=recipe)
+
+
+@transaction.atomic
+def stop_recipe(*, recipe: Recipe, actor: User | None) -> None:
+    """Stops the run in progress, and queues no further step."""
+    stopped = Recipe.objects.filter(pk=recipe.pk, stopped_at=None).update(stopped_at=timezone.now())
+    if not stopped:
+        raise Conflict("This recipe is stopped already.")
+    for step in recipe.steps.filter(run__job__state__in=["queued", "running"]):
+        if step.run is not None:
+            cancel_run(run=step.run, actor=actor)
+    record_event(actor=actor, action="stop_recipe", target=recipe, project_id=recipe.project_id)
+
+
+def resume_recipe(*, recipe: Recipe, actor: User | None) -> None:
+    """Goes on with the step that failed or was stopped, from its last checkpoint, or queues the
+    next."""
+    with transaction.atomic():
+        Recipe.objects.filter(pk=recipe.pk).update(stopped_at=None, problem="")
+        ended = recipe.steps.filter(run__job__state__in=["failed", "cancelled"]).first()
+        if ended is not None and ended.run is not None:
+            resume_run(run=ended.run, actor=actor)
+        record_event(
+            actor=actor, action="resume_recipe", target=recipe, project_id=recipe.project_id
+        )
+    go_on(recipe=recipe)
+
+
+def _queue_step(recipe: Recipe, step: RecipeStep) -> TrainingRun:
+    config = dict(step.config)
+    if step.rewarded_by is not None:
+        source = {"kind": "reward_model", "folders": [_version(recipe, step.rewarded_by)]}
+        config["reward_sources"] = {"reward": source}
+    model = step.base_model or _version(recipe, step.starts_from or 0)
+    run = queue_run(
+        project=recipe.project, snapshot=recipe.snapshot, method=step.method,
+        criterion=step.criterion, base_model=model, config=config, created_by=recipe.created_by,
+        name=f"{recipe.name}: step {step.position + 1}"[:100],
+        client_key=f"recipe:{recipe.pk}:{step.position}", **step.data_options,
+    )  # fmt: skip
+    RecipeStep.objects.filter(pk=step.pk).update(run=run)
+    return run
+
+
+def _version(recipe: Recipe, position: int) -> str:
+    run = recipe.steps.get(position=position).run
+    version = ModelVersion.objects.filter(run=run).first() if run else None
+    if version is None:
+        raise PrefloopError(f"Step {position + 1} has left no model version to go on from.")
+    return version_name(version)

@@ -1,0 +1,97 @@
+"""A sweep: one run for each point of a grid of settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any
+
+from django.db import transaction
+
+from annotation.models import Project
+from core.errors import PrefloopError
+from core.models import User
+from core.services.audit import record_event
+from training.alignment.methods import get_method
+from training.alignment.options import describe_options
+from training.models import Sweep, TrainingRun
+from training.services.run import cancel_run, queue_run
+
+MOST_RUNS = 32
+Point = dict[str, Any]
+
+
+@transaction.atomic
+def queue_sweep(
+    *,
+    project: Project,
+    method: str,
+    config: Mapping[str, Any],
+    grid: Mapping[str, Sequence[Any]],
+    created_by: User | None,
+    name: str = "",
+    client_key: str | None = None,
+    **asked: Any,
+) -> Sweep:
+    """Queues the product of the grid's values, all or none; `asked` is the rest of `queue_run`.
+
+    A name of the grid is a hyper-parameter of the method or a setting of the run. A second call
+    with the same client key returns the first call's sweep.
+    """
+    points = grid_points(grid)
+    values = {
+        "project": project, "name": name.strip() or f"{method} over {', '.join(grid)}",
+        "grid": {key: list(of) for key, of in grid.items()}, "created_by": created_by,
+    }  # fmt: skip
+    if client_key is None:
+        sweep, created = Sweep.objects.create(**values), True
+    else:
+        key = f"{project.pk}:{client_key}"[:64]
+        sweep, created = Sweep.objects.get_or_create(client_key=key, defaults=values)
+    if not created:
+        return sweep
+    for point in points:
+        queue_run(
+            project=project, method=method, config=with_point(method, config, point),
+            created_by=created_by, name=point_name(point), sweep=sweep, **asked,
+        )  # fmt: skip
+    record_event(actor=created_by, action="queue_sweep", target=sweep, project_id=project.pk)
+    return sweep
+
+
+def grid_points(grid: Mapping[str, Sequence[Any]]) -> list[Point]:
+    """Every combination; raises PrefloopError for an empty grid or one that is too large."""
+    if not grid or not all(grid.values()):
+        raise PrefloopError("A sweep needs at least one setting with values to try.")
+    counts = [len(dict.fromkeys(map(repr, values))) for values in grid.values()]
+    if counts != [len(values) for values in grid.values()]:
+        raise PrefloopError("A value stands twice in the grid; each would run twice.")
+    points = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+    if len(points) > MOST_RUNS:
+        raise PrefloopError(
+            f"The grid has {len(points)} points, and a sweep runs at most {MOST_RUNS}. Leave some "
+            "values out, or sweep one setting after another."
+        )
+    return points
+
+
+def with_point(method: str, config: Mapping[str, Any], point: Point) -> dict[str, Any]:
+    """The run's config at one point of the grid."""
+    own = {option.name for option in describe_options(get_method(method).hyperparameters)}
+    hyperparameters = dict(config.get("hyperparameters", {}))
+    hyperparameters |= {name: value for name, value in point.items() if name in own}
+    rest = {name: value for name, value in point.items() if name not in own}
+    return {**config, **rest, "hyperparameters": hyperparameters}
+
+
+def point_name(point: Point) -> str:
+    return ", ".join(f"{name} {value}" for name, value in point.items())[:100]
+
+
+def stop_sweep(*, sweep: Sweep, actor: User | None) -> int:
+    """Cancels every run that is not over; how many were asked."""
+    rows = TrainingRun.objects.filter(sweep=sweep, job__state__in=["queued", "running"])
+    runs = list(rows.select_related("job"))
+    for run in runs:
+        cancel_run(run=run, actor=actor)
+    return len(runs)

@@ -1,0 +1,66 @@
+"""Runs side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_GET
+
+from annotation.access import Capability, project_view
+from annotation.models import Project
+from core.access import SignedInRequest
+from core.errors import PrefloopError
+from core.plots import Series, line_chart
+from training.models import TrainingRun
+from training.selectors.comparison import chosen_runs, prompt_rows, result_rows, setting_rows
+from training.selectors.run import curves, plots_of
+from training.views.plots import Drawn
+from training.views.shared import render_page
+
+
+@project_view(Capability.RESEARCH)
+@require_GET
+def compare(request: SignedInRequest, project: Project) -> HttpResponse:
+    try:
+        runs = chosen_runs(project, request.GET.getlist("run"))
+    except PrefloopError as error:
+        messages.warning(request, error.message)
+        return redirect("training:project-runs", project.pk)
+    rows = setting_rows(runs)
+    context = {
+        "runs": runs,
+        "plots": overlaid(runs),
+        "differing": [row for row in rows if row.differs],
+        "equal": [row for row in rows if not row.differs],
+        "results": result_rows(runs),
+        "prompts": prompt_rows(runs),
+    }
+    return render_page(request, "training/compare.html", project, context)
+
+
+def overlaid(runs: Sequence[TrainingRun]) -> list[Drawn]:
+    """One plot a metric, one line a run; metrics that only one run has are left out."""
+    points = [curves(run) for run in runs]
+    drawn = []
+    for plot in plots_of(runs):
+        for name, words in plot.names.items():
+            lines = [
+                Series(f"{run.pk}", *_columns(one[name]))
+                for run, one in zip(runs, points, strict=True)
+                if name in one
+            ]
+            if len(lines) > 1:
+                title = f"{plot.title}: {words}"
+                chart = line_chart(
+                    lines, title=title, x_label="step", y_label=plot.y_label, include=plot.include
+                )
+                drawn.append(Drawn(title, "Each line is a run, named by its number.", chart))
+    return drawn
+
+
+def _columns(points: Sequence[tuple[int, float]]) -> tuple[list[Any], list[Any]]:
+    return [step for step, _ in points], [value for _, value in points]

@@ -1,0 +1,106 @@
+"""Recipes: start RLHF in three stages, follow its steps, stop and resume."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from annotation.access import Capability, project_view
+from annotation.models import Project
+from core.access import SignedInRequest
+from core.errors import PrefloopError
+from training.alignment.methods import get_method
+from training.forms.choice import snapshots_of
+from training.forms.recipe import RecipeForm
+from training.models import Recipe
+from training.services import resume_recipe, start_recipe, stop_recipe
+from training.services.recipe import rlhf_stages
+from training.views.run import STOP_POLLING
+from training.views.shared import render_page
+
+
+@project_view(Capability.TRAIN)
+@require_http_methods(["GET", "POST"])
+def new_recipe(request: SignedInRequest, project: Project) -> HttpResponse:
+    if not snapshots_of(project).exists():
+        return render_page(request, "training/launch_empty.html", project, {"snapshot_id": None})
+    is_sent = request.method == "POST"
+    form = RecipeForm(request.POST if is_sent else None, project=project)
+    if is_sent and form.is_valid():
+        recipe = _start(request, project, form)
+        if recipe is not None:
+            return redirect("training:recipe", project.pk, recipe.pk)
+    status = 422 if is_sent else 200
+    return render_page(request, "training/new_recipe.html", project, {"form": form}, status=status)
+
+
+def _start(request: SignedInRequest, project: Project, form: RecipeForm) -> Recipe | None:
+    given = form.cleaned_data
+    try:
+        return start_recipe(
+            project=project,
+            snapshot=given["snapshot"],
+            criterion=given["criterion"],
+            base_model=given["base_model"],
+            stages=rlhf_stages(policy_method=given["policy_method"], **form.stage_configs()),
+            created_by=request.user,
+            name=given["name"],
+            client_key=given["client_key"],
+        )
+    except PrefloopError as error:
+        form.add_error(None, error.message)
+        return None
+
+
+@project_view(Capability.RESEARCH)
+@require_GET
+@never_cache
+def recipe(request: SignedInRequest, project: Project, recipe_id: int) -> HttpResponse:
+    context = _context(get_object_or_404(Recipe, project=project, pk=recipe_id))
+    return render_page(request, "training/recipe.html", project, context)
+
+
+@project_view(Capability.RESEARCH)
+@require_GET
+@never_cache
+def recipe_live(request: SignedInRequest, project: Project, recipe_id: int) -> HttpResponse:
+    context = _context(get_object_or_404(Recipe, project=project, pk=recipe_id))
+    status = 200 if context["is_running"] else STOP_POLLING
+    return render_page(request, "training/_recipe_live.html", project, context, status=status)
+
+
+@project_view(Capability.TRAIN)
+@require_POST
+def recipe_stop(request: SignedInRequest, project: Project, recipe_id: int) -> HttpResponse:
+    found = get_object_or_404(Recipe, project=project, pk=recipe_id)
+    stop_recipe(recipe=found, actor=request.user)
+    messages.success(request, "The run in progress is asked to stop; no further step begins.")
+    return redirect("training:recipe", project.pk, recipe_id)
+
+
+@project_view(Capability.TRAIN)
+@require_POST
+def recipe_resume(request: SignedInRequest, project: Project, recipe_id: int) -> HttpResponse:
+    found = get_object_or_404(Recipe, project=project, pk=recipe_id)
+    resume_recipe(recipe=found, actor=request.user)
+    messages.success(request, "The recipe goes on.")
+    return redirect("training:recipe", project.pk, recipe_id)
+
+
+def _context(found: Recipe) -> dict[str, Any]:
+    steps = list(found.steps.select_related("run__job", "run__model_version"))
+    states = [step.run.job.state if step.run else "waiting" for step in steps]
+    ended = any(state in {"failed", "cancelled"} for state in states)
+    done = all(state == "succeeded" for state in states)
+    return {
+        "recipe": found,
+        "steps": [(step, get_method(step.method)) for step in steps],
+        "is_done": done,
+        "can_resume": not done and (ended or found.stopped_at is not None),
+        "is_running": not done and not ended and found.stopped_at is None,
+    }
