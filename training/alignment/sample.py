@@ -14,7 +14,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -82,70 +82,79 @@ def main() -> int:
 
 def sample(config: SampleConfig) -> None:
     """Sample what is missing from the output file and append it."""
-    import torch
-
-    from training.alignment.models import load_model, load_tokenizer, resolve_device
-
     output = Path(config.output_file)
     wanted, total = _wanted(config, _done_seeds(output))
-    _report(total - len(wanted), total, 0.0)
+    before = total - len(wanted)
+    _report(before, total, 0.0)
     if not wanted:
         return
-    device = resolve_device(config.device)
-    dtype = torch.bfloat16 if config.dtype == "bfloat16" else torch.float32
-    tokenizer = load_tokenizer(config.model)
-    model = load_model(config.model, dtype=dtype, device=device)
+    model, tokenizer = _load(config)
     tokens, began = 0, time.perf_counter()
     with output.open("a", encoding="utf-8") as file:
-        for start in range(0, len(wanted), config.batch_size):
-            batch = wanted[start : start + config.batch_size]
-            lines = _respond(config, model, tokenizer, batch)
-            file.write("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+        for number, line in enumerate(_responses(config, model, tokenizer, wanted), 1):
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
             file.flush()
-            tokens += sum(line["tokens"] for line in lines)
-            done = total - len(wanted) + start + len(batch)
-            _report(done, total, tokens / (time.perf_counter() - began))
+            tokens += line["tokens"]
+            if number % config.batch_size == 0 or number == len(wanted):
+                _report(before + number, total, tokens / (time.perf_counter() - began))
 
 
-def _respond(
-    config: SampleConfig, model: Any, tokenizer: Any, batch: list[Wanted]
-) -> list[dict[str, Any]]:
-    from training.alignment.generation import generate
+def _load(config: SampleConfig) -> tuple[Any, Any]:
+    import torch
+
+    from training.alignment.generation.copies import sampling_copy
+    from training.alignment.models import load_model, load_tokenizer, resolve_device
+
+    tokenizer = load_tokenizer(config.model)
+    dtype = torch.bfloat16 if config.dtype == "bfloat16" else torch.float32
+    loaded = load_model(config.model, dtype=dtype, device=resolve_device(config.device))
+    return sampling_copy(loaded, dtype, rows=config.batch_size), tokenizer
+
+
+def _responses(
+    config: SampleConfig, model: Any, tokenizer: Any, wanted: list[Wanted]
+) -> Iterator[dict[str, Any]]:
+    """What is to be written, in the order in which it is done."""
+    from training.alignment.generation import generate_each
     from training.alignment.tokenization import Limits, cut_prompt, encode_prompt
 
-    positions = model.config.get_text_config().max_position_embeddings
-    room = positions - config.max_new_tokens
-    if room < 1:
+    room = _room(config, model)
+    limits = Limits(max_length=room + 1, max_prompt_length=room)
+    prompts = [
+        cut_prompt(encode_prompt(item.messages, tokenizer), limits, tokenizer.bos_token_id)
+        for item in wanted
+    ]
+    each = generate_each(
+        model,
+        tokenizer,
+        prompts,
+        [item.seed for item in wanted],
+        max_new_tokens=config.max_new_tokens,
+        temperature=config.temperature,
+        top_p=config.top_p,
+        rows=config.batch_size,
+    )
+    for place, response in each:
+        yield {
+            "prompt_id": wanted[place].prompt_id,
+            "messages": [{"role": "assistant", "content": response.text}],
+            "seed": wanted[place].seed,
+            "tokens": len(response.tokens),
+            "finish_reason": response.finish_reason,
+        }
+
+
+def _room(config: SampleConfig, model: Any) -> int:
+    """Tokens that a prompt may have; raises OptionError when an answer leaves it none."""
+    positions: int = model.config.get_text_config().max_position_embeddings
+    if positions - config.max_new_tokens < 1:
         # An answer to a prompt that was cut away would look like any other.
         raise OptionError(
             "max_new_tokens",
             f"{config.max_new_tokens} leaves no room for a prompt, for the model sees only "
             f"{positions} tokens",
         )
-    limits = Limits(max_length=room + 1, max_prompt_length=room)
-    prompts = [
-        cut_prompt(encode_prompt(item.messages, tokenizer), limits, tokenizer.bos_token_id)
-        for item in batch
-    ]
-    responses = generate(
-        model,
-        tokenizer,
-        prompts,
-        [item.seed for item in batch],
-        max_new_tokens=config.max_new_tokens,
-        temperature=config.temperature,
-        top_p=config.top_p,
-    )
-    return [
-        {
-            "prompt_id": item.prompt_id,
-            "messages": [{"role": "assistant", "content": response.text}],
-            "seed": item.seed,
-            "tokens": len(response.tokens),
-            "finish_reason": response.finish_reason,
-        }
-        for item, response in zip(batch, responses, strict=True)
-    ]
+    return positions - config.max_new_tokens
 
 
 def _wanted(config: SampleConfig, done: set[int]) -> tuple[list[Wanted], int]:

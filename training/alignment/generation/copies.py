@@ -38,9 +38,6 @@ def sampling_copy(model: Any, dtype: torch.dtype, *, rows: int = 16) -> Any:
     The vocabulary projection stays float32, as scoring has it. `rows` is the batch that packed
     matrices are arranged for; any other works as well.
     """
-    memo: dict[int, Any] = {}
-    head = model.get_output_embeddings()
-    packed: set[nn.Module] = set()
     if _can_pack(next(model.parameters()).device, dtype):
         packed = {
             module
@@ -48,9 +45,18 @@ def sampling_copy(model: Any, dtype: torch.dtype, *, rows: int = 16) -> Any:
             # PEFT asks its own small matrices for their weights.
             if type(module) is nn.Linear and "lora_" not in name
         }
-    for module in packed:
-        precision = torch.float32 if module is head else dtype
-        memo[id(module)] = PackedLinear(module, precision, rows)  # type: ignore[arg-type]
+        copied = _copy(model, dtype, rows, packed)
+        if _runs(copied):
+            return copied
+    return _copy(model, dtype, rows, set())
+
+
+def _copy(model: Any, dtype: torch.dtype, rows: int, packed: set[nn.Linear]) -> Any:
+    head = model.get_output_embeddings()
+    memo: dict[int, Any] = {
+        id(module): PackedLinear(module, torch.float32 if module is head else dtype, rows)
+        for module in packed
+    }
     if type(head) is nn.Linear and head not in packed:
         memo[id(head)] = _float32(head)
     for module in model.modules():
@@ -64,6 +70,15 @@ def sampling_copy(model: Any, dtype: torch.dtype, *, rows: int = 16) -> Any:
         if hasattr(module, "gradient_checkpointing"):
             module.gradient_checkpointing = False
     return copied
+
+
+def _runs(copied: Any) -> bool:
+    """Whether the model's own code calls its matrices, and never reaches for their weights."""
+    try:
+        copied(torch.zeros(1, 1, dtype=torch.long))
+    except AttributeError:
+        return False
+    return True
 
 
 def _float32(head: nn.Linear) -> nn.Linear:

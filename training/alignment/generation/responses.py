@@ -1,7 +1,7 @@
 """One answer a prompt, by the engine where the model allows it."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,21 +35,68 @@ def generate(
 
     At most `rows` are written at a time, all of them when left out.
     """
-    ends = end_tokens(tokenizer)
-    try:
-        engine = Engine(model, ends, rows=rows or len(prompts))
-    except UnsupportedModelError:
-        arguments = (model, tokenizer, prompts, seeds, max_new_tokens, temperature, top_p)
-        return [
-            _response(tokens, reason, tokenizer) for tokens, reason in generate_plainly(*arguments)
-        ]
-    answers = engine.run(
-        [
-            Request(prompt, [seed], max_new_tokens, temperature, top_p)
-            for prompt, seed in zip(prompts, seeds, strict=True)
-        ]
+    each = generate_each(
+        model,
+        tokenizer,
+        prompts,
+        seeds,
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        top_p=top_p,
+        rows=rows or len(prompts),
     )
-    return [_response(answer.tokens, answer.finish_reason, tokenizer) for (answer,) in answers]
+    found = dict(each)
+    return [found[place] for place in range(len(prompts))]
+
+
+def generate_each(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[Tokens],
+    seeds: Sequence[int],
+    *,
+    max_new_tokens: int,
+    temperature: float,
+    top_p: float,
+    rows: int,
+) -> Iterator[tuple[int, Response]]:
+    """Each prompt's place and response, as they are done; equal prompts are read once."""
+    ends = end_tokens(tokenizer)
+    settings = (max_new_tokens, temperature, top_p)
+    try:
+        engine = Engine(model, ends, rows=rows)
+    except UnsupportedModelError:
+        yield from _each_plainly(model, tokenizer, prompts, seeds, settings, rows)
+        return
+    places: dict[bytes, list[int]] = {}
+    for place, prompt in enumerate(prompts):
+        places.setdefault(prompt.tobytes(), []).append(place)
+    asked: dict[Request, list[int]] = {}
+    for group in places.values():
+        request = Request(prompts[group[0]], [seeds[place] for place in group], *settings)
+        asked[request] = group
+        engine.submit(request)
+    while engine.busy:
+        for request, number, answer in engine.step():
+            yield (
+                asked[request][number],
+                _response(answer.tokens, answer.finish_reason, tokenizer),
+            )
+
+
+def _each_plainly(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[Tokens],
+    seeds: Sequence[int],
+    settings: tuple[int, float, float],
+    rows: int,
+) -> Iterator[tuple[int, Response]]:
+    for start in range(0, len(prompts), rows):
+        batch = slice(start, start + rows)
+        written = generate_plainly(model, tokenizer, prompts[batch], seeds[batch], *settings)
+        for place, (tokens, reason) in enumerate(written, start):
+            yield place, _response(tokens, reason, tokenizer)
 
 
 def response_seed(seed: int, prompt_id: str, number: int) -> int:

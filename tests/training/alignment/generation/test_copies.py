@@ -41,3 +41,25 @@ def test_the_copy_is_held_in_the_precision_of_the_computation():
     with torch.no_grad():
         assert copied(torch.arange(1, 9)[None]).logits.dtype == torch.float32
     assert not copied.training
+
+
+class Reaches(nn.Module):
+    """A layer whose code takes a matrix's weight instead of calling the matrix."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, values):
+        return nn.functional.linear(values, self.inner.weight)
+
+
+def test_a_model_that_reaches_for_its_weights_is_copied_unpacked():
+    model = tiny.llama()
+    for layer in model.model.layers:
+        layer.mlp.down_proj = Reaches(layer.mlp.down_proj)
+    copied = sampling_copy(model, torch.float32)
+    assert not any(isinstance(module, PackedLinear) for module in copied.modules())
+    ids = torch.arange(1, 20)[None]
+    with torch.no_grad():
+        torch.testing.assert_close(copied(ids).logits, model(ids).logits, atol=1e-4, rtol=1e-4)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from tests.training.alignment import tiny
-from training.alignment.generation import generate, response_seed
+from training.alignment.generation import generate, generate_each, response_seed
 from training.alignment.generation.plain import generate_plainly
 from training.alignment.tokenization import encode_prompt
 
@@ -73,6 +73,18 @@ def test_a_model_with_a_sliding_window_is_sampled_by_transformers(tokenizer):
     for token in response.tokens:
         assert int(windowed(torch.tensor([ids])).logits[0, -1].argmax()) == token
         ids.append(int(token))
+
+
+def test_responses_come_as_they_are_done(model, tokenizer):
+    asked = prompts(tokenizer, "a", "b", "a")
+    each = generate_each(
+        model, tokenizer, asked, [1, 2, 3], max_new_tokens=9, temperature=1.0, top_p=1.0, rows=2
+    )
+    found = dict(each)
+    together = generate(model, tokenizer, asked, [1, 2, 3], max_new_tokens=9)
+    assert [list(found[place].tokens) for place in range(3)] == [
+        list(response.tokens) for response in together
+    ]
 
 
 def test_temperature_0_is_greedy(model, tokenizer):

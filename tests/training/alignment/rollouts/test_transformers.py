@@ -113,3 +113,15 @@ def test_the_policy_is_left_as_it_was():
     for name, value in model.state_dict().items():
         assert value.dtype == torch.float32
         assert torch.equal(value, kept[name])
+
+
+def test_a_policy_with_packed_attention_is_sampled_as_any_other():
+    from training.alignment.attention import use_packed_attention
+
+    model = tiny.llama()
+    plain = sample(TransformersSource(model, TOKENIZER), prompts("a", "b?"))
+    assert use_packed_attention(model)
+    packed = sample(TransformersSource(model, TOKENIZER), prompts("a", "b?"))
+    for before, after in zip(chain(*plain), chain(*packed), strict=True):
+        assert list(before.completion) == list(after.completion)
+        np.testing.assert_allclose(before.log_probs, after.log_probs, atol=1e-5)
