@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from training.alignment.files import flush
+from training.alignment.sharding import assign, is_sharded, like, whole, whole_weights
 
 KEPT = 2
 _FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
@@ -39,23 +40,32 @@ def save_checkpoint(
     module: nn.Module,
     optimizer: torch.optim.Optimizer,
     state: Mapping[str, Any],
+    write: bool = True,
 ) -> Path:
-    """Write the checkpoint after `step` updates and drop all but the last two."""
+    """Write the checkpoint after `step` updates and drop all but the last two.
+
+    Of a sharded module all processes must call this, and those that do not `write` only give.
+    """
+    target = root / f"step-{step:08d}"
+    if not write and not is_sharded(module):
+        return target
+    weights = whole_weights(module)
+    states = _optimizer_tensors(optimizer, list(weights))
+    if not write:
+        return target
     root.mkdir(parents=True, exist_ok=True)
     for unfinished in root.glob(".building-*"):
         shutil.rmtree(unfinished)
     building = root / f".building-{step}"
     building.mkdir()
-    parameters = trainable(module)
-    save_file({n: p.detach().cpu() for n, p in parameters.items()}, building / _FILES[0])
-    save_file(_optimizer_tensors(optimizer, list(parameters)), building / _FILES[1])
+    save_file(dict(weights), building / _FILES[0])
+    save_file(states, building / _FILES[1])
     (building / _FILES[2]).write_text(json.dumps({"step": step, **state}, indent=2), "utf-8")
     for name in _FILES:
         flush(building / name)
     (building / "manifest.json").write_text(json.dumps(_checksums(building), indent=2), "utf-8")
     flush(building / "manifest.json")
     flush(building)
-    target = root / f"step-{step:08d}"
     shutil.rmtree(target, ignore_errors=True)
     building.rename(target)
     flush(root)
@@ -81,15 +91,14 @@ def load_checkpoint(
     weights = load_file(checkpoint.folder / "model.safetensors")
     if weights.keys() != parameters.keys():
         raise ValueError("the checkpoint holds other weights than this run trains")
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(weights[name])
+    for name, parameter in parameters.items():
+        assign(parameter, weights[name])
     tensors = load_file(checkpoint.folder / "optimizer.safetensors")
     states: dict[int, dict[str, Tensor]] = {}
     names = {name: index for index, name in enumerate(parameters)}
     for key, value in tensors.items():
         name, _, slot = key.rpartition("/")
-        states.setdefault(names[name], {})[slot] = value
+        states.setdefault(names[name], {})[slot] = like(value, parameters[name])
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": states, "param_groups": groups})
 
@@ -102,7 +111,7 @@ def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
 def _optimizer_tensors(optimizer: torch.optim.Optimizer, names: list[str]) -> dict[str, Tensor]:
     states = optimizer.state_dict()["state"]
     return {
-        f"{names[index]}/{slot}": value.detach().cpu().contiguous()
+        f"{names[index]}/{slot}": whole(value).cpu().contiguous()
         for index, slots in states.items()
         for slot, value in slots.items()
     }

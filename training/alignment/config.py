@@ -95,6 +95,11 @@ class TrainingConfig:
     gradient_checkpointing: bool = option(
         False, help="Recompute activations in the backward pass: less memory, about 30 % slower."
     )
+    shard: bool = option(
+        False,
+        help="On several processes, split weights, gradients and the optimiser's state over them "
+        "(FSDP) instead of keeping all on each.",
+    )
     max_length: int = option(
         1024, help="Most tokens of prompt and completion together.", min=2, max=10**6
     )
@@ -232,6 +237,8 @@ class TrainingConfig:
                 f"{self.max_prompt_length} leaves no room for a completion within max_length "
                 f"{self.max_length}",
             )
+        if self.shard and get_method(self.method).loop == "online":
+            raise OptionError("shard", "does not work with methods that sample while they train")
         if self.score_zero == "demonstrations" and self.demonstrations_file is None:
             raise OptionError("demonstrations_file", "is needed for score_zero demonstrations")
         if self.score_zero != "none" and get_method(self.method).trains != "reward":

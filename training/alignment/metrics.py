@@ -67,7 +67,7 @@ def records(
     if scores:
         columns["score_mean"] = _score_mean(policy, examples)
     else:
-        ratios = {role: policy[role] - reference.get(role, policy[role]) for role in policy}
+        ratios = {role: policy[role] - reference[role] for role in policy if role in reference}
         columns |= _sides(examples, "log_probability", policy)
         columns |= _sides(examples, "log_ratio", ratios)
     if LIST_ROLE in policy:

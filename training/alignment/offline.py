@@ -29,6 +29,7 @@ from training.alignment.optimization import learning_rate, make_optimizer, seed_
 from training.alignment.policies import load_trainee
 from training.alignment.run_data import load_data
 from training.alignment.scoring import by_role, score, score_all, split_roles
+from training.alignment.sharding import distribute, is_sharded, set_sync, shards, whole
 from training.alignment.supervision import StopRequest
 
 
@@ -43,7 +44,7 @@ def train(  # noqa: C901  # one loop, read from top to bottom
     data, journal, optimizer = run.data, run.journal, run.optimizer
     total = run.plan.total_steps(config.epochs, config.max_steps)
     start, state = resume(run)
-    model: nn.Module = accelerator.prepare_model(run.module)
+    model = run.model
     parameters = list(checkpoints.trainable(run.module).values())
     lengths = [len(example) for example in data.train]
     journal.say(f"Training {len(lengths)} examples in {total} steps of {run.plan.global_batch}.")
@@ -73,7 +74,8 @@ def train(  # noqa: C901  # one loop, read from top to bottom
                 # A step on a slow machine may outlast the patience of who asks: give it up.
                 return stopped(run, step, state)
             last = number == len(micro_batches) - 1
-            with nullcontext() if last else accelerator.no_sync(model):
+            set_sync(model, last=last)
+            with nullcontext() if last or is_sharded(model) else accelerator.no_sync(model):
                 loss, record = _micro_step(run, model, micro, share, statistic)
                 # Processes average their gradients; this makes the average a sum over the batch.
                 accelerator.backward(loss * accelerator.num_processes / weights.sum())
@@ -82,7 +84,7 @@ def train(  # noqa: C901  # one loop, read from top to bottom
         if step == 0:
             _check_first_step(run, indices, weights, everything)
 
-        grad_norm = float(nn.utils.clip_grad_norm_(parameters, config.max_grad_norm))
+        grad_norm = float(whole(nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)))
         if not math.isfinite(grad_norm):
             raise TrainingError(
                 f"The gradient is not finite at step {step + 1}; lower the learning rate."
@@ -107,9 +109,7 @@ def train(  # noqa: C901  # one loop, read from top to bottom
         checkpoint(run, total, state)
     if data.held_out:
         journal.metrics(total, total, evaluate(run, state))
-    if accelerator.is_main_process:
-        journal.progress("saving", 0, 1, "Saving the model.")
-        save(run, tokenizer)
+    save(run, tokenizer)
     accelerator.wait_for_everyone()
     return True
 
@@ -124,15 +124,17 @@ def make_accelerator(device: torch.device) -> Accelerator:
 def evaluate(run: Run, state: Mapping[str, float]) -> dict[str, float]:
     """What `metrics.summarize` makes of the held-out side, each name with `held_out_` before it."""
     run.module.eval()
-    objective, examples = run.objective, run.data.held_out
+    objective, examples, accelerator = run.objective, run.data.held_out, run.accelerator
+    # Sharded processes compute each pass together, so none can take a share of its own.
+    together = is_sharded(run.module)
     scores = score_all(
         run.module,
         by_role(examples, objective.roles),
         run.device,
         batch_size=2 * run.config.batch_size,
-        share=(run.accelerator.process_index, run.accelerator.num_processes),
+        share=(0, 1) if together else (accelerator.process_index, accelerator.num_processes),
     )
-    scores = run.accelerator.reduce(scores, reduction="sum")
+    scores = scores if together else accelerator.reduce(scores, reduction="sum")
     policy = split_roles(scores, objective.roles, examples)
     reference = {role: part.to(run.device) for role, part in run.data.held_out_reference.items()}
     statistic = objective.statistic(policy, reference, state)
@@ -162,13 +164,18 @@ def _prepare(config: TrainingConfig, accelerator: Accelerator) -> tuple[Run, obj
         return [row for step in range(steps) for row in plan.step_indices(step)]
 
     data = load_data(config, objective, tokenizer, accelerator, journal, rows_used)
-    module = load_trainee(config, objective, accelerator.device)
+    shard = shards(config, accelerator)
+    # Sharding moves layer after layer to the device, which need not hold the whole model.
+    place = torch.device("cpu") if shard else accelerator.device
+    module = load_trainee(config, objective, place)
+    model = distribute(module, accelerator, shard=shard)
     run = Run(
         config=config,
         objective=objective,
         data=data,
         plan=make_plan(config, len(data.train), accelerator),
         module=module,
+        model=model,
         optimizer=make_optimizer(config, checkpoints.trainable(module).values()),
         accelerator=accelerator,
         journal=journal,

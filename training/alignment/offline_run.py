@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from torch import nn
 
 from training.alignment import checkpoints
 from training.alignment.batches import BatchPlan
@@ -16,10 +17,11 @@ from training.alignment.failures import TrainingError
 from training.alignment.journal import Journal
 from training.alignment.models import merge_lora, save_model
 from training.alignment.objective import Objective
-from training.alignment.policies import Trainee
+from training.alignment.policies import Trainee, load_trainee
 from training.alignment.reward_model import save_reward_model, set_score_shift
 from training.alignment.run_data import Data
 from training.alignment.scoring import by_role, score_all
+from training.alignment.sharding import assign, is_sharded, whole_weights
 
 # May differ between a run and its continuation: where things lie.
 _FREE = {
@@ -37,6 +39,7 @@ class Run:
     data: Data
     plan: BatchPlan
     module: Trainee  # before any distributed wrapper, for passes without gradient
+    model: nn.Module  # what processes train together
     optimizer: torch.optim.Optimizer
     accelerator: Accelerator
     journal: Journal
@@ -83,14 +86,14 @@ def resume(run: Run) -> tuple[int, dict[str, float]]:
 
 def checkpoint(run: Run, step: int, state: Mapping[str, float]) -> None:
     """Keep all that is needed to go on after `step` updates."""
-    if run.accelerator.is_main_process:
-        checkpoints.save_checkpoint(
-            run.output / "checkpoints",
-            step=step,
-            module=run.module,
-            optimizer=run.optimizer,
-            state={"identity": _identity(run), "method_state": dict(state)},
-        )
+    checkpoints.save_checkpoint(
+        run.output / "checkpoints",
+        step=step,
+        module=run.module,
+        optimizer=run.optimizer,
+        state={"identity": _identity(run), "method_state": dict(state)},
+        write=run.accelerator.is_main_process,
+    )
     run.accelerator.wait_for_everyone()
 
 
@@ -102,12 +105,19 @@ def stopped(run: Run, step: int, state: Mapping[str, float]) -> bool:
 
 
 def save(run: Run, tokenizer: Any) -> None:
-    """The whole model for any loader; a LoRA adapter also on its own beside it."""
+    """The whole model for any loader; a LoRA adapter also on its own beside it.
+
+    All processes must call this; the main one writes.
+    """
+    module = _whole_module(run)
+    if not run.accelerator.is_main_process:
+        return
+    run.journal.progress("saving", 0, 1, "Saving the model.")
     for unfinished in run.output.glob(".model-*"):
         shutil.rmtree(unfinished)
-    model: Any = run.module.model
+    model: Any = module.model
     if run.objective.trains_rewards:
-        _centre(run)
+        _centre(run, module)
     if run.config.adapter == "lora":
         model.save_pretrained(run.output / "adapter")
         model = merge_lora(model)
@@ -115,7 +125,20 @@ def save(run: Run, tokenizer: Any) -> None:
     write(model, tokenizer, run.output / "model")
 
 
-def _centre(run: Run) -> None:
+def _whole_module(run: Run) -> Trainee:
+    """The trained module; of a sharded one, on the main process, a whole copy on the CPU."""
+    if not is_sharded(run.module):
+        return run.module
+    weights = whole_weights(run.module)
+    if not run.accelerator.is_main_process:
+        return run.module
+    copy = load_trainee(run.config, run.objective, torch.device("cpu"))
+    for name, parameter in checkpoints.trainable(copy).items():
+        assign(parameter, weights[name])
+    return copy
+
+
+def _centre(run: Run, module: Trainee) -> None:
     """Give the reward model's zero the meaning that the run asks for."""
     data = run.data
     sequences = {
@@ -124,10 +147,9 @@ def _centre(run: Run) -> None:
         "demonstrations": by_role(data.demonstrations, ["completion"]),
     }[run.config.score_zero]
     if sequences:
-        scores = score_all(
-            run.module.eval(), sequences, run.device, batch_size=2 * run.config.batch_size
-        )
-        set_score_shift(run.module.model, float(scores.double().mean()))
+        device = next(module.parameters()).device
+        scores = score_all(module.eval(), sequences, device, batch_size=2 * run.config.batch_size)
+        set_score_shift(module.model, float(scores.double().mean()))
 
 
 def _identity(run: Run) -> dict[str, Any]:

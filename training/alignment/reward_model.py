@@ -81,13 +81,13 @@ def load_reward_model(
     dtype: torch.dtype,
     device: torch.device,
     seed: int = 0,
-    spread: float = 1.0,
+    spread: float = 0.1,
 ) -> Any:
     """A reward model's folder, or a language model's with a new small head.
 
-    The new head is drawn from N(0, spread² / (h+1)), with spread 1 as Stiennon et al. (2020, arXiv
-    2009.01325, appendix B.1) do: first scores differ by less than one, and the first
-    Bradley-Terry loss is close to ln 2. The head stays float32 whatever the dtype.
+    The new head is drawn from N(0, spread² / (h+1)). Spread 1 is what Stiennon et al. (2020, arXiv
+    2009.01325) use; a tenth of it keeps the first Bradley-Terry loss close to ln 2 where hidden
+    states are large. The head stays float32 whatever the dtype.
 
     Raises ModelError when the folder's classifier has more than one label.
     """

@@ -118,7 +118,7 @@ def test_the_first_loss_of_lists_is_that_of_equal_rewards(make_config):
 def test_a_reward_model_learns_pairs_and_is_saved_for_anyone(make_config):
     config = make_config(method="reward_bradley_terry", max_steps=12)
     run(config)
-    assert steps(config)[0]["loss"] == pytest.approx(math.log(2), abs=0.25)
+    assert steps(config)[0]["loss"] == pytest.approx(math.log(2), abs=0.05)
     last = held_out(config)[-1]
     assert last["held_out_accuracy"] == 1.0
     assert last["held_out_reward_margin"] > 1.0
@@ -131,7 +131,7 @@ def test_a_reward_model_learns_pairs_and_is_saved_for_anyone(make_config):
 def test_a_reward_model_learns_all_pairs_of_lists_in_one_batch_element(make_config):
     config = make_config(method="reward_all_pairs", max_steps=15)
     run(config)
-    assert steps(config)[0]["loss"] == pytest.approx(math.log(2), abs=0.25)
+    assert steps(config)[0]["loss"] == pytest.approx(math.log(2), abs=0.05)
     assert held_out(config)[-1]["held_out_pair_accuracy"] > 0.9
     assert held_out(config)[-1]["held_out_kendall_tau"] > 0.8
 

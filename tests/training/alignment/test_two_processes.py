@@ -1,11 +1,16 @@
 """Two processes over gloo give the numbers of one process with the same global batch."""
 
+import signal
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from tests.training.alignment.conftest import read_metrics
+from tests.training.alignment.test_resume import wait_for_step
+from training.alignment.checkpoints import latest_checkpoint
 from training.alignment.train import run
 
 # `accelerate launch --cpu` starts one process only, without mpirun; torchrun starts both.
@@ -30,6 +35,11 @@ def test_two_processes_give_the_numbers_of_one(make_config, start, tmp_path, met
     output, _ = process.communicate(timeout=200)
     assert process.returncode == 0, output
     assert "steps of 4." in output
+    assert_same_numbers(two, one)
+    assert (Path(two.output_dir) / "evaluation.json").exists()
+
+
+def assert_same_numbers(two, one):
     ours, theirs = (
         [
             {k: v for k, v in line["metrics"].items() if k != "seconds_per_step"}
@@ -40,4 +50,49 @@ def test_two_processes_give_the_numbers_of_one(make_config, start, tmp_path, met
     assert [line.keys() for line in ours] == [line.keys() for line in theirs]
     for line, other in zip(ours, theirs, strict=True):
         assert line == pytest.approx(other, rel=1e-4, abs=1e-4)
-    assert (Path(two.output_dir) / "evaluation.json").exists()
+
+
+def test_sharded_weights_give_the_numbers_and_the_model_of_one(make_config, start, tmp_path):
+    one = make_config(batch_size=2, gradient_accumulation=2)
+    run(one)
+    two = make_config(
+        batch_size=1,
+        gradient_accumulation=2,
+        shard=True,
+        output_dir=str(tmp_path / "two"),
+    )
+    process = start(two, *LAUNCH)
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, output
+    assert_same_numbers(two, one)
+    ours, theirs = (
+        load_file(Path(config.output_dir) / "model" / "model.safetensors") for config in (two, one)
+    )
+    assert ours.keys() == theirs.keys()
+    for name, tensor in ours.items():
+        torch.testing.assert_close(tensor, theirs[name], atol=2e-5, rtol=1e-3)
+
+
+def test_a_sharded_run_that_is_stopped_goes_on_with_the_same_numbers(make_config, start, tmp_path):
+    settings = {"method": "sft", "adapter": "lora", "max_steps": 30, "held_out_file": None}
+    one = make_config(batch_size=2, gradient_accumulation=1, **settings)
+    run(one)
+    two = make_config(
+        batch_size=1,
+        gradient_accumulation=1,
+        shard=True,
+        output_dir=str(tmp_path / "two"),
+        **settings,
+    )
+    process = start(two, *LAUNCH)
+    wait_for_step(two, process, 3)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=200)
+    found = latest_checkpoint(Path(two.output_dir) / "checkpoints")
+    assert found is not None
+    assert 3 <= found.step < 30
+    process = start(two, *LAUNCH)
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, output
+    assert f"Going on from the checkpoint after step {found.step}." in output
+    assert_same_numbers(two, one)
