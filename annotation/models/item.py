@@ -80,7 +80,6 @@ class Item(models.Model):
                 name="item_started",
                 condition=Q(is_open=True, started=True),
             ),
-            models.Index(fields=["project", "kind"], name="item_kind"),
             models.Index(fields=["project", "rnd"], name="item_gold", condition=Q(is_gold=True)),
             # Few among very many, and every look at the queue asks for them.
             models.Index(

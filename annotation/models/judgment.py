@@ -53,8 +53,8 @@ class Assignment(models.Model):
     # Only people's main judgments take slots.
     takes_slot = models.BooleanField()
     lease_expires_at = models.DateTimeField(null=True, blank=True)
-    current = models.OneToOneField(
-        "Judgment", null=True, on_delete=models.DO_NOTHING, related_name="+"
+    current = models.ForeignKey(
+        "Judgment", null=True, on_delete=models.DO_NOTHING, related_name="+", db_index=False
     )
     skip_reason = models.CharField(max_length=200, blank=True)
     # Null while it is only held ready, to be there at once after the one before.
@@ -68,6 +68,12 @@ class Assignment(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["item", "annotator", "occasion"], name="assignment_unique"
+            ),
+            # Not of the leases, which have none: a hand-out does not pay for it.
+            models.UniqueConstraint(
+                fields=["current"],
+                name="assignment_current_unique",
+                condition=Q(current__isnull=False),
             ),
             models.CheckConstraint(
                 name="assignment_answered_has_judgment",
