@@ -25,6 +25,7 @@ WORDS = {
     Verdict.SENT_BACK: "Sent back",
     Verdict.WITHDRAWN: "Taken back",
 }
+NEWEST = 1000
 Answers = dict[tuple[int, str], AnswerValue]
 
 
@@ -120,9 +121,12 @@ class Reviewer:
 
 
 def reviewers_of(project: Project) -> list[Reviewer]:
-    """Everybody who decided after a blind answer, most decisions first, and all of them as one."""
+    """Everybody who decided after a blind answer, most decisions first, and all of them as one.
+
+    By the newest decisions: a page waits for it, and what was long ago says less of today.
+    """
     rows = last_words(project).filter(verdict=Verdict.DECIDED, blind__isnull=False)
-    found = list(rows.select_related("adjudicator"))
+    found = list(rows.select_related("adjudicator").order_by("-pk")[:NEWEST])
     answers = _answers_of(found)
     groups: dict[User | None, list[Adjudication]] = defaultdict(list)
     for row in found:

@@ -19,6 +19,8 @@ from feedback.statistics.labeler_quality import AnswerTable, consensus_of, first
 # A trend has at most so many points, each of at least so many answers.
 POINTS = 12
 LEAST_IN_POINT = 20
+# The newest items that are looked at: a page waits for them.
+MOST_ITEMS = 3000
 
 
 @dataclass(frozen=True)
@@ -30,13 +32,17 @@ class LabelerDetail:
     times: Plot
     trend: Plot | None
     speed: Plot | None
+    # Of so many newest items; 0: of all.
+    newest: int = 0
 
 
 def labeler_detail(
     project: Project, policy: Policy, annotator: int, names: dict[str, str]
 ) -> LabelerDetail:
     """From this labeler's items alone, with what others answered to them."""
-    loaded = load_work(project, policy, item_ids=items_judged_by(project, annotator))
+    items = items_judged_by(project, annotator, most=MOST_ITEMS + 1)
+    is_cut = len(items) > MOST_ITEMS
+    loaded = load_work(project, policy, item_ids=items[:MOST_ITEMS])
     rater = loaded.annotators.index(annotator) if annotator in loaded.annotators else -1
     labels = [
         f"{names.get(criterion, criterion)}, {Kind(kind).label.lower()}"
@@ -48,6 +54,7 @@ def labeler_detail(
         times=_times(loaded, rater),
         trend=_trend(loaded, rater),
         speed=_speed(loaded, rater),
+        newest=MOST_ITEMS if is_cut else 0,
     )
 
 

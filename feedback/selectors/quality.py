@@ -254,9 +254,11 @@ def _answers_to_gold(scope: _Scope) -> dict[tuple[int, int, int, str], dict[str,
     return found
 
 
-def items_judged_by(project: Project, annotator: int) -> list[int]:
+def items_judged_by(project: Project, annotator: int, *, most: int) -> list[int]:
+    """The newest so many."""
     rows = Assignment.objects.filter(item__project=project, annotator=annotator, state=State.DONE)
-    return list(rows.exclude(occasion=Assignment.REVIEW).values_list("item_id", flat=True))
+    newest = rows.exclude(occasion=Assignment.REVIEW).order_by("-finished_at", "-pk")
+    return list(newest.values_list("item_id", flat=True)[:most])
 
 
 def has_more_answers(project: Project, than: int) -> bool:

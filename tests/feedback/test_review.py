@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from annotation.models import Assignment, Item, Judgment, Kind
 from feedback.models import Adjudication, Preference
+from feedback.selectors import adjudicated
 from feedback.selectors.adjudicated import reviewers_of
 from feedback.selectors.judgments import judgment_rows
 from feedback.selectors.review_queue import waiting
@@ -259,7 +260,7 @@ def test_gold_and_decision_stand_or_fall_together(cast: Cast) -> None:
 # What is told of it afterwards
 
 
-def test_the_report_and_the_item_page(cast: Cast) -> None:
+def test_the_report_and_the_item_page(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(4):
         contest(cast, 2, 2, -1, -1, 1)
         rosa = Reviewer(cast, cast.rosa)
@@ -280,6 +281,9 @@ def test_the_report_and_the_item_page(cast: Cast) -> None:
     assert "A slightly better" in page
     address = reverse("feedback:item-decisions", args=[cast.project.pk, assignment.item_id])
     assert "Because." in rosa.client.get(address).content.decode()
+    monkeypatch.setattr(adjudicated, "NEWEST", 3)
+    [one] = reviewers_of(cast.project)
+    assert one.changed.of == 3
 
 
 def test_a_word_taken_back_tells_nothing_of_what_waits(cast: Cast, rita: Reviewer) -> None:
