@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +15,12 @@ from feedback.models import Snapshot
 from tests.cast import Cast, make_project
 from tests.feedback.votes import judged
 from tests.training.conftest import Launch
+from training.alignment.data import read_rows
 from training.models import TrainingRun
+from training.selectors.training_data import rows_of_kind
 from training.services import cancel_run, resume_run
 from training.services.run import checked_config
+from training.services.supervise import _write_data as write_data
 
 
 def test_a_run_is_queued_with_every_setting(launch: Launch, cast: Cast) -> None:
@@ -24,7 +28,7 @@ def test_a_run_is_queued_with_every_setting(launch: Launch, cast: Cast) -> None:
     assert (run.name, run.method, run.criterion) == ("first", "dpo", "overall")
     assert run.config["max_steps"] == 6
     assert run.config["weight_decay"] == 0.0
-    assert run.config["hyperparameters"] == {"beta": 0.1}
+    assert run.config["hyperparameters"]["beta"] == 0.1
     assert not {"base_model", "output_dir", "train_file"} & set(run.config)
     assert (run.job.queue, run.job.state, run.job.project_id) == ("gpu", "queued", cast.project.pk)
     assert AuditEvent.objects.filter(action="queue_run", actor=cast.ada).count() == 1
@@ -44,7 +48,16 @@ def test_a_double_click_launches_once(launch: Launch) -> None:
 
 
 def test_thumbs_feed_kto(launch: Launch) -> None:
-    assert launch("kto").data_options == {"binary_from_pairs": False}
+    assert launch("kto").data_options["binary_from_pairs"] is False
+
+
+def test_what_was_preferred_feeds_sft_only_when_asked(launch: Launch, tmp_path: Path) -> None:
+    with pytest.raises(PrefloopError, match="needs demonstrations data"):
+        launch("sft")
+    run = launch("sft", config={"convert_data": True})
+    write_data(run, tmp_path / "data")
+    rows = read_rows(tmp_path / "data" / "train.jsonl", "demonstrations")
+    assert len(rows) == rows_of_kind(run.snapshot, "demonstrations", convert=True)["overall"].train
 
 
 @pytest.mark.parametrize(
