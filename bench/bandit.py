@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -121,5 +122,9 @@ def _arguments(data: Data, logps: Tensor, reference: Tensor) -> dict[str, Any]:
 
 
 def _called(function: Any, given: Mapping[str, Any]) -> Any:
-    names = inspect.signature(function).parameters
-    return function(**{name: value for name, value in given.items() if name in names})
+    return function(**{name: given[name] for name in _named(function) if name in given})
+
+
+@cache
+def _named(function: Any) -> tuple[str, ...]:
+    return tuple(inspect.signature(function).parameters)

@@ -27,7 +27,7 @@ LENGTH = 16
 def run() -> dict[str, Any]:
     torch.set_num_threads(1)
     figures: dict[str, Any] = {
-        "certain_preferences": certain_preferences(steps=18_000),
+        "certain_preferences": certain_preferences(steps=6000, rate=0.02),
         "one_token_pairs": [one_token_pairs(seed=seed) for seed in range(3)],
         "thumbs_against_pairs": thumbs_against_pairs(seeds=10),
         "flipped_labels": {
@@ -44,7 +44,7 @@ def run() -> dict[str, Any]:
 
 
 def certain_preferences(
-    *, steps: int, rate: float = 0.01, strengths: tuple[float, ...] = (0.1, 0.5, 1.0)
+    *, steps: int, rate: float, strengths: tuple[float, ...] = (0.1, 0.5, 1.0)
 ) -> dict[str, Any]:
     """Three answers in a total order, uniform reference: probabilities by method and tau."""
     say("IPO and DPO under certain preferences")
@@ -75,7 +75,7 @@ def check_certain_preferences(told: dict[str, Any]) -> None:
 
 
 def one_token_pairs(
-    *, seed: int, pairs: int = 128, steps: int = 100, width: int = 96, learned: int = 100
+    *, seed: int, pairs: int = 64, steps: int = 60, width: int = 64, learned: int = 60
 ) -> dict[str, Any]:
     """A small language model that knows both texts, on pairs that differ in one token."""
     say(f"pairs that differ in one token, seed {seed}")
@@ -161,7 +161,7 @@ def check_one_token_pairs(told: dict[str, Any]) -> None:
     assert told["dpo_nll"]["chosen_moved"] > 0.0, told
 
 
-def thumbs_against_pairs(*, seeds: int, steps: int = 3000) -> dict[str, Any]:
+def thumbs_against_pairs(*, seeds: int, steps: int = 1000) -> dict[str, Any]:
     """Eight answers, Bradley-Terry judges: expected rewards, and shares of the optimum's gain."""
     say("KTO and DPO on the same judgments")
     rows = [_thumbs_against_pairs(seed, steps) for seed in range(seeds)]
@@ -194,7 +194,7 @@ def check_thumbs_against_pairs(told: dict[str, Any]) -> None:
     assert means["kl_of_dpo"] < 0.02, means
 
 
-def flipped_labels(*, epsilon: float, seeds: int, steps: int = 2000) -> dict[str, float]:
+def flipped_labels(*, epsilon: float, seeds: int, steps: int = 600) -> dict[str, float]:
     """KL from the optimum of the true labels to what each method learns from flipped ones."""
     say(f"labels flipped at a rate of {epsilon}")
     rows = [_flipped_labels(seed, epsilon, steps) for seed in range(seeds)]
