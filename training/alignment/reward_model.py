@@ -131,7 +131,8 @@ def save_reward_model(model: Any, tokenizer: Any, target: Path) -> None:
     if pad is None or pad in ends:
         added = tokenizer.added_tokens_decoder
         others = [token for token, text in added.items() if text.special and token not in ends]
-        pad = min(others, default=None)
+        # What opens texts or turns comes last: an embedding that pads is not trained again.
+        pad = min(others, key=lambda token: (token == tokenizer.bos_token_id, token), default=None)
     if pad is not None:
         tokenizer.pad_token = tokenizer.convert_ids_to_tokens(pad)
     model.config.get_text_config().pad_token_id = pad

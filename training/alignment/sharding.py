@@ -25,13 +25,13 @@ def shards(config: TrainingConfig, accelerator: Accelerator) -> bool:
 
     Raises TrainingError where the optimiser cannot be.
     """
-    asked = config.shard or accelerator.distributed_type == DistributedType.FSDP
+    asked = config.shard or bool(accelerator.distributed_type == DistributedType.FSDP)
     if asked and config.optimizer == "adafactor":
         raise TrainingError(
             "Adafactor's row and column statistics do not work on sharded weights; choose the "
             "optimizer adamw, rmsprop or sgd, or turn shard off."
         )
-    return asked and accelerator.num_processes > 1
+    return asked and int(accelerator.num_processes) > 1
 
 
 def distribute(module: nn.Module, accelerator: Accelerator, *, shard: bool) -> nn.Module:

@@ -17,8 +17,9 @@ import traceback
 from pathlib import Path
 
 from training.alignment.config import TrainingConfig
-from training.alignment.failures import reason
+from training.alignment.failures import TrainingError, reason
 from training.alignment.files import write_json
+from training.alignment.memory import reuse_freed_memory
 from training.alignment.methods import get_method
 from training.alignment.options import describe_options
 from training.alignment.supervision import (
@@ -51,6 +52,7 @@ def main() -> int:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     if arguments.supervised:
         die_with_parent()
+    reuse_freed_memory()
     stop = StopRequest()
     stop.listen()
     config: TrainingConfig | None = None
@@ -70,7 +72,7 @@ def run(config: TrainingConfig, stop: StopRequest | None = None) -> int:
     from training.alignment.evaluation import evaluate_model
     from training.alignment.journal import Journal
     from training.alignment.models import resolve_device
-    from training.alignment.offline import TrainingError, make_accelerator
+    from training.alignment.offline import make_accelerator
 
     output = Path(config.output_dir)
     accelerator = make_accelerator(resolve_device(config.device))

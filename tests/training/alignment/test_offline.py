@@ -10,9 +10,10 @@ from safetensors.torch import load_file
 from tests.training.alignment import tiny
 from tests.training.alignment.conftest import losses, read_metrics
 from training.alignment import policies
+from training.alignment.failures import TrainingError
 from training.alignment.losses import dpo_loss
 from training.alignment.models import ModelError, load_model, load_tokenizer
-from training.alignment.offline import TrainingError, learning_rate
+from training.alignment.optimization import learning_rate
 from training.alignment.options import OptionError
 from training.alignment.train import run
 
@@ -234,6 +235,7 @@ def test_a_model_with_code_of_its_own_is_refused(make_config, tmp_path):
         ("constant", [0.5, 1.0, 1.0, 1.0, 1.0, 1.0]),
         ("linear", [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]),
         ("cosine", [0.5, 1.0, 1.0, 0.8536, 0.5, 0.1464]),
+        ("inverse_sqrt", [0.5, 1.0, 0.8165, 0.7071, 0.6325, 0.5774]),
     ],
 )
 def test_schedules(make_config, schedule, rates):

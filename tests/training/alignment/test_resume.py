@@ -13,7 +13,7 @@ import pytest
 from tests.training.alignment import tiny
 from tests.training.alignment.conftest import losses, read_metrics
 from training.alignment.checkpoints import latest_checkpoint
-from training.alignment.offline import TrainingError
+from training.alignment.failures import TrainingError
 from training.alignment.supervision import StopRequest, lock_folder
 from training.alignment.train import main, run
 

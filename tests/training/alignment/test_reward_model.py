@@ -69,7 +69,7 @@ def test_transformers_alone_gives_the_same_scores_from_the_folder(model_folder, 
         ids[row, len(item) :] = load_tokenizer(tmp_path / "reward").pad_token_id
     torch.testing.assert_close(other(input_ids=ids).logits[:, 0].detach(), scores(model, items))
     again = load(tmp_path / "reward")
-    assert torch.equal(scores(again, items), scores(model, items))
+    torch.testing.assert_close(scores(again, items), scores(model, items))
 
 
 def test_a_new_head_is_small_and_follows_the_seed(model_folder):
