@@ -1,6 +1,6 @@
 from django.urls import path
 
-from training.api import methods, runs, versions
+from training.api import methods, runs, sweeps, versions
 
 app_name = "training-api"
 urlpatterns = [
@@ -12,6 +12,13 @@ urlpatterns = [
         runs.RunEstimate.as_view(),
         name="run-estimate",
     ),
+    path("projects/<int:project_id>/sweeps", sweeps.Sweeps.as_view(), name="sweeps"),
+    path("sweeps/<int:sweep_id>", sweeps.OneSweep.as_view(), name="sweep"),
+    path("sweeps/<int:sweep_id>/stop", sweeps.StopSweep.as_view(), name="stop-sweep"),
+    path("projects/<int:project_id>/recipes", sweeps.Recipes.as_view(), name="recipes"),
+    path("recipes/<int:recipe_id>", sweeps.OneRecipe.as_view(), name="recipe"),
+    path("recipes/<int:recipe_id>/stop", sweeps.StopRecipe.as_view(), name="stop-recipe"),
+    path("recipes/<int:recipe_id>/resume", sweeps.ResumeRecipe.as_view(), name="resume-recipe"),
     path("runs/<int:run_id>", runs.OneRun.as_view(), name="run"),
     path("runs/<int:run_id>/metrics", runs.RunMetrics.as_view(), name="run-metrics"),
     path("runs/<int:run_id>/log", runs.RunLog.as_view(), name="run-log"),

@@ -10,7 +10,16 @@ from rest_framework import serializers
 from annotation.serializers.content import LARGEST_ID, MessagesOut
 from core.api.fields import Choice, Flag, Input, Number, Object, Text, Whole
 from core.serializers import JobOut
-from training.models import Evaluation, ModelVersion, Promotion, Sample, TrainingRun
+from training.models import (
+    Evaluation,
+    ModelVersion,
+    Promotion,
+    Recipe,
+    RecipeStep,
+    Sample,
+    Sweep,
+    TrainingRun,
+)
 from training.services.sampling import SIDES
 
 
@@ -98,6 +107,27 @@ class RunIn(Input):
     )
 
 
+class SweepIn(RunIn):
+    grid = Object(
+        help_text="For each setting or hyper-parameter that varies the list of its values; one "
+        "run for each combination."
+    )
+
+
+class RecipeIn(Input):
+    """RLHF in three stages; each stage's config is as a run's."""
+
+    snapshot = Whole(min_value=1, max_value=LARGEST_ID, help_text="Its id.")
+    criterion = Text(max_length=40)
+    base_model = Text(max_length=200, help_text="The first stage starts from it.")
+    sft = Object(required=False, default=dict)
+    reward = Object(required=False, default=dict)
+    policy = Object(required=False, default=dict)
+    policy_method = Text(required=False, default="ppo", max_length=40)
+    name = Text(required=False, default="", allow_blank=True, max_length=100)
+    client_key = Text(required=False, allow_null=True, default=None, min_length=8, max_length=50)
+
+
 class RunOut(serializers.ModelSerializer[TrainingRun]):
     config = serializers.DictField(read_only=True)
     data_options = serializers.DictField(read_only=True)
@@ -127,6 +157,34 @@ class RunOut(serializers.ModelSerializer[TrainingRun]):
     def get_version(self, run: TrainingRun) -> int | None:
         version = getattr(run, "model_version", None)
         return version.pk if version else None
+
+
+class SweepOut(serializers.ModelSerializer[Sweep]):
+    grid = serializers.DictField(read_only=True)
+    runs = RunOut(many=True, read_only=True)
+
+    class Meta:
+        model = Sweep
+        fields = ["id", "name", "project", "grid", "runs", "created_at"]
+        read_only_fields = fields
+
+
+class RecipeStepOut(serializers.ModelSerializer[RecipeStep]):
+    class Meta:
+        model = RecipeStep
+        fields = ["position", "method", "base_model", "starts_from", "rewarded_by", "run"]
+        read_only_fields = fields
+
+
+class RecipeOut(serializers.ModelSerializer[Recipe]):
+    steps = RecipeStepOut(many=True, read_only=True)
+
+    class Meta:
+        model = Recipe
+        fields = [
+            "id", "name", "project", "snapshot", "steps", "stopped_at", "problem", "created_at",
+        ]  # fmt: skip
+        read_only_fields = fields
 
 
 class PartOut(serializers.Serializer[Any]):

@@ -60,6 +60,16 @@ def test_a_run_may_be_queued_without_waiting(snapshot: Snapshot) -> None:
 
 
 @pytest.mark.usefixtures("tiny_model_folder")
+def test_a_sweep_from_a_terminal(snapshot: Snapshot) -> None:
+    words = ["--no-wait", "--vary", "beta=0.1,0.3", "--vary", "seed=1,2"]
+    assert "4 runs are queued" in call("train", *train_words(snapshot, *words))
+    found = TrainingRun.objects.order_by("pk").values_list("config__hyperparameters__beta", "seed")
+    assert list(found) == [(0.1, 1), (0.1, 2), (0.3, 1), (0.3, 2)]
+    with pytest.raises(CommandError, match="each name once"):
+        call("train", *train_words(snapshot, "--vary", "beta"))
+
+
+@pytest.mark.usefixtures("tiny_model_folder")
 def test_an_estimate_trains_nothing(snapshot: Snapshot) -> None:
     said = call("train", *train_words(snapshot, "--estimate"))
     for words in ("of memory and", "Optimiser", "a rule of thumb"):

@@ -12,6 +12,7 @@ from django.utils import timezone
 from core.errors import PrefloopError
 from core.models import Job
 from feedback.models import Snapshot
+from tests.api import Api
 from tests.cast import Cast
 from tests.training.conftest import QUICK, TINY
 from tests.training.test_pages import form_data
@@ -185,3 +186,30 @@ def test_runs_of_another_project_are_not_compared(
     url = reverse("training:compare", args=[make_project(name="Other").pk])
     response = admin.get(url, {"run": [run.pk for run in compared]}, follow=True)
     assert "not of this project" in response.content.decode()
+
+
+def test_by_rest(cast: Cast, snapshot: Snapshot) -> None:
+    ada, mary = Api(cast.ada), Api(cast.mary)
+    body = {
+        "snapshot": snapshot.pk, "method": "dpo", "criterion": "overall", "base_model": TINY,
+        "config": QUICK, "grid": {"beta": [0.1, 0.3]},
+    }  # fmt: skip
+    path = f"projects/{cast.project.pk}/sweeps"
+    assert mary.post(path, body).status_code == 403
+    assert ada.post(path, body | {"grid": {"beta": 0.1}}).status_code == 400
+    answer = ada.post(path, body)
+    assert answer.status_code == 201, answer.content
+    assert len(answer.json()["runs"]) == 2
+    number = answer.json()["id"]
+    assert mary.get(f"sweeps/{number}").json()["grid"] == {"beta": [0.1, 0.3]}
+    assert Api(cast.mallory).get(f"sweeps/{number}").status_code == 404
+    stopped = ada.post(f"sweeps/{number}/stop", {}).json()
+    assert {run["job"]["state"] for run in stopped["runs"]} == {"cancelled"}
+    recipe = {"snapshot": snapshot.pk, "criterion": "overall", "base_model": TINY, "sft": QUICK}
+    answer = ada.post(f"projects/{cast.project.pk}/recipes", recipe)
+    assert answer.status_code == 201, answer.content
+    number = answer.json()["id"]
+    assert answer.json()["steps"][0]["method"] == "sft"
+    assert ada.post(f"recipes/{number}/stop", {}).json()["stopped_at"] is not None
+    assert ada.post(f"recipes/{number}/resume", {}).json()["stopped_at"] is None
+    assert ada.get(f"recipes/{number}").json()["steps"][1]["run"] is None

@@ -22,13 +22,17 @@ from training.alignment.budget import Budget, DataSize, Machine, ModelSize, Spee
 from training.alignment.config import TrainingConfig
 from training.alignment.methods import Method, get_method
 from training.models import MetricPoint, TrainingRun
-from training.selectors.model import ModelChoice, find_model, find_reward_model
+from training.selectors.model import ModelChoice, Source, find_model, find_reward_model
 from training.selectors.training_data import rows_by_criterion
 
 CHARACTERS_PER_TOKEN = 4
 # Words of a chat template around a prompt and its answer.
 TEMPLATE_TOKENS = 24
 RECORDS = 200
+# SmolLM2-135M, whose config.json is written by the first run that uses it.
+PACKAGED = ModelSize(
+    layers=30, hidden=576, intermediate=1536, vocabulary=49152, key_value=192, tied=True
+)
 FORMER_RUNS = 3
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 GPU_DRIVER = Path("/proc/driver/nvidia/version")
@@ -67,6 +71,8 @@ def model_size(project: Project, name: str) -> ModelSize:
 
 
 def size_of(choice: ModelChoice) -> ModelSize:
+    if choice.source is Source.PACKAGE:
+        return PACKAGED
     if not choice.is_ready:
         raise PrefloopError(
             f"{choice.title} is prepared by its first run; what a run needs is known after that."

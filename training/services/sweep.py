@@ -61,7 +61,7 @@ def queue_sweep(
 
 def grid_points(grid: Mapping[str, Sequence[Any]]) -> list[Point]:
     """Every combination; raises PrefloopError for an empty grid or one that is too large."""
-    if not grid or not all(grid.values()):
+    if not grid or not all(isinstance(values, list) and values for values in grid.values()):
         raise PrefloopError("A sweep needs at least one setting with values to try.")
     counts = [len(dict.fromkeys(map(repr, values))) for values in grid.values()]
     if counts != [len(values) for values in grid.values()]:

@@ -19,7 +19,8 @@ from training.forms.choice import by_family
 from training.forms.rewards import reward_source
 from training.management.waiting import finish
 from training.selectors.model import base_models
-from training.services import queue_run
+from training.selectors.sweep import sweep_table
+from training.services import queue_run, queue_sweep
 from training.services.run import PATHS
 from training.views.estimates import estimate_or_reason
 
@@ -28,7 +29,9 @@ EXAMPLES = """
 examples
   manage.py train --project 1 --method dpo --set learning_rate=5e-6 --set max_steps=20
   manage.py train --project 1 --snapshot 3 --method kto --set desirable_weight=1.3 \\
-      --binary-from-pairs --set adapter=lora --no-wait"""
+      --binary-from-pairs --set adapter=lora --no-wait
+  manage.py train --project 1 --method dpo --vary beta=0.05,0.1,0.5 --vary learning_rate=1e-6,5e-6
+  manage.py train --project 1 --method ppo --reward-model version:2 --set kl_budget=20"""
 
 
 def _entry(name: str, words: str, *, indent: int = 2) -> str:
@@ -96,6 +99,14 @@ class Command(BaseCommand):
             help="a setting or a hyper-parameter of the method; may be given many times",
         )
         parser.add_argument(
+            "--vary",
+            dest="grid",
+            action="append",
+            default=[],
+            metavar="NAME=V1,V2",
+            help="one run for each value, a sweep; of several, one for each combination",
+        )
+        parser.add_argument(
             "--binary-from-pairs",
             action="store_true",
             help="for methods that need binary data: chosen counts as good, rejected as bad",
@@ -129,6 +140,9 @@ class Command(BaseCommand):
             self._tell_estimate(asked)
             if options["estimate"]:
                 return
+            if options["grid"]:
+                self._sweep(asked, options)
+                return
             run = queue_run(**asked)
         except PrefloopError as error:
             raise CommandError(error.message) from error
@@ -137,6 +151,19 @@ class Command(BaseCommand):
             return
         finish(run.job, "Training", inline=options["inline"])
         self.stdout.write(f"Version {run.job.result['version']} of project {run.project_id}.")
+
+    def _sweep(self, asked: dict[str, Any], options: dict[str, Any]) -> None:
+        sweep = queue_sweep(grid=parse_grid(options["grid"]), **asked)
+        runs = sweep.runs.select_related("job").order_by("pk")
+        self.stdout.write(f"Sweep {sweep.pk}: {len(runs)} runs are queued.")
+        if options["no_wait"]:
+            return
+        for run in runs:
+            finish(run.job, f"Training with {run.name}", inline=options["inline"])
+        table = sweep_table(sweep)
+        for row in table.rows:
+            value = "–" if row.value is None else f"{row.value:.4f}"
+            self.stdout.write(f"  {row.run.name:60} {table.metric} {value}")
 
     def _asked(self, options: dict[str, Any]) -> dict[str, Any]:
         """The arguments of `queue_run`."""
@@ -204,6 +231,17 @@ def parse_settings(method: str, given: list[str]) -> dict[str, Any]:
             raise CommandError(f"--set takes NAME=VALUE, not {word!r}.")
         (hyperparameters if name in known else config)[name] = _value(text)
     return config | {"hyperparameters": hyperparameters}
+
+
+def parse_grid(given: list[str]) -> dict[str, list[Any]]:
+    """NAME=V1,V2 words as the values of each setting."""
+    grid: dict[str, list[Any]] = {}
+    for word in given:
+        name, equals, text = word.partition("=")
+        if not equals or name in grid:
+            raise CommandError(f"--vary takes NAME=V1,V2, each name once, not {word!r}.")
+        grid[name] = [_value(value.strip()) for value in text.split(",") if value.strip()]
+    return grid
 
 
 def _value(text: str) -> Any:
