@@ -96,7 +96,7 @@ class Share:
 
     @property
     def words(self) -> str:
-        return f"{self.hits} of {self.of}" if self.of else "–"
+        return f"{self.hits:,} of {self.of:,}" if self.of else "–"
 
     @property
     def interval(self) -> str:
