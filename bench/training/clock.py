@@ -1,0 +1,53 @@
+"""Time and peak memory of the steps of one training process; imported by both sides.
+
+Needs nothing but the standard library, for the peer has an environment of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import time
+from pathlib import Path
+
+
+class StepClock:
+    """Told after every step; the first one warms up and is not counted."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.began = self.began_cpu = 0.0
+
+    def tick(self, loss: float) -> None:
+        self.losses.append(loss)
+        if len(self.losses) == 1:
+            forget_peak()
+            self.began, self.began_cpu = time.monotonic(), cpu_seconds()
+        self.ended, self.ended_cpu = time.monotonic(), cpu_seconds()
+        self.peak = peak_megabytes()
+
+    def write(self, path: Path) -> None:
+        figures = {
+            "losses": self.losses,
+            "seconds": self.ended - self.began,
+            "cpu_seconds": self.ended_cpu - self.began_cpu,
+            "peak_mb": self.peak,
+        }
+        path.write_text(json.dumps(figures))
+
+
+def cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def forget_peak() -> None:
+    """Let Linux measure this process's peak memory from here on (proc(5), clear_refs)."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_megabytes() -> float:
+    """Peak resident memory since `forget_peak`, in 10^6 bytes."""
+    status = Path("/proc/self/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024 / 1e6
