@@ -15,7 +15,7 @@ from tests.api import Api
 from tests.cast import Cast
 from tests.training.conftest import TINY, Launch
 from tests.training.test_pages import form_data
-from training.alignment.methods import methods
+from training.alignment.methods import get_method, methods
 from training.alignment.options import describe_options
 from training.models import MetricPoint, TrainingRun
 from training.selectors.training_data import usable_methods
@@ -73,6 +73,15 @@ def test_defaults_that_nobody_touched_follow_the_method(admin: Client, cast: Cas
     assert back["learning_rate"] == data["learning_rate"]
     typed = form_data(form_page(admin, cast, **data | {"learning_rate": "3e-05", "method": "kto"}))
     assert typed["learning_rate"] == "3e-05"
+
+
+def test_one_methods_beta_says_nothing_of_anothers(admin: Client, cast: Cast) -> None:
+    data = form_data(form_page(admin, cast, method="dpo")) | {"method-beta": "0.3"}
+    own = {one.name: one.default for one in describe_options(get_method("simpo").hyperparameters)}
+    other = form_data(form_page(admin, cast, **data | {"method": "simpo"}))
+    assert other["method-beta"] == str(own["beta"]) != "0.3"
+    same = form_data(form_page(admin, cast, **data | {"adapter": "lora"}))
+    assert same["method-beta"] == "0.3"
 
 
 def test_a_method_brings_its_defaults_from_a_terminal_too(launch: Launch) -> None:

@@ -18,6 +18,7 @@ from core.errors import PrefloopError
 from feedback.models import Snapshot
 from training.alignment.methods import get_method, methods
 from training.forms import LaunchChoice, LaunchForm, completed_choice, untouched_values
+from training.forms.launch import METHOD_PREFIX
 from training.models import Sweep
 from training.services import queue_run, queue_sweep
 from training.views.estimates import estimate_or_reason
@@ -64,7 +65,7 @@ def _form(
     method, adapter = get_method(chosen["method"]), chosen["adapter"]
     return LaunchForm(
         data,
-        initial=_typed(kept),
+        initial=_typed(kept, method.name),
         project=project,
         snapshot=Snapshot.objects.get(pk=chosen["snapshot"]),
         method=method,
@@ -72,11 +73,11 @@ def _form(
     )
 
 
-def _typed(kept: Mapping[str, Any]) -> dict[str, Any]:
+def _typed(kept: Mapping[str, Any], method: str) -> dict[str, Any]:
     """What was typed before another snapshot, method or adapter was chosen.
 
     A value that is the default of what was chosen before was not typed, and another method or
-    adapter needs another one.
+    adapter needs another one. One method's beta says nothing of another's.
     """
     name, _, adapter = str(kept.get("built_for", "")).partition(":")
     before = next((one for one in methods() if one.name == name), None)
@@ -84,7 +85,10 @@ def _typed(kept: Mapping[str, Any]) -> dict[str, Any]:
     return {
         option: value
         for option, value in kept.items()
-        if value and option != "client_key" and untouched.get(option) != value
+        if value
+        and option != "client_key"
+        and untouched.get(option) != value
+        and (name == method or not option.startswith(METHOD_PREFIX))
     }
 
 
