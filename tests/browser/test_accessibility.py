@@ -62,7 +62,7 @@ def pages_of(world: World, user: User) -> list[str]:
 def _paths(numbers: dict[str, int]) -> list[str]:
     found = []
     for route, _, _ in routes():
-        path = "/" + route
+        path = "/" + route.replace("<str:name>", "ipo")  # a training method
         for name, number in numbers.items():
             path = path.replace(f"<int:{name}>", str(number))
         if "<" not in path and "label" not in path and "sign-out" not in path:
