@@ -15,15 +15,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from clock import StepClock
-from datasets import Dataset
+from clock import StepClock  # type: ignore[import-not-found]
+from datasets import Dataset  # type: ignore[import-not-found]
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     TrainerCallback,
 )
-from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer, RewardConfig, RewardTrainer
+from trl import (  # type: ignore[import-not-found]
+    DPOConfig,
+    DPOTrainer,
+    KTOConfig,
+    KTOTrainer,
+    RewardConfig,
+    RewardTrainer,
+)
 
 warnings.filterwarnings("ignore")
 

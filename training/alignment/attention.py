@@ -40,7 +40,7 @@ def packed_attention(
         [1, t, heads, d] and no weights.
     """
     if packing is None:
-        return sdpa_attention_forward(  # type: ignore[no-any-return, no-untyped-call]
+        return sdpa_attention_forward(
             module,
             query,
             key,
@@ -51,13 +51,13 @@ def packed_attention(
             **options,
         )
     dtype = query.dtype
-    sequences = [_unfold(tensor, packing) for tensor in (query, key, value)]
+    q, k, v = (_unfold(tensor, packing) for tensor in (query, key, value))
     if query.device.type == "cpu":
         # Without matrix units for it, bfloat16 attention is slower than float32, and worse.
-        sequences = [tensor.float() for tensor in sequences]
+        q, k, v = q.float(), k.float(), v.float()
     with torch.autocast(query.device.type, enabled=False):
         output = scaled_dot_product_attention(
-            *sequences, is_causal=True, scale=scaling, dropout_p=dropout, enable_gqa=True
+            q, k, v, is_causal=True, scale=scaling, dropout_p=dropout, enable_gqa=True
         )
     return output.transpose(1, 2).flatten(0, 1)[packing.folded][None].to(dtype), None
 

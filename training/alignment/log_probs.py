@@ -107,7 +107,7 @@ def project(
 
     def chunk_log_probs(chunk: Tensor, chosen: Tensor) -> Tensor:
         with torch.autocast(chunk.device.type, enabled=False):
-            logits = head(chunk).float() / temperature
+            logits: Tensor = head(chunk).float() / temperature
         return logits.gather(1, chosen[:, None])[:, 0] - logits.logsumexp(dim=1)
 
     chunks = torch.split(hidden, _ROWS_PER_CHUNK), torch.split(targets, _ROWS_PER_CHUNK)

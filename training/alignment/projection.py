@@ -138,9 +138,10 @@ def _for_logits(
     slope: Tensor,
 ) -> Tensor:
     """The gradient at a block's logits, slope · (1[target] - p), in the dtype of the products."""
-    block, ctx.kept = ctx.kept, None
-    if block is None:
-        block = head.new_empty(len(hidden), len(head))
+    kept: Tensor | None = ctx.kept
+    ctx.kept = None
+    block = head.new_empty(len(hidden), len(head)) if kept is None else kept
+    if kept is None:
         for start in range(0, len(hidden), _ROWS_AT_ONCE):
             rows = slice(start, start + _ROWS_AT_ONCE)
             chunk = _chunk(hidden[rows], weight, head, bias, targets[rows], ctx.temperature)

@@ -10,6 +10,7 @@ A writer adds a file and never changes one: any number of runs may read and writ
 import hashlib
 import uuid
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -58,7 +59,7 @@ def reference_log_probs(
             accelerator.device,
             batch_size=batch_size,
             share=(accelerator.process_index, accelerator.num_processes),
-            progress=lambda done, _, start=start: progress(start + done, len(left)),
+            progress=partial(_tell, progress, start, len(left)),
         )
         summed = accelerator.reduce(values, reduction="sum").cpu()
         found |= dict(zip(block, summed.tolist(), strict=True))
@@ -86,6 +87,12 @@ def cache_key(examples: Sequence[Example], roles: Sequence[str], model_key: str)
         for sequence in by_role(examples, [role]):
             digest.update(sequence_key(sequence))
     return digest.hexdigest()
+
+
+def _tell(
+    progress: Callable[[int, int], None], start: int, total: int, done: int, _block: int
+) -> None:
+    progress(start + done, total)
 
 
 def _prompt_order(sequence: TokenSequence) -> tuple[int, bytes]:
