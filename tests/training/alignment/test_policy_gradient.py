@@ -10,6 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.training.alignment import tiny
+from training.alignment.experience import token_entropies
+from training.alignment.log_probs import CompletionScorer
 from training.alignment.losses.policy_gradient import (
     clipped_surrogate,
     grpo_loss,
@@ -21,6 +24,7 @@ from training.alignment.losses.policy_gradient import (
     token_weights,
     value_loss,
 )
+from training.alignment.rollouts.protocol import Rollout
 
 VECTORS = {
     entry["name"]: entry
@@ -250,3 +254,23 @@ def test_shapes_are_checked():
         token_weights(MASK, "mean", max_length=4)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="'k1' is no KL loss"):
         grpo_loss(noise(1), noise(1), noise(1), noise(1), MASK, kl_estimator="k1")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_entropies_are_those_of_the_next_tokens_distribution(temperature):
+    scorer = CompletionScorer(tiny.llama(), temperature=temperature)
+    prompt = np.array([5, 6, 7], np.int32)
+    completions = [np.array([8, 9], np.int32), np.array([1, 2, 3, 4], np.int32)]
+    rollouts = [
+        Rollout(prompt, "", item, "", np.zeros(len(item), np.float32), "stop", 0)
+        for item in completions
+    ]
+    found = token_entropies(scorer, rollouts, torch.device("cpu"))
+    for row, item in enumerate(completions):
+        ids = torch.from_numpy(np.concatenate([prompt, item]).astype(np.int64))[None]
+        logits = scorer.model(ids).logits[0, len(prompt) - 1 : -1] / temperature
+        expected = torch.distributions.Categorical(logits=logits).entropy()
+        assert torch.allclose(found[row, : len(item)], expected, atol=1e-5)
+        assert not found[row, len(item) :].any()
+    found.sum().backward()
+    assert any(parameter.grad is not None for parameter in scorer.parameters())
