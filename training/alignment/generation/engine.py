@@ -26,6 +26,7 @@ from training.alignment.log_probs import UnsupportedModelError
 from training.alignment.tokenization import Tokens
 
 _PREFILL_TOKENS = 4096
+_PADDING = 16
 _checked: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 
 
@@ -201,7 +202,15 @@ class Engine:
         ]
 
     def _read(self, prompts: Sequence[Tokens]) -> list[Prefix]:
-        """Prefill: padded on the right, for a causal model never looks at what follows."""
+        """Prefill, prompts of similar length together."""
+        found: dict[int, Prefix] = {}
+        for places in _alike([len(prompt) for prompt in prompts]):
+            prefixes = self._read_together([prompts[place] for place in places])
+            found.update(zip(places, prefixes, strict=True))
+        return [found[place] for place in range(len(prompts))]
+
+    def _read_together(self, prompts: Sequence[Tokens]) -> list[Prefix]:
+        """Padded on the right, for a causal model never looks at what follows."""
         lengths = [len(prompt) for prompt in prompts]
         ids = np.zeros((len(prompts), max(lengths)), dtype=np.int64)
         for row, prompt in enumerate(prompts):
@@ -255,6 +264,17 @@ class Engine:
         last = self._rows.pop()
         if index < len(self._rows):
             self._rows[index] = last
+
+
+def _alike(lengths: Sequence[int]) -> list[list[int]]:
+    """Places by length, cut where the shortest would be padded by more than a quarter."""
+    parts: list[list[int]] = []
+    for place in sorted(range(len(lengths)), key=lambda place: lengths[place]):
+        if parts and lengths[place] <= 1.25 * lengths[parts[-1][0]] + _PADDING:
+            parts[-1].append(place)
+        else:
+            parts.append([place])
+    return parts
 
 
 def _float32_head(head: nn.Linear) -> Callable[[Tensor], Tensor]:

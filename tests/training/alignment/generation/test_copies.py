@@ -35,12 +35,19 @@ def test_the_copy_shares_no_memory_with_the_model():
         assert torch.equal(copied(ids).logits, before)
 
 
-def test_the_copy_is_held_in_the_precision_of_the_computation():
-    copied = sampling_copy(tiny.llama(), torch.bfloat16)
-    assert {parameter.dtype for parameter in copied.parameters()} == {torch.bfloat16}
+def test_the_copy_computes_as_training_does_under_autocast():
+    model = tiny.llama()
+    copied = sampling_copy(model, torch.bfloat16)
+    ids = torch.arange(1, 60)[None]
     with torch.no_grad():
-        assert copied(torch.arange(1, 9)[None]).logits.dtype == torch.float32
+        exact = model(ids).logits
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            trained = model(ids).logits.float()
+        sampled = copied(ids).logits
+    assert sampled.dtype == torch.float32
     assert not copied.training
+    error = (sampled - exact).abs().mean()
+    assert 0 < error <= 1.2 * (trained - exact).abs().mean()
 
 
 class Reaches(nn.Module):

@@ -82,6 +82,22 @@ def test_a_prompt_is_read_once_for_all_its_samples(model):
     assert [shape for shape in read if shape[1] > 1] == [(1, len(PROMPTS[2]))]
 
 
+def test_short_prompts_are_not_padded_to_a_long_one(model):
+    read = []
+    hook = model.model.register_forward_pre_hook(
+        lambda _module, _args, kwargs: read.append(tuple(kwargs["input_ids"].shape)),
+        with_kwargs=True,
+    )
+    try:
+        running = engine(model, rows=8)
+        read.clear()
+        running.run([Request(prompt, [1], 2) for prompt in PROMPTS])
+    finally:
+        hook.remove()
+    lengths = sorted(len(prompt) for prompt in PROMPTS)
+    assert [shape for shape in read if shape[1] > 1] == [(4, lengths[3]), (1, lengths[4])]
+
+
 def test_requests_may_come_while_others_run(model):
     running = engine(model)
     late, early = Request(PROMPTS[1], [5], 6), Request(PROMPTS[0], [4], 12)
