@@ -107,3 +107,16 @@ def test_no_page_is_wider_than_its_window(
         page.goto(live_server.url + path)
         beyond = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert beyond <= 0, path
+
+
+def test_on_a_phone_the_pages_of_a_project_are_a_menu(cast: Cast, page: Page, live_server) -> None:
+    sign_in(page.context, cast.mary, live_server.url)
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto(live_server.url + reverse("annotation:items", args=[cast.project.pk]))
+    pages = page.get_by_role("navigation", name="Project")
+    expect(pages.get_by_role("link")).to_have_count(0)
+    pages.locator("summary", has_text="Items").click()
+    expect(pages.get_by_role("link", name="Items")).to_have_attribute("aria-current", "page")
+    pages.get_by_role("link", name="People").click()
+    expect(page.get_by_role("heading", name="People", exact=True)).to_be_visible()
+    expect(pages.locator("summary")).to_have_text("People")
