@@ -43,7 +43,8 @@ def launch(request: SignedInRequest, project: Project) -> HttpResponse:
     choice = LaunchChoice(initial=chosen, project=project, usable=usable)
     is_swap = bool(request.htmx)  # type: ignore[attr-defined]
     template = "training/_launch_form.html" if is_swap else "training/launch.html"
-    context = {"form": form, "method": form.method, "choice": choice, **_estimate(project, form)}
+    context = {"form": form, "method": form.method, "choice": choice, "is_swap": is_swap}
+    context |= _estimate(project, form)
     return render_page(request, template, project, context, status=422 if is_sent else 200)
 
 

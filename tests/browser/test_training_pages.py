@@ -1,0 +1,80 @@
+"""Launching and comparing runs in a real browser: the live estimate, the keyboard, and axe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.urls import reverse
+from playwright.sync_api import BrowserContext, Page, expect
+
+from feedback.models import Snapshot
+from tests.browser.axe import violations
+from tests.browser.signing import sign_in
+from tests.cast import Cast
+from tests.training.alignment.tiny import write_model
+from tests.training.conftest import QUICK, TINY, snapshot
+from training.models import MetricPoint, Sweep
+from training.services import queue_sweep, start_recipe
+from training.services.recipe import rlhf_stages
+
+if TYPE_CHECKING:
+    from pytest_django.live_server_helper import LiveServer
+
+__all__ = ["snapshot"]
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def tiny_model(settings: Any) -> None:
+    write_model(settings.DATA_DIR / "models" / TINY)
+
+
+def test_the_estimate_follows_what_is_typed(
+    context: BrowserContext, page: Page, live_server: LiveServer, cast: Cast, snapshot: Snapshot
+) -> None:
+    sign_in(context, cast.ada, live_server.url)
+    page.goto(live_server.url + reverse("training:launch", args=[cast.project.pk]))
+    page.get_by_label("Base model").select_option(TINY)
+    verdict = page.locator("#estimate .verdict")
+    page.get_by_label("Max steps").fill("1")
+    expect(verdict).to_contain_text("for 1 step.")
+    page.get_by_label("Epochs").fill("1000")
+    page.get_by_label("Max steps").fill("77")
+    expect(verdict).to_contain_text("for 77 steps.")
+    page.get_by_label("Method").select_option("simpo")
+    expect(page.get_by_label("Gamma beta ratio")).to_be_visible()
+    assert page.get_by_label("Max steps").input_value() == "77"
+    page.locator("summary", has_text="Sweep over a grid").focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("Vary").first.select_option("beta")
+    page.get_by_label("Values 1").fill("2.0, 2.5")
+    expect(verdict).to_contain_text("2 such runs")
+    page.get_by_label("Values 1").press("Enter")
+    expect(page.get_by_role("button", name="Stop all")).to_be_visible(timeout=30_000)
+    assert Sweep.objects.get().runs.count() == 2
+
+
+def test_sweeps_recipes_and_comparisons_are_accessible(
+    context: BrowserContext, page: Page, live_server: LiveServer, cast: Cast, snapshot: Snapshot
+) -> None:
+    asked: dict[str, Any] = {
+        "project": cast.project, "snapshot": snapshot, "criterion": "overall",
+        "base_model": TINY, "created_by": cast.ada,
+    }  # fmt: skip
+    sweep = queue_sweep(method="dpo", config=QUICK, grid={"beta": [0.1, 0.3]}, **asked)
+    for run in sweep.runs.all():
+        MetricPoint.objects.create(run=run, step=6, name="held_out_accuracy", value=0.6)
+    recipe = start_recipe(stages=rlhf_stages(sft={}, reward={}, policy={}), **asked)
+    sign_in(context, cast.ada, live_server.url)
+    numbers = "&".join(f"run={run.pk}" for run in sweep.runs.all())
+    project = cast.project.pk
+    for path in (
+        reverse("training:project-runs", args=[project]),
+        reverse("training:sweep", args=[project, sweep.pk]),
+        reverse("training:recipe", args=[project, recipe.pk]),
+        reverse("training:new-recipe", args=[project]),
+        f"{reverse('training:compare', args=[project])}?{numbers}",
+    ):
+        page.goto(live_server.url + path)
+        assert violations(page) == []
