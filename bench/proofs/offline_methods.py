@@ -28,19 +28,30 @@ def run() -> dict[str, Any]:
     torch.set_num_threads(1)
     figures: dict[str, Any] = {
         "certain_preferences": certain_preferences(steps=6000, rate=0.02),
-        "one_token_pairs": [one_token_pairs(seed=seed) for seed in range(3)],
+        "one_token_pairs": {f"seed {seed}": one_token_pairs(seed=seed) for seed in range(3)},
         "thumbs_against_pairs": thumbs_against_pairs(seeds=10),
         "flipped_labels": {
             str(rate): flipped_labels(epsilon=rate, seeds=10) for rate in (0.2, 0.3, 0.4)
         },
     }
     check_certain_preferences(figures["certain_preferences"])
-    for figure in figures["one_token_pairs"]:
+    for figure in figures["one_token_pairs"].values():
         check_one_token_pairs(figure)
     check_thumbs_against_pairs(figures["thumbs_against_pairs"])
     for figure in figures["flipped_labels"].values():
         check_flipped_labels(figure)
-    return figures
+    rounded: dict[str, Any] = _rounded(figures)
+    return rounded
+
+
+def _rounded(figures: Any) -> Any:
+    """Four decimals, all the way down."""
+    if isinstance(figures, dict):
+        return {name: _rounded(value) for name, value in figures.items()}
+    if isinstance(figures, list):
+        return [_rounded(value) for value in figures]
+    # Zero has no sign on a page.
+    return round(figures, 4) + 0.0
 
 
 def certain_preferences(
@@ -166,7 +177,7 @@ def thumbs_against_pairs(*, seeds: int, steps: int = 1000) -> dict[str, Any]:
     say("KTO and DPO on the same judgments")
     rows = [_thumbs_against_pairs(seed, steps) for seed in range(seeds)]
     means = {name: mean(row[name] for row in rows) for name in rows[0]}
-    return {"mean": means, "seeds": rows}
+    return {"mean": means} | {f"seed {seed}": row for seed, row in enumerate(rows)}
 
 
 def _thumbs_against_pairs(seed: int, steps: int, beta: float = 0.5) -> dict[str, float]:
