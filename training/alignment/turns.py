@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from jinja2 import TemplateError
+
 from training.alignment.data import DataError, Row
 
 Messages = list[dict[str, Any]]
@@ -42,9 +44,18 @@ class Turns:
 def render_rows(rows: Sequence[Row], tokenizer: Any) -> list[Turns | DataError]:
     """Each row as text, or what is wrong with it.
 
-    What is wrong: messages where the tokenizer has no template, a template that leaves tool calls
-    out, or one that writes the prompt differently once an answer follows.
+    What is wrong: messages where the tokenizer has no template, a template that refuses them or
+    leaves tool calls out, or one that writes the prompt differently once an answer follows.
     """
+    try:
+        return _rendered(rows, tokenizer)
+    except TemplateError as error:
+        if len(rows) > 1:
+            return [found for row in rows for found in render_rows([row], tokenizer)]
+        return [DataError(f"the chat template refuses the messages ({error})")]
+
+
+def _rendered(rows: Sequence[Row], tokenizer: Any) -> list[Turns | DataError]:
     chats = [row for row in rows if not isinstance(row.prompt, str)]
     if chats and tokenizer.chat_template is None:
         error = DataError("the data hold chat messages, but the tokenizer has no chat template")

@@ -104,6 +104,23 @@ def test_a_template_that_rewrites_the_prompt_is_refused():
         encode_completion(user("Hi"), assistant("a"), byte_tokenizer(template=rewriting))
 
 
+def test_what_a_template_refuses_is_told_with_its_row():
+    """As Gemma's refuses a system's message."""
+    strict = (
+        "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}"
+        "{% endif %}" + CHATML
+    )
+    system = [{"role": "system", "content": "Be brief."}]
+    rows = [
+        pair(user("Hi"), assistant("a"), assistant("b"), "good"),
+        pair([*system, *user("Hi")], assistant("a"), assistant("b"), "bad"),
+    ]
+    message = r"row 'bad': the chat template refuses .*System role not supported"
+    with pytest.raises(DataError, match=message):
+        tokenize_rows(rows, byte_tokenizer(template=strict), ROOM, DataReport())
+    assert len(tokenize_rows(rows[:1], byte_tokenizer(template=strict), ROOM, DataReport())) == 1
+
+
 def test_messages_without_a_template_are_refused():
     with pytest.raises(DataError, match="no chat template"):
         encode_prompt(user("Hi"), byte_tokenizer(template=None))
