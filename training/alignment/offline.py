@@ -28,7 +28,7 @@ from training.alignment.offline_run import Run, checkpoint, make_plan, resume, s
 from training.alignment.optimization import learning_rate, make_optimizer, seed_step
 from training.alignment.policies import load_trainee
 from training.alignment.run_data import load_data
-from training.alignment.scoring import by_role, score, score_all, split_roles
+from training.alignment.scoring import by_role, packs, score, score_all, split_roles
 from training.alignment.sharding import distribute, is_sharded, set_sync, shards, whole
 from training.alignment.supervision import StopRequest
 
@@ -48,6 +48,8 @@ def train(  # noqa: C901  # one loop, read from top to bottom
     parameters = list(checkpoints.trainable(run.module).values())
     lengths = [len(example) for example in data.train]
     journal.say(f"Training {len(lengths)} examples in {total} steps of {run.plan.global_batch}.")
+    if not packs(run.module):
+        journal.say("This kind of model takes padded batches, each prompt once a completion.")
 
     stop.waits_for_loop = True
     for step in range(start, total):
@@ -269,7 +271,8 @@ def _reference(run: Run, roles: Sequence[str], indices: Sequence[int]) -> dict[s
 def _check_first_step(run: Run, indices: Sequence[int], weights: Tensor, rows: Tensor) -> None:
     """Before any update policy and reference agree, so the loss must be its value at equality.
 
-    For DPO that is ln 2, for KTO half the weight. It catches wrong adapters, masks, dropout,
+    For DPO that is ln 2, for KTO half the weight. So must the log-probabilities, for where good and
+    bad examples balance a wrong loss may look right. It catches wrong adapters, masks, dropout,
     tokenisation and stale caches before an hour is spent on them.
     """
     if run.config.reference_model not in (None, run.config.base_model):
@@ -286,6 +289,13 @@ def _check_first_step(run: Run, indices: Sequence[int], weights: Tensor, rows: T
         raise TrainingError(
             f"The first loss is {actual:.6f} where policy and reference are the same model and it "
             f"must be {expected:.6f}; the data or the model are not what the run assumes."
+        )
+    drift, size = metrics.drift(rows)
+    if drift > tolerance * max(1.0, size / 10.0):
+        raise TrainingError(
+            f"At the first step policy and reference are the same model, but their "
+            f"log-probabilities differ by {drift:.4f} nats a completion; the data or the model are "
+            "not what the run assumes."
         )
 
 

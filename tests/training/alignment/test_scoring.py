@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    MistralConfig,
+    Qwen2Config,
+    Qwen3Config,
+)
 
 from tests.training.alignment import tiny
+from training.alignment.attention import NAME
 from training.alignment.batches import collate
 from training.alignment.log_probs import CompletionScorer, sequence_log_probs
 from training.alignment.models import add_lora
@@ -174,3 +182,51 @@ def test_reward_and_value_models_pack_as_well(kind, model_folder):
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
     for name, slope in gradients(scorer, found).items():
         torch.testing.assert_close(slope, slopes[name], rtol=1e-4, atol=1e-4)
+
+
+SMALL = {
+    "vocab_size": 259,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+}
+
+
+@pytest.mark.parametrize(
+    ("config", "is_packed"),
+    [
+        (Qwen2Config(**SMALL), True),
+        (Qwen3Config(**SMALL, head_dim=16), True),
+        (GPT2Config(vocab_size=259, n_embd=32, n_layer=2, n_head=2), True),
+        (MistralConfig(**SMALL, sliding_window=8), False),
+    ],
+    ids=lambda value: getattr(value, "model_type", str(value)),
+)
+def test_other_models_pack_where_that_changes_nothing(config, is_packed):
+    torch.manual_seed(0)
+    scorer = CompletionScorer(AutoModelForCausalLM.from_config(config).eval())
+    items = sequences(groups())
+    assert packs(scorer) == is_packed
+    found = score_sequences(scorer, items, CPU)
+    torch.testing.assert_close(found, plain(scorer, items), rtol=1e-5, atol=1e-4)
+
+
+def test_a_packing_model_still_generates_as_it_did():
+    plain_model, packing = tiny.llama(), tiny.llama()
+    assert packs(CompletionScorer(packing))
+    prompt = torch.tensor([[0, 5, 6, 7], [9, 10, 11, 12]])
+    seen = torch.tensor([[0, 1, 1, 1], [1, 1, 1, 1]])
+    found, expected = (
+        model.generate(prompt, attention_mask=seen, max_new_tokens=6, do_sample=False)
+        for model in (packing, plain_model)
+    )
+    assert torch.equal(found, expected)
+
+
+def test_the_way_of_attending_is_not_saved_with_the_model(tmp_path):
+    model = tiny.llama()
+    assert packs(CompletionScorer(model))
+    model.save_pretrained(tmp_path)
+    assert NAME not in (tmp_path / "config.json").read_text()
