@@ -118,7 +118,9 @@ METHODS = (
         pitfalls=(
             "ε is a hyper-parameter. It is never taken from the probabilities of aggregation: for "
             "those use dpo with soft labels.",
-            "It damps the signal of right labels as well; robust_dpo corrects for flips instead.",
+            "It damps the signal of right labels as well: with flips it ends further from the true "
+            "labels' optimum than plain DPO (docs/results, offline_methods). robust_dpo corrects "
+            "for flips instead.",
         ),
         conventions=(
             "TRL 1.16's sigmoid loss ignores its label_smoothing, so cDPO is silently plain DPO "
@@ -145,6 +147,8 @@ METHODS = (
         pitfalls=(
             "The loss may be negative; that is no fault.",
             "Near ε = 0.5 the division makes gradients large and noisy.",
+            "The correction is right on average: with few pairs it fits their flips as well, so "
+            "watch the held-out loss.",
             "ε is never taken from the probabilities of aggregation.",
         ),
         evidence="Agrees with TRL 1.16's robust loss as executed.",
