@@ -76,6 +76,7 @@ def queue_run(
         convert=checked["convert_data"],
         rewrites=rewrites,
     )
+    options = {"binary_from_pairs": binary_from_pairs, "rewrites": rewrites}
     job = jobs.enqueue(
         "train",
         created_by=created_by,
@@ -92,11 +93,7 @@ def queue_run(
             "base_model": base_model,
             "criterion": criterion,
             "config": checked,
-            "data_options": {
-                "binary_from_pairs": binary_from_pairs,
-                "rewrites": rewrites,
-                "evaluated_by": evaluated_by,
-            },
+            "data_options": options | {"evaluated_by": evaluated_by},
             "sweep": sweep,
             "seed": checked["seed"],
             "created_by": created_by,
