@@ -115,6 +115,14 @@ def correctness(rows: Tensor) -> Tensor:
     return 0.5 + 0.5 * torch.sign(difference.masked_fill(rounded, 0.0))
 
 
+def drift(rows: Tensor) -> tuple[float, float]:
+    """Mean |log policy - log reference| and mean |log policy| of a completion, in nats."""
+    column = {name: rows[:, index].double() for index, name in enumerate(COLUMNS)}
+    ratios = torch.cat([column["log_ratio_chosen"], column["log_ratio_rejected"]])
+    sizes = torch.cat([column["chosen_log_probability"], column["rejected_log_probability"]])
+    return float(ratios.abs().nanmean()), float(sizes.abs().nanmean())
+
+
 def list_agreement(rewards: Tensor, ranks: Tensor) -> dict[str, Tensor]:
     """How well rewards [b, k] order lists as their ranks [b, k] do, per list [b].
 

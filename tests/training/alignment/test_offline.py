@@ -174,7 +174,10 @@ def test_another_reference_than_the_base_is_used(make_config, tmp_path):
     assert losses(config)[1] != pytest.approx(math.log(2), abs=1e-2)
 
 
-def test_a_policy_that_is_not_the_reference_is_caught_at_the_first_step(make_config, monkeypatch):
+@pytest.mark.parametrize("method", ["dpo", "ipo", "kto", "dpo_pl", "beta_dpo"])
+def test_a_policy_that_is_not_the_reference_is_caught_at_the_first_step(
+    make_config, monkeypatch, method
+):
     """A wrong adapter, mask or cache shows in the very first loss."""
     honest = load_model
 
@@ -184,7 +187,7 @@ def test_a_policy_that_is_not_the_reference_is_caught_at_the_first_step(make_con
             model.model.layers[0].mlp.up_proj.weight.mul_(1.5)
         return model
 
-    config = make_config(max_steps=1)
+    config = make_config(method=method, max_steps=1)
     load_scorer = policies.load_scorer
 
     def scorer(*arguments):
@@ -194,7 +197,7 @@ def test_a_policy_that_is_not_the_reference_is_caught_at_the_first_step(make_con
         return result
 
     monkeypatch.setattr("training.alignment.run_data.load_scorer", scorer)
-    with pytest.raises(TrainingError, match="The first loss is"):
+    with pytest.raises(TrainingError, match=r"The first loss is|log-probabilities differ"):
         run(config)
 
 
