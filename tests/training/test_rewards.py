@@ -1,0 +1,99 @@
+"""Reward models: versions that score, chosen by name wherever a run is rewarded or judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from core.errors import PrefloopError
+from tests.cast import Cast
+from tests.training.conftest import TINY, Launch
+from tests.training.test_pages import form_data
+from tests.training.test_promotion import make_version
+from training.alignment.methods import get_method
+from training.models import ModelVersion, TrainingRun
+from training.selectors.model import available_models, reward_models
+from training.services import promote_version
+from training.services.rewards import with_folders
+
+SOURCE = {"reward": {"kind": "reward_model", "folders": ["version:2"]}}
+
+pytestmark = pytest.mark.usefixtures("snapshot", "tiny_model_folder")
+
+
+@pytest.fixture
+def scorer(cast: Cast) -> ModelVersion:
+    """Version 2 of the project is a reward model, version 1 is not."""
+    make_version(cast, 1)
+    version = make_version(cast, 2)
+    version.lineage = {"method": "reward_bradley_terry"}
+    version.save(update_fields=["lineage"])
+    return version
+
+
+def test_they_are_offered_apart(scorer: ModelVersion, cast: Cast) -> None:
+    assert [one.name for one in reward_models(cast.project)] == ["version:2"]
+    offered = {one.name for one in available_models(cast.project)}
+    assert "version:1" in offered
+    assert "version:2" not in offered
+
+
+def test_a_run_names_it_and_the_worker_finds_its_folder(
+    scorer: ModelVersion, launch: Launch, cast: Cast
+) -> None:
+    run = launch("ppo", config={"reward_sources": SOURCE}, evaluated_by="version:2")
+    assert run.config["reward_sources"] == SOURCE
+    whole = with_folders(
+        project=cast.project, method=get_method("ppo"), config=run.config, evaluated_by="version:2"
+    )
+    folder = str(reward_models(cast.project)[0].folder)
+    assert whole["reward_sources"]["reward"]["folders"] == [folder]
+    assert whole["value_model"] == whole["evaluation_reward_model"] == folder
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({}, "learns from rewards, and none was chosen"),
+        ({"reward_sources": {"reward": {"kind": "reward_model", "folders": ["/etc"]}}},
+         "no reward model of this project"),
+        ({"reward_sources": {"reward": {"kind": "reward_model", "folders": ["version:1"]}}},
+         "no reward model of this project"),
+        ({"reward_sources": {"reward": {"kind": "magic"}}}, "magic"),
+        ({"reward_sources": SOURCE, "value_model": "/etc"}, "cannot be set here"),
+        ({"reward_sources": SOURCE, "rollout_source": {"kind": "serve", "url": "http://x"}},
+         "set by the operator"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(
+    scorer: ModelVersion, launch: Launch, config: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(PrefloopError, match=words):
+        launch("ppo", config=config)
+    assert not TrainingRun.objects.exists()
+
+
+def test_it_writes_no_answers(scorer: ModelVersion, cast: Cast) -> None:
+    with pytest.raises(PrefloopError, match="cannot be promoted"):
+        promote_version(version=scorer, replacing=None, by=cast.ada)
+
+
+def test_from_the_form(scorer: ModelVersion, client: Client, cast: Cast) -> None:
+    client.force_login(cast.ada)
+    url = reverse("training:launch", args=[cast.project.pk])
+    shown = client.get(url, {"method": "grpo"}).content.decode()
+    for words in ("Rewards and rollouts", "Reward model to watch", "Kl budget", "Length penalty"):
+        assert words.lower() in shown.lower()
+    given = form_data(shown) | {"base_model": TINY, "reward_model": "version:2"}
+    given |= {"length_penalty": "0.5", "length_limit": "40", "watched_model": "version:2"}
+    response = client.post(url, given)
+    run = TrainingRun.objects.get()
+    assert response["Location"] == reverse("training:run", args=[cast.project.pk, run.pk])
+    assert run.config["reward_sources"]["reward"] == SOURCE["reward"]
+    assert run.config["reward_sources"]["length"]["limit"] == 40
+    assert run.config["test_reward"] == "watched"
+    version = client.get(reverse("training:version", args=[cast.project.pk, 2])).content.decode()
+    assert "A reward model scores answers" in version
