@@ -20,3 +20,10 @@ def reuse_freed_memory() -> bool:
         return False
     kept = library.mallopt(_MMAP_THRESHOLD, _GIGABYTE)
     return bool(kept and library.mallopt(_TRIM_THRESHOLD, _LARGEST))
+
+
+def return_freed_memory() -> None:
+    """Give back what is free now: after loading, much is that no step will ask for again."""
+    library = ctypes.CDLL(None)
+    if hasattr(library, "malloc_trim"):
+        library.malloc_trim(0)

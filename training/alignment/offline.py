@@ -22,6 +22,7 @@ from training.alignment.batches import LIST_ROLE
 from training.alignment.config import TrainingConfig
 from training.alignment.failures import TrainingError
 from training.alignment.journal import Journal
+from training.alignment.memory import return_freed_memory
 from training.alignment.models import load_tokenizer
 from training.alignment.objective import LogProbs, Objective, Statistic
 from training.alignment.offline_run import Run, checkpoint, make_plan, resume, save, stopped
@@ -51,6 +52,7 @@ def train(  # noqa: C901  # one loop, read from top to bottom
     if not packs(run.module):
         journal.say("This kind of model takes padded batches, each prompt once a completion.")
 
+    return_freed_memory()
     stop.waits_for_loop = True
     for step in range(start, total):
         rate = learning_rate(config, step, total)

@@ -32,3 +32,22 @@ def test_a_block_that_comes_again_is_not_paged_in_again():
     assert is_kept == (platform.libc_ver()[0] == "glibc")
     # Another C library keeps its own habits.
     assert not is_kept or faults < page_faults("plain")[1] / 10
+
+
+RESIDENT = """
+import numpy, psutil
+from training.alignment.memory import return_freed_memory, reuse_freed_memory
+reuse_freed_memory()
+blocks = [numpy.ones(500_000) for _ in range(50)]
+pin = numpy.ones(500_000)
+del blocks
+before = psutil.Process().memory_info().rss
+return_freed_memory()
+print(before - psutil.Process().memory_info().rss)
+"""
+
+
+def test_what_is_free_can_be_given_back():
+    command = [sys.executable, "-c", RESIDENT]
+    said = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert platform.libc_ver()[0] != "glibc" or int(said.stdout) > 100_000_000
