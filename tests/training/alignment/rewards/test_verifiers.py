@@ -1,5 +1,6 @@
 import operator
 import sys
+from typing import Any
 
 import pytest
 
@@ -62,8 +63,9 @@ def test_a_verifier_that_cannot_be_loaded_is_named(installed):
 
 
 def test_the_operator_names_a_verifier(monkeypatch):
-    monkeypatch.setenv("PREFLOOP_VERIFIERS", "right=operator:truth")
-    assert load_verifier("right") is operator.truth
+    monkeypatch.setenv("PREFLOOP_VERIFIERS", "same=operator:itemgetter")
+    found: Any = load_verifier("same")
+    assert found is operator.itemgetter
 
 
 @pytest.mark.parametrize("text", ["os.system", "a=b", "a=b:c d", "=x:y", "a=os:system()"])

@@ -124,8 +124,17 @@ def test_update_writes_the_folder_and_samples_from_it(tmp_path):
             np.testing.assert_allclose(rollout.log_probs, expected, atol=1e-4)
 
 
-class Recorder(BaseHTTPRequestHandler):
+class Recording(HTTPServer):
     """Notes what it is asked and answers as the test says."""
+
+    def __init__(self, folder):
+        super().__init__(("127.0.0.1", 0), Recorder)
+        self.asked, self.reply, self.folder = [], {}, folder
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+class Recorder(BaseHTTPRequestHandler):
+    server: Recording
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -143,9 +152,7 @@ class Recorder(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def recorder(tmp_path):
-    server = HTTPServer(("127.0.0.1", 0), Recorder)
-    server.asked, server.reply, server.folder = [], {}, tmp_path / "model"
-    server.url = f"http://127.0.0.1:{server.server_port}"
+    server = Recording(tmp_path / "model")
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     yield server
