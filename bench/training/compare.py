@@ -40,12 +40,9 @@ def compare(case: Case, *, steps: int = STEPS, rounds: int = ROUNDS) -> dict[str
     tokens = useful_tokens(peer["rows"][BATCH:])
     work = useful_operations(case, config, peer["rows"][BATCH:])
     examples = len(peer["rows"]) - BATCH
-    apart = max(
-        abs(mine - other)
-        for mine, other in zip(
-            ours[0]["losses"][:AGREEMENT_STEPS], theirs[0]["losses"][:AGREEMENT_STEPS], strict=True
-        )
-    )
+    first = [runs[0]["losses"][:AGREEMENT_STEPS] for runs in (ours, theirs)]
+    apart = max(abs(mine - other) for mine, other in zip(*first, strict=True))
+    means = abs(statistics.fmean(first[0]) - statistics.fmean(first[1]))
     sides = {
         name: _figures(runs, tokens, examples, work, max(limits))
         for name, runs in (("prefloop", ours), ("trl", theirs))
@@ -56,6 +53,7 @@ def compare(case: Case, *, steps: int = STEPS, rounds: int = ROUNDS) -> dict[str
         "rounds": rounds,
         "useful_tokens": tokens,
         "largest_difference_of_first_losses": round(apart, 6),
+        "difference_of_mean_first_losses": round(means, 6),
         "agrees": apart <= AGREEMENT,
         "matrix_limit_gflops": round(max(limits) / 1e9),
         **sides,
