@@ -11,9 +11,8 @@ from rest_framework.response import Response
 
 from annotation.access import Capability, load_project
 from annotation.answer_form import show_item
-from annotation.answers import check_picks
 from annotation.api.base import project_of, visible
-from annotation.models import Assignment, Flag, Judgment, Project, Protocol
+from annotation.models import Assignment, Flag, Judgment, Project
 from annotation.selectors.queue import is_held_by_others
 from annotation.serializers.judging import (
     AssignmentOut,
@@ -108,8 +107,6 @@ class SubmitJudgment(_OwnAssignment):
         given = self.given(SubmitIn)
         given["client_key"] = f"api:{self.user.pk}:{given['client_key']}"
         given["answers"] = answer_values(given["answers"])
-        if project.protocol.pairwise_scale == Protocol.Scale.PICK:
-            check_picks(given["answers"].values())
         submit_judgment(assignment=assignment, origin=Judgment.Origin.API, **given)
         return Response(shown(assignment, project))
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from annotation.answers import AnswerValue, checked_all, to_canonical
+from annotation.answers import AnswerValue, check_picks, checked_all, to_canonical
 from annotation.models import (
     Answer,
     Assignment,
@@ -23,6 +23,8 @@ from core.errors import Conflict, PrefloopError
 
 State = Assignment.State
 DAY_MS = 24 * 3600 * 1000
+# Whom the protocol asks; imports bring what others asked.
+ASKED = (Judgment.Origin.WEB, Judgment.Origin.API)
 
 
 def submit_judgment(
@@ -105,6 +107,8 @@ def _write(
     assignment, protocol = judgment.assignment, judgment.protocol
     order = assignment.shown_order
     shown = checked_all(assignment.item.kind, len(order), protocol.criterion_keys, answers)
+    if protocol.pairwise_scale == Protocol.Scale.PICK and judgment.origin in ASKED:
+        check_picks(shown.values())
     _check_words(judgment, comment)
     judgment.save(force_insert=True)
     Answer.objects.bulk_create(
@@ -130,7 +134,7 @@ def _check_words(judgment: Judgment, comment: str) -> None:
     if unknown:
         raise PrefloopError(f"This project has no reason called “{unknown[0]}”.")
     needed, given = protocol.comment_min_length, len(comment.strip())
-    if given < needed and judgment.origin in (Judgment.Origin.WEB, Judgment.Origin.API):
+    if given < needed and judgment.origin in ASKED:
         raise PrefloopError(
             f"This project asks for a comment of at least {needed} characters; yours has {given}.",
             field="comment",
