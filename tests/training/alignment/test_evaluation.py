@@ -149,12 +149,12 @@ def test_a_reward_model_is_judged_by_accuracy_calibration_and_slices(make_config
     run(config)
     result = evaluation(config)
     assert result["kind"] == "reward"
-    assert result["held_out"]["accuracy"]["value"] == 1.0
+    assert result["held_out"]["accuracy"]["value"] > 0.7
     calibration = result["calibration"]
-    assert sum(one["count"] for one in calibration["bins"]) == result["held_out"]["pairs"] == 12
-    # Always right, so that the error is what confidence lacks of certainty.
-    lacking = sum(one["count"] * (1 - one["confidence"]) for one in calibration["bins"]) / 12
-    assert calibration["ece"]["value"] == pytest.approx(lacking)
+    bins = calibration["bins"]
+    assert sum(one["count"] for one in bins) == result["held_out"]["pairs"] == 12
+    gaps = [abs(one["accuracy"]["value"] - one["confidence"]) * one["count"] for one in bins]
+    assert calibration["ece"]["value"] == pytest.approx(sum(gaps) / 12)
     assert {one["by"] for one in result["slices"]} <= {"length", "preferred answer"}
     assert not (Path(config.output_dir) / "samples.jsonl").exists()
 
