@@ -26,7 +26,7 @@ from feedback.models import Export, Snapshot
 from feedback.services import freeze_snapshot
 from tests.cast import Cast, make_item, make_prompt
 from tests.feedback.votes import judged
-from training.models import ModelVersion, Promotion, TrainingRun
+from training.models import ModelVersion, Promotion, Recipe, RecipeStep, Sweep, TrainingRun
 
 
 class Api:
@@ -72,6 +72,8 @@ class World:
     snapshot: Snapshot
     export: Export
     run: TrainingRun
+    sweep: Sweep
+    recipe: Recipe
     versions: list[ModelVersion]
     job: Job
     token: ApiToken
@@ -89,6 +91,8 @@ class World:
             "snapshot": self.snapshot,
             "export": self.export,
             "run": self.run,
+            "sweep": self.sweep,
+            "recipe": self.recipe,
             "version": self.versions[1],
             "job": self.job,
             "token": self.token,
@@ -126,6 +130,8 @@ def make_world(cast: Cast) -> World:
         snapshot=snapshot,
         export=export,
         run=run,
+        sweep=make_sweep(run),
+        recipe=make_recipe(run),
         versions=versions,
         job=run.job,
         token=create_api_token(user=cast.bob, name="mine", scopes=["read"])[0],
@@ -145,6 +151,27 @@ def make_run(snapshot: Snapshot, by: User) -> TrainingRun:
         job=job,
         created_by=by,
     )
+
+
+def make_sweep(run: TrainingRun) -> Sweep:
+    """Of this one run."""
+    sweep = Sweep.objects.create(project=run.project, name="Seeds", grid={"seed": [0]})
+    TrainingRun.objects.filter(pk=run.pk).update(sweep=sweep)
+    return sweep
+
+
+def make_recipe(run: TrainingRun) -> Recipe:
+    """Of one step, which has begun as this run."""
+    recipe = Recipe.objects.create(project=run.project, snapshot=run.snapshot, name="One step")
+    RecipeStep.objects.create(
+        recipe=recipe,
+        position=0,
+        method=run.method,
+        criterion=run.criterion,
+        base_model=run.base_model,
+        run=run,
+    )
+    return recipe
 
 
 def make_version(made_by: TrainingRun, **fields: Any) -> ModelVersion:
