@@ -16,7 +16,7 @@ def reason(error: Exception, config: TrainingConfig | None = None) -> str:
         return f"The device ran out of memory: {memory_advice(config)}."
     if isinstance(error, FileNotFoundError):
         return f"A file is missing: {error.filename}."
-    if isinstance(error, json.JSONDecodeError):
+    if config is None and isinstance(error, json.JSONDecodeError):
         return f"The configuration is not valid JSON: {text}."
     if type(error).__module__.startswith("training.alignment"):
         return text

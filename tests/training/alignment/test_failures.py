@@ -49,6 +49,13 @@ def test_a_configuration_that_is_not_json():
     assert reason(caught.value).startswith("The configuration is not valid JSON")
 
 
+def test_json_that_fails_once_the_configuration_is_read_is_something_else(make_config):
+    with pytest.raises(json.JSONDecodeError) as caught:
+        json.loads("{")
+    text = reason(caught.value, make_config())
+    assert text.startswith("Failed unexpectedly (JSONDecodeError")
+
+
 def test_what_nobody_foresaw_is_named_on_one_line():
     text = reason(KeyError("a\nb"))
     assert text.startswith("Failed unexpectedly (KeyError")

@@ -21,6 +21,7 @@ from training.alignment.data.read import (
     read_rows,
 )
 from training.alignment.data.rows import KINDS, DataError, FieldError, Kind, Row, Text, without_ties
+from training.alignment.data.sources import read_records
 
 __all__ = [
     "KINDS",
@@ -34,6 +35,7 @@ __all__ = [
     "SourceReport",
     "Text",
     "read_data",
+    "read_records",
     "read_rows",
     "without_ties",
 ]

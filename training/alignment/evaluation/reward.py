@@ -1,6 +1,5 @@
 """A reward model on held-out preferences: accuracy, calibration, and scores by slice."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from training.alignment.batches import LIST_ROLE, list_ranks
 from training.alignment.config import TrainingConfig
+from training.alignment.data import DataError, read_records
 from training.alignment.estimates import Floats, bootstrap
 from training.alignment.evaluation.calibration import (
     calibration_error,
@@ -181,11 +181,12 @@ def _facts(file: Path) -> dict[str, Mapping[str, Any]]:
     """What the rows of a JSONL file say beside their texts, by id."""
     if file.suffix != ".jsonl":
         return {}
-    rows = [json.loads(line) for line in file.read_bytes().splitlines() if line.strip()]
+    # Rows that cannot be read were told of, or refused, when the examples were made.
+    rows = [row.values for row in read_records(file) if not isinstance(row.values, DataError)]
     return {
         str(row["id"]): {name: row[name] for name in ("source", "tags") if name in row}
         for row in rows
-        if isinstance(row, dict) and "id" in row
+        if "id" in row
     }
 
 
