@@ -144,6 +144,32 @@ def test_demonstrations_are_judged_by_their_perplexity(make_config, tmp_path):
     assert result["movement"]["chosen"]["fell"]["value"] == 0.0
 
 
+def test_weighted_demonstrations_have_the_loss_of_their_tokens(make_config, tmp_path):
+    """The loss of sft is a mean over tokens; long and heavy answers count for more."""
+    from tests.training.alignment import tiny
+
+    rows = [
+        {
+            "prompt": tiny.user(f"{number:02d}?"),
+            "completion": tiny.assistant("yes" + "!" * (number % 5) ** 2),
+            "weight": 1 + 4 * (number % 2),
+        }
+        for number in range(12)
+    ]
+    held_out = str(tiny.write_lines(tmp_path / "weighted.jsonl", rows))
+    config = make_config(method="sft", max_steps=3, evaluate_every=3, held_out_file=held_out)
+    run(config)
+    result = evaluation(config)
+    lines = (Path(config.output_dir) / "metrics.jsonl").read_text().splitlines()
+    found = [json.loads(line)["metrics"] for line in lines]
+    last = [figures for figures in found if "held_out_nll" in figures][-1]
+    loss = result["held_out"]["loss"]["value"]
+    assert loss == pytest.approx(last["held_out_loss"], rel=1e-4)
+    assert loss == pytest.approx(last["held_out_nll"], rel=1e-4)
+    perplexity = result["perplexity"]["after"]["value"]
+    assert perplexity == pytest.approx(last["held_out_perplexity"], rel=1e-4)
+
+
 def test_a_reward_model_is_judged_by_accuracy_calibration_and_slices(make_config, tmp_path):
     config = make_config(method="reward_bradley_terry", max_steps=20, learning_rate=1e-2)
     run(config)
@@ -157,6 +183,14 @@ def test_a_reward_model_is_judged_by_accuracy_calibration_and_slices(make_config
     assert calibration["ece"]["value"] == pytest.approx(sum(gaps) / 12)
     assert {one["by"] for one in result["slices"]} <= {"length", "preferred answer"}
     assert not (Path(config.output_dir) / "samples.jsonl").exists()
+
+
+def test_a_line_that_was_left_out_is_no_slice_either(make_config):
+    config = make_config(method="reward_bradley_terry", max_steps=3, bad_rows="skip")
+    with Path(config.held_out_file).open("a") as file:
+        file.write("{not json\n")
+    run(config)
+    assert evaluation(config)["held_out"]["pairs"] == 12
 
 
 def test_answers_are_compared_by_a_reward_model(make_config, tmp_path):

@@ -133,7 +133,8 @@ def _records(
 ) -> Tensor:
     statistic = objective.statistic(policy, reference)
     output = objective.loss(policy, reference, examples, statistic)
-    return metrics.records(output, policy, reference, examples).double()
+    shares = torch.tensor([objective.loss_weight(example) for example in examples])
+    return metrics.records(output, policy, reference, examples, loss_weights=shares).double()
 
 
 def _movement(
@@ -162,7 +163,7 @@ def _perplexity(
 ) -> dict[str, Any]:
     """exp(-mean log-probability of a token) of good answers, before and after.
 
-    Of demonstrations where there are some, else of the chosen answers; binary data give those that
+    Answers count by their weight. Of demonstrations where there are some, else of the chosen answers; binary data give those that
     were called good. What training costs on text that nobody asked it to change.
     """
     texts = _good_answers(after, examples)
@@ -170,11 +171,12 @@ def _perplexity(
         return {}
     name, role, sequences, chosen = texts
     tokens = np.array([one.trained_tokens for one in sequences], dtype=float)
+    weights = tokens * np.array([examples[place].weight for place in chosen], dtype=float)
     clusters = [examples[place].prompt_key for place in chosen]
     sides = {}
     for side, scores in (("before", before), ("after", after)):
         values = scores[role].double().numpy()[chosen] / np.maximum(tokens, 1.0)
-        sides[side] = _exponential(bootstrap(-values, tokens, clusters, seed))
+        sides[side] = _exponential(bootstrap(-values, weights, clusters, seed))
     return {**sides, "of": name, "tokens": int(tokens.sum()), "answers": len(sequences)}
 
 
