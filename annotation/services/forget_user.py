@@ -76,3 +76,17 @@ def erase_what_was_said(user: User) -> None:
     judgments = Judgment.objects.filter(assignment__in=own)
     JudgmentComment.objects.filter(judgment__in=judgments).delete()
     Invitation.objects.filter(created_by=user).update(note="")
+    _erase_reasons_by(user)
+
+
+def _erase_reasons_by(user: User) -> None:
+    """A membership keeps the reason of its last move; the trail tells who gave it."""
+    moves = AuditEvent.objects.filter(
+        actor=user, target_type=Membership._meta.label_lower, detail__has_key="reason"
+    )
+    given: dict[int, set[str]] = {}
+    for membership, reason in moves.values_list("target_id", "detail__reason"):
+        given.setdefault(int(membership), set()).add(str(reason)[:200])
+    for membership in Membership.objects.filter(pk__in=given).exclude(state_reason=""):
+        if membership.state_reason in given[membership.pk]:
+            Membership.objects.filter(pk=membership.pk).update(state_reason="")

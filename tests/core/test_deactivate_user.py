@@ -28,11 +28,12 @@ from annotation.services.item import close_item
 from annotation.services.membership import pause_member
 from annotation.services.submit_judgment import submit_judgment
 from core.errors import Conflict, PrefloopError
-from core.models import ApiToken, AuditEvent, Session, User
+from core.jobs import enqueue
+from core.models import ApiToken, AuditEvent, Job, Session, User
 from core.password_links import link_tokens
 from core.services.account import deactivate_user, make_password_link, reactivate_user, set_rights
 from core.services.api_token import create_api_token
-from feedback.models import Adjudication
+from feedback.models import Adjudication, Snapshot
 from tests.cast import Cast, annotator_of, make_item, make_user
 from tests.races import in_threads
 
@@ -120,6 +121,15 @@ def test_a_password_link_serves_once(cast: Cast) -> None:
     assert b"does not work any more" in Client().get(path, follow=True).content
 
 
+def test_a_password_link_outlives_a_sign_in_and_another_address(cast: Cast) -> None:
+    path = make_password_link(user=cast.bob, actor=cast.ada)
+    signed_in(cast.bob)
+    User.objects.filter(pk=cast.bob.pk).update(email="new@example.org")
+    cast.bob.refresh_from_db()
+    assert cast.bob.last_login is not None
+    assert b"You sign in as" in Client().get(path, follow=True).content
+
+
 def test_one_link_is_withdrawn_and_a_newer_one_serves(cast: Cast) -> None:
     browser, bobs = signed_in(cast.ada), signed_in(cast.bob)
     first = make_password_link(user=cast.bob, actor=cast.ada)
@@ -185,7 +195,14 @@ def busy_bob(cast: Cast) -> User:
     create_invitation(project=cast.project, role="labeler", actor=cast.bob, note="Bob's friend")
     membership = Membership.objects.get(user=cast.bob, project=cast.project)
     pause_member(membership=membership, actor=cast.mary, reason="Bob was rude")
+    others = Membership.objects.get(user=cast.lena, project=cast.project)
+    pause_member(membership=others, actor=cast.bob, reason="Bob dislikes this")
     close_item(item=skipped.item, actor=cast.bob, reason="Bob Builder built it")
+    Snapshot.objects.create(
+        project=cast.project, version=1, note="Bob's best", content_hash="0" * 64, manifest={},
+        created_by=cast.bob,
+    )  # fmt: skip
+    enqueue("freeze_snapshot", args={"note": "Bob's best"}, created_by=cast.bob)
     Adjudication.objects.create(
         item=skipped.item, criterion="overall", adjudicator=cast.bob, strength=2, note="Bob says so"
     )
@@ -216,11 +233,14 @@ def test_a_person_is_forgotten_and_the_answers_stay(cast: Cast, busy_bob: User) 
         *ApiToken.objects.values_list("name", flat=True),
         *GoldAnswer.objects.values_list("source", flat=True),
         *Adjudication.objects.values_list("note", flat=True),
+        *Snapshot.objects.values_list("note", flat=True),
+        *map(str, Job.objects.values_list("args", flat=True)),
         *map(str, AuditEvent.objects.values_list("detail", flat=True)),
     ]
     assert "bob" not in " ".join(words).lower()
     assert not Draft.objects.exists()
     assert Membership.objects.get(user=user).state == "left"
+    assert Membership.objects.get(user=cast.lena, project=cast.project).state == "paused"
     with pytest.raises(Conflict, match="forgotten"):
         reactivate_user(user=user, actor=cast.ada)
 
