@@ -72,3 +72,13 @@ def test_demonstrations_and_wins_in_words() -> None:
     assert won.is_clear
     began = {"examples": 9, "accuracy": estimate(0.7), "accuracy_before": estimate(0.61)}
     assert "61 % is what it began from" in evaluated({"held_out": began}).sentence
+
+
+@pytest.mark.parametrize(
+    ("before", "is_clear"), [(None, True), (0.5, True), (0.58, True), (0.6, False), (0.7, False)]
+)
+def test_it_has_to_beat_what_it_began_from(before: float | None, is_clear: bool) -> None:
+    held_out: dict[str, Any] = {"examples": 90, "accuracy": estimate(0.65, 0.06)}
+    if before is not None:
+        held_out["accuracy_before"] = estimate(before)
+    assert evaluated({"held_out": held_out}).is_clear == is_clear

@@ -46,16 +46,22 @@ def evaluated(figures: dict[str, Any]) -> Evaluated:
 
 
 def _is_clear(figures: dict[str, Any]) -> bool:
-    """By the judges' own preferences; demonstrations and rewards have other measures."""
+    """By the judges' own preferences; demonstrations and rewards have other measures.
+
+    Without a reference it may have sided with the judges before: then that is what to beat.
+    """
+    floor = 0.5
     held_out, won = figures.get("held_out", {}), figures.get("win_rate", {})
     if "accuracy" in held_out:
         low = held_out["accuracy"]["low"]
+        before = held_out.get("accuracy_before", {}).get("value")
+        floor = floor if before is None else before
     elif won:
         low = won["low"]
     else:
         before, after = (figures.get("perplexity", {}).get(one) for one in ("before", "after"))
         return bool(before and after["high"] is not None and after["high"] < before["value"])
-    return low is not None and low > 0.5
+    return low is not None and low > floor
 
 
 def _movement(movement: dict[str, Any]) -> tuple[str, bool]:
