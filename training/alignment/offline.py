@@ -32,6 +32,7 @@ from training.alignment.run_data import load_data
 from training.alignment.scoring import by_role, packs, score, score_all, split_roles
 from training.alignment.sharding import distribute, is_sharded, set_sync, shards, whole
 from training.alignment.supervision import StopRequest
+from training.alignment.tokenization import Example
 
 
 def train(  # noqa: C901  # one loop, read from top to bottom
@@ -140,7 +141,10 @@ def evaluate(run: Run, state: Mapping[str, float]) -> dict[str, float]:
     )
     scores = scores if together else accelerator.reduce(scores, reduction="sum")
     policy = split_roles(scores, objective.roles, examples)
-    reference = {role: part.to(run.device) for role, part in run.data.held_out_reference.items()}
+    reference = {
+        role: _cut(role, part, examples).to(run.device)
+        for role, part in run.data.held_out_reference.items()
+    }
     statistic = objective.statistic(policy, reference, state)
     output = objective.loss(policy, reference, examples, statistic)
     weights = torch.tensor([objective.loss_weight(example) for example in examples])
@@ -250,9 +254,6 @@ def _micro_step(
     roles = run.objective.loss_roles
     policy = score(model, examples, roles, run.device)
     reference = _reference(run, roles, indices)
-    if LIST_ROLE in reference:
-        width = policy[LIST_ROLE].shape[1]
-        reference[LIST_ROLE] = reference[LIST_ROLE][:, :width]
     output = run.objective.loss(policy, reference, examples, statistic)
     record = metrics.records(
         output,
@@ -266,8 +267,19 @@ def _micro_step(
 
 
 def _reference(run: Run, roles: Sequence[str], indices: Sequence[int]) -> dict[str, Tensor]:
-    values = run.data.train_reference
-    return {role: values[role][list(indices)].to(run.device) for role in roles if role in values}
+    values, examples = run.data.train_reference, [run.data.train[index] for index in indices]
+    return {
+        role: _cut(role, values[role][list(indices)], examples).to(run.device)
+        for role in roles
+        if role in values
+    }
+
+
+def _cut(role: str, values: Tensor, examples: Sequence[Example]) -> Tensor:
+    """Lists of a whole side are padded to its longest, those of a batch only to their own."""
+    if role != LIST_ROLE:
+        return values
+    return values[:, : max(len(example.sequences) for example in examples)]
 
 
 def _check_first_step(run: Run, indices: Sequence[int], weights: Tensor, rows: Tensor) -> None:

@@ -105,6 +105,22 @@ def test_lists_train_dpo_through_their_pairs(make_config, tmp_path):
     assert held_out(config)[-1]["held_out_reward_margin"] > 0.1
 
 
+@pytest.mark.parametrize("longest", ["train_file", "held_out_file"])
+def test_the_longest_list_may_be_on_one_side_only(make_config, tmp_path, longest):
+    """The reference of both sides is scored at once; batches and sides have widths of their own."""
+    answers = [tiny.assistant(text) for text in ("yes", "eh", "no", "never")]
+    short = {"completions": answers[:2], "ranks": [1, 2]}
+    rows = {
+        side: [{"prompt": tiny.user(f"{side}{number}?"), **short} for number in range(8)]
+        for side in ("train_file", "held_out_file")
+    }
+    rows[longest][-1] |= {"completions": answers, "ranks": [1, 2, 3, 4]}
+    files = {side: str(tiny.write_lines(tmp_path / side, lines)) for side, lines in rows.items()}
+    config = make_config(method="dpo_pl", max_steps=2, **files)
+    run(config)
+    assert held_out(config)
+
+
 def test_a_soft_tie_pulls_the_margin_back(make_config, tmp_path):
     rows = [
         {
