@@ -120,7 +120,7 @@ def leave_one_out(rewards: Tensor, per_prompt: int) -> Tensor:
     """
     groups = _groups(rewards, per_prompt)
     others = (groups.sum(dim=1, keepdim=True) - groups) / (per_prompt - 1)
-    return (groups - others).reshape(-1)
+    return (groups - others).reshape(-1).to(rewards.dtype)
 
 
 def group_normalized(
@@ -138,7 +138,7 @@ def group_normalized(
     centred = groups - groups.mean(dim=1, keepdim=True)
     if scale == "std":
         centred = centred / (groups.std(dim=1, keepdim=True) + epsilon)
-    return centred.reshape(-1)
+    return centred.reshape(-1).to(rewards.dtype)
 
 
 def zero_variance_share(rewards: Tensor, per_prompt: int) -> float:
@@ -265,12 +265,16 @@ def _over_tokens(advantages: Tensor, mask: Tensor) -> Tensor:
 
 
 def _groups(rewards: Tensor, per_prompt: int) -> Tensor:
+    """Float64 [prompts, k], each group less its first reward."""
     if per_prompt < 2 or rewards.ndim != 1 or len(rewards) % per_prompt:
         raise ValueError(
             f"{tuple(rewards.shape)} rewards are not groups of {per_prompt}; a group method needs "
             "two or more responses a prompt"
         )
-    return rewards.reshape(-1, per_prompt)
+    # Float32 rounds the mean of equal rewards away from them, and 1 / std makes much of that. A
+    # group's advantages do not change with what all its rewards are shifted by.
+    groups = rewards.double().reshape(-1, per_prompt)
+    return groups - groups[:, :1]
 
 
 def _check(mask: Tensor, **tensors: Tensor) -> None:

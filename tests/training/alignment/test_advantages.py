@@ -130,6 +130,16 @@ def test_groups_do_not_see_each_other():
         assert torch.allclose(function(shifted, 4), together)
 
 
+@pytest.mark.parametrize("reward", [1000.1, 0.1, -3.3, 1e6 / 3])
+@pytest.mark.parametrize("count", [3, 7, 11])
+def test_equal_rewards_give_no_advantage(reward, count):
+    for rewards in (torch.full((count,), reward), double([reward] * count)):
+        for found in (group_normalized(rewards, count), leave_one_out(rewards, count)):
+            assert found.dtype == rewards.dtype
+            assert not found.any()
+        assert zero_variance_share(rewards, count) == 1.0
+
+
 def test_one_answer_is_no_group():
     with pytest.raises(ValueError, match="two or more responses a prompt"):
         leave_one_out(double([1.0, 2.0]), 1)
