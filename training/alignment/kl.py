@@ -103,7 +103,10 @@ def ziegler_coefficient(
 ) -> float:
     """A proportional controller (Ziegler et al. 2019, arXiv 1909.08593, section 2.2).
 
-        e = clip(KL / target - 1, -0.2, 0.2),   β ← β · (1 + e · samples / horizon)
+        e = clip(KL / target - 1, -0.2, 0.2),   β ← β · max(1 + e · samples / horizon, 0.1)
+
+    The paper has no lower bound: its batches are far smaller than its horizon. Without one, more
+    than five horizons of samples below the target would make β negative.
 
     Args:
         coefficient: β before, at least 0.
@@ -113,4 +116,4 @@ def ziegler_coefficient(
         samples: responses that the observation is a mean of.
     """
     error = min(max(observed_kl / target - 1.0, -0.2), 0.2)
-    return coefficient * (1.0 + error * samples / horizon)
+    return coefficient * max(1.0 + error * samples / horizon, 0.1)

@@ -102,6 +102,11 @@ def test_a_controller_brings_a_system_to_its_target(controller):
         assert 3.0 / beta == pytest.approx(2.0, rel=0.5)
 
 
+def test_more_samples_than_the_horizon_leave_the_coefficient_positive():
+    found = ziegler_coefficient(0.5, 0.0, target=6.0, horizon=10.0, samples=1000)
+    assert found == pytest.approx(0.05)
+
+
 def test_a_fixed_coefficient_stays():
     kept = next_coefficient(0.3, 99.0, controller="fixed", target=1.0, horizon=1.0, samples=1)
     assert kept == 0.3
