@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from core import jobs
+from core.errors import Conflict
 from core.models import Job
 from feedback.models import Snapshot
 from tests.cast import Cast
@@ -113,6 +115,43 @@ def test_stop(recipe: Recipe, cast: Cast) -> None:
     end(recipe.steps.get(position=0).run, "succeeded")
     go_on_with_recipes()
     assert runs_of(recipe) == ["succeeded", None, None]
+
+
+def test_a_stop_in_progress_comes_before_a_resume(
+    recipe: Recipe, cast: Cast, client: Client
+) -> None:
+    client.force_login(cast.ada)
+    page, live = (
+        reverse(f"training:{name}", args=[cast.project.pk, recipe.pk])
+        for name in ("recipe", "recipe-live")
+    )
+    first = recipe.steps.get(position=0).run
+    assert first is not None
+    soon = timezone.now() + timedelta(minutes=1)
+    Job.objects.filter(pk=first.job_id).update(
+        state="running", lease_owner="test", lease_until=soon
+    )
+    stop_recipe(recipe=recipe, actor=cast.ada)
+    with pytest.raises(Conflict, match="still saving its state"):
+        resume_recipe(recipe=recipe, actor=cast.ada)
+    assert "Resume" not in client.get(page).content.decode()
+    assert client.get(live).status_code == 200
+    end(first, "cancelled")
+    ended = client.get(live)
+    assert (ended.status_code, ended["HX-Refresh"]) == (286, "true")
+    assert "Resume" in client.get(page).content.decode()
+    resume_recipe(recipe=recipe, actor=cast.ada)
+    assert runs_of(recipe) == ["queued", None, None]
+
+
+def test_nothing_to_resume_and_nothing_to_stop(recipe: Recipe, cast: Cast) -> None:
+    with pytest.raises(Conflict, match="nothing to resume"):
+        resume_recipe(recipe=recipe, actor=cast.ada)
+    first = recipe.steps.get(position=0).run
+    recipe.steps.exclude(position=0).delete()
+    end(first, "succeeded")
+    with pytest.raises(Conflict, match="nothing to stop"):
+        stop_recipe(recipe=recipe, actor=cast.ada)
 
 
 def test_its_pages(client: Client, cast: Cast, snapshot: Snapshot) -> None:

@@ -125,6 +125,8 @@ def go_on_with_recipes() -> None:
 @transaction.atomic
 def stop_recipe(*, recipe: Recipe, actor: User | None) -> None:
     """Stops the run in progress, and queues no further step."""
+    if not recipe.steps.exclude(run__job__state=Job.State.SUCCEEDED).exists():
+        raise Conflict("This recipe is done; there is nothing to stop.")
     stopped = Recipe.objects.filter(pk=recipe.pk, stopped_at=None).update(stopped_at=timezone.now())
     if not stopped:
         raise Conflict("This recipe is stopped already.")
@@ -138,14 +140,27 @@ def resume_recipe(*, recipe: Recipe, actor: User | None) -> None:
     """Goes on with the step that failed or was stopped, from its last checkpoint, or queues the
     next."""
     with transaction.atomic():
-        Recipe.objects.filter(pk=recipe.pk).update(stopped_at=None, problem="")
-        ended = recipe.steps.filter(run__job__state__in=["failed", "cancelled"]).first()
+        recipe = Recipe.objects.select_for_update().get(pk=recipe.pk)
+        ended = _ended_step(recipe)
+        recipe.stopped_at, recipe.problem = None, ""
+        recipe.save(update_fields=["stopped_at", "problem"])
         if ended is not None and ended.run is not None:
             resume_run(run=ended.run, actor=actor)
         record_event(
             actor=actor, action="resume_recipe", target=recipe, project_id=recipe.project_id
         )
     go_on(recipe=recipe)
+
+
+def _ended_step(recipe: Recipe) -> RecipeStep | None:
+    """The step to take up again; None when the next one is still to be queued."""
+    stopping = {"run__job__state": "running", "run__job__cancel_requested_at__isnull": False}
+    if recipe.steps.filter(**stopping).exists():
+        raise Conflict("The run is still saving its state; try again in a moment.")
+    ended = recipe.steps.filter(run__job__state__in=["failed", "cancelled"]).first()
+    if ended is None and (recipe.stopped_at is None or next_step(recipe) is None):
+        raise Conflict("No step of this recipe has stopped; there is nothing to resume.")
+    return ended
 
 
 def _queue_step(recipe: Recipe, step: RecipeStep) -> TrainingRun:

@@ -70,8 +70,11 @@ def recipe(request: SignedInRequest, project: Project, recipe_id: int) -> HttpRe
 @never_cache
 def recipe_live(request: SignedInRequest, project: Project, recipe_id: int) -> HttpResponse:
     context = _context(get_object_or_404(Recipe, project=project, pk=recipe_id))
-    status = 200 if context["is_running"] else STOP_POLLING
-    return render_page(request, "training/_recipe_live.html", project, context, status=status)
+    response = render_page(request, "training/_recipe_live.html", project, context)
+    if not context["is_running"]:
+        response["HX-Refresh"] = "true"
+        response.status_code = STOP_POLLING
+    return response
 
 
 @project_view(Capability.TRAIN)
@@ -96,11 +99,13 @@ def _context(found: Recipe) -> dict[str, Any]:
     steps = list(found.steps.select_related("run__job", "run__model_version"))
     states = [step.run.job.state if step.run else "waiting" for step in steps]
     ended = any(state in {"failed", "cancelled"} for state in states)
+    busy = any(state in {"queued", "running"} for state in states)
     done = all(state == "succeeded" for state in states)
     return {
         "recipe": found,
         "steps": [(step, get_method(step.method)) for step in steps],
         "is_done": done,
-        "can_resume": not done and (ended or found.stopped_at is not None),
-        "is_running": not done and not ended and found.stopped_at is None,
+        # A step that is asked to stop runs on until its state is saved.
+        "can_resume": not done and not busy and (ended or found.stopped_at is not None),
+        "is_running": busy or (not done and not ended and found.stopped_at is None),
     }

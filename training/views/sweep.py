@@ -33,10 +33,13 @@ def sweep(request: SignedInRequest, project: Project, sweep_id: int) -> HttpResp
 @require_GET
 @never_cache
 def sweep_live(request: SignedInRequest, project: Project, sweep_id: int) -> HttpResponse:
-    """Polled while a run of it is not over."""
+    """Polled while a run of it is not over; then the page is loaded again, with its best."""
     context = _context(request, get_object_or_404(Sweep, project=project, pk=sweep_id))
-    status = 200 if context["is_running"] else STOP_POLLING
-    return render_page(request, "training/_sweep_live.html", project, context, status=status)
+    response = render_page(request, "training/_sweep_live.html", project, context)
+    if not context["is_running"]:
+        response["HX-Refresh"] = "true"
+        response.status_code = STOP_POLLING
+    return response
 
 
 @project_view(Capability.TRAIN)
