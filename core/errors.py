@@ -11,7 +11,7 @@ class PrefloopError(Exception):
     code = "invalid"
     status = 400
 
-    def __init__(self, message: str, **fields: Any) -> None:
+    def __init__(self, message: str, /, **fields: Any) -> None:
         super().__init__(message)
         self.message = message
         self.fields = fields

@@ -153,5 +153,8 @@ def test_the_api_estimates_too(cast: Cast, snapshot: Snapshot) -> None:
     assert found["bytes"] == pytest.approx(sum(part["amount"] for part in found["memory"]))
     assert found["steps"] == 1
     assert Api(cast.ada).post(path, given | {"method": "nope"}).status_code == 400
+    for sources in ({"a": "b"}, {"a": {"kind": "reward_model", "folders": 5}}):
+        config = {"reward_sources": sources}
+        assert Api(cast.ada).post(path, given | {"config": config}).status_code == 400
     assert Api(cast.mary).post(path, given).status_code == 403
     assert not TrainingRun.objects.exists()

@@ -14,12 +14,14 @@ from core.api.schema import operation
 from core.errors import PrefloopError
 from core.models import ApiToken
 from feedback.models import Snapshot
+from training.alignment.methods import get_method
 from training.models import TrainingRun
 from training.selectors.budget import run_budget
 from training.selectors.run import curves
 from training.serializers import BudgetOut, LogOptions, LogOut, MetricsOut, RunIn, RunOut
 from training.services import cancel_run, queue_run, resume_run
 from training.services.child import log_tail
+from training.services.rewards import check_rewards
 from training.services.run import checked_config
 from training.services.supervise import run_folder
 
@@ -67,13 +69,20 @@ class RunEstimate(Endpoint):
     def post(self, request: Request, project_id: int) -> Response:
         project = project_of(self, Capability.TRAIN)
         given = self.given(RunIn)
+        config = checked_config(method=given["method"], config=given["config"])
+        check_rewards(
+            project=project,
+            method=get_method(given["method"]),
+            config=config,
+            evaluated_by=given["evaluated_by"],
+        )
         budget = run_budget(
             project=project,
             snapshot=snapshot_of(project, given["snapshot"]),
             method=given["method"],
             criterion=given["criterion"],
             base_model=given["base_model"],
-            config=checked_config(method=given["method"], config=given["config"]),
+            config=config,
             binary_from_pairs=given["binary_from_pairs"],
         )
         return self.rendered(BudgetOut, budget)
