@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from core import jobs
-from core.errors import Conflict
+from core.errors import Conflict, PrefloopError
 from core.models import Job
 from feedback.models import Snapshot
 from tests.cast import Cast
@@ -64,6 +64,22 @@ def test_asking_twice_starts_one(recipe: Recipe, cast: Cast, snapshot: Snapshot)
     )  # fmt: skip
     assert again == recipe
     assert TrainingRun.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("policy_method", "criterion", "words"),
+    [("dpo", "overall", "does not learn from rewards"), ("ppo", "taste", "has none for the")],
+)
+def test_every_stage_is_checked_before_the_first(
+    cast: Cast, snapshot: Snapshot, policy_method: str, criterion: str, words: str
+) -> None:
+    stages = rlhf_stages(sft={}, reward={}, policy={}, policy_method=policy_method)
+    with pytest.raises(PrefloopError, match=words):
+        start_recipe(
+            project=cast.project, snapshot=snapshot, criterion=criterion, base_model=TINY,
+            stages=stages, created_by=cast.ada,
+        )  # fmt: skip
+    assert not Recipe.objects.exists()
 
 
 def test_three_stages_to_the_end(recipe: Recipe, orphans: Callable[[], list[int]]) -> None:
@@ -166,6 +182,8 @@ def test_its_pages(client: Client, cast: Cast, snapshot: Snapshot) -> None:
     for _ in range(2):  # a double click
         response = client.post(url, given)
     made = Recipe.objects.get()
+    assert given["sft-learning_rate"] == ""
+    assert all("learning_rate" not in step.config for step in made.steps.all())
     page = reverse("training:recipe", args=[cast.project.pk, made.pk])
     assert response["Location"] == page
     shown = client.get(page).content.decode()

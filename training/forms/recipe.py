@@ -10,13 +10,11 @@ from django.conf import settings
 
 from annotation.models import Project
 from feedback.models import Snapshot
-from training.alignment.methods import get_method, methods
+from training.alignment.methods import methods
 from training.forms.choice import ADAPTERS, snapshots_of
 from training.selectors.model import available_models
-from training.services.run import defaults_of
 
 STAGES = {"sft": "Demonstrations (SFT)", "reward": "Reward model", "policy": "Policy"}
-METHODS = {"sft": "sft", "reward": "reward_bradley_terry"}
 
 
 class RecipeForm(forms.Form):
@@ -48,11 +46,11 @@ class RecipeForm(forms.Form):
             self._add_stage(stage)
 
     def _add_stage(self, stage: str) -> None:
-        rate = defaults_of(get_method(METHODS.get(stage, "ppo")), "full").get("learning_rate", 1e-6)
         number = forms.NumberInput(attrs={"step": "any"})
         self.fields[f"{stage}-learning_rate"] = forms.FloatField(
-            label="Learning rate", initial=rate, min_value=0.0, max_value=1.0, widget=number
-        )
+            label="Learning rate", required=False, min_value=0.0, max_value=1.0, widget=number,
+            help_text="Left empty: the method's own.",
+        )  # fmt: skip
         self.fields[f"{stage}-epochs"] = forms.FloatField(
             label="Epochs", initial=1.0, min_value=1e-3, max_value=1000.0, widget=number
         )
@@ -82,7 +80,7 @@ class RecipeForm(forms.Form):
             | {
                 name.removeprefix(f"{stage}-"): value
                 for name, value in self.cleaned_data.items()
-                if name.startswith(f"{stage}-")
+                if name.startswith(f"{stage}-") and value is not None
             }
             for stage in STAGES
         }

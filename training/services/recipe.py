@@ -14,9 +14,17 @@ from core.errors import Conflict, PrefloopError
 from core.models import Job, User
 from core.services.audit import record_event
 from feedback.models import Snapshot
+from training.alignment.methods import get_method
 from training.models import ModelVersion, Recipe, RecipeStep, TrainingRun
 from training.selectors.model import find_model, version_name
-from training.services.run import cancel_run, checked_config, queue_run, resume_run
+from training.services.run import (
+    _check_data,
+    _check_snapshot,
+    cancel_run,
+    checked_config,
+    queue_run,
+    resume_run,
+)
 
 
 @dataclass(frozen=True)
@@ -60,8 +68,9 @@ def start_recipe(
 ) -> Recipe:
     """Writes the plan and queues its first step. The others wait for the one before."""
     find_model(project, base_model)
+    _check_snapshot(project, snapshot)
     for stage in stages:
-        checked_config(method=stage.method, config=stage.config)
+        _check_stage(snapshot, criterion, stage)
     key = f"{project.pk}:{client_key}"[:64] if client_key else None
     values = {
         "project": project, "snapshot": snapshot, "created_by": created_by,
@@ -85,6 +94,26 @@ def start_recipe(
     record_event(actor=created_by, action="start_recipe", target=recipe, project_id=project.pk)
     _queue_step(recipe, recipe.steps.get(position=0))
     return recipe
+
+
+def _check_stage(snapshot: Snapshot, criterion: str, stage: Stage) -> None:
+    """Now rather than hours later, when the stages before it are done."""
+    checked = checked_config(method=stage.method, config=stage.config)
+    method = get_method(stage.method)
+    if stage.rewarded_by is not None and not method.needs_rewards:
+        raise PrefloopError(
+            f"{method.title} does not learn from rewards, so it has no use for the reward model. "
+            "Choose a method that does, such as PPO or GRPO.",
+            policy_method="does not learn from rewards",
+        )
+    _check_data(
+        snapshot,
+        stage.method,
+        criterion,
+        binary_from_pairs=stage.data_options.get("binary_from_pairs", False),
+        convert=checked["convert_data"],
+        rewrites=stage.data_options.get("rewrites", False),
+    )
 
 
 def go_on(*, recipe: Recipe) -> TrainingRun | None:
