@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from training.alignment.data.messages import messages
+from training.alignment.data.messages import checked, messages
 from training.alignment.data.rows import FieldError, Text
 
 
@@ -12,7 +12,7 @@ def text(values: Mapping[str, Any], field: str, *, completion: bool) -> Text:
     """A text or a list of messages; a completion is not empty and ends with the assistant."""
     value = values.get(field)
     if isinstance(value, str) and (value or not completion):
-        return value
+        return checked(value, field)
     found = messages(value, field)
     if completion and found[-1]["role"] != "assistant":
         raise FieldError(field, "must end with a message of the assistant")

@@ -40,6 +40,15 @@ def messages(value: Any, field: str) -> Messages:
     return [_message(item, f"{field}[{place}]") for place, item in enumerate(value)]
 
 
+def checked(text: str, field: str) -> str:
+    """The text, which no tokenizer and no file takes with half of a character in it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise FieldError(field, "holds half of a surrogate pair") from error
+    return text
+
+
 def is_transcript(value: Any) -> bool:
     """Whether a text is a talk of "\\n\\nHuman: " and "\\n\\nAssistant: ", as in Anthropic's HH."""
     return isinstance(value, str) and re.match(r"\s*Human:", value) is not None
@@ -99,7 +108,7 @@ def _message(item: Any, field: str) -> dict[str, Any]:
     content = "" if item.get("content") is None and calls else _content(item, field)
     if not isinstance(role, str) or not isinstance(content, str):
         raise FieldError(field, "must be a message with role and content")
-    message: dict[str, Any] = {"role": role, "content": content}
+    message: dict[str, Any] = {"role": role, "content": checked(content, field)}
     message.update({name: item[name] for name in ("name", "tool_call_id") if item.get(name)})
     if calls:
         message["tool_calls"] = [
