@@ -12,7 +12,7 @@ STRONGEST = 3.0
 
 def pair(values: Mapping[str, Any]) -> Row:
     sides = {role: fields.text(values, role, completion=True) for role in ("chosen", "rejected")}
-    target = fields.number(values, "probability", 0.0, 1.0, default=1.0)
+    target = fields.number(values, "probability", 0.0, 1.0, default=_preference(values))
     return _row(values, sides, target, margin=_margin(values))
 
 
@@ -51,6 +51,12 @@ PARSERS: Mapping[Kind, Callable[[Mapping[str, Any]], Row]] = {
 }
 
 
+def _preference(values: Mapping[str, Any]) -> float:
+    """By the sign of a strength, 0 for a tie, the probability that chosen is better; else 1."""
+    strength = fields.number(values, "strength", -STRONGEST, STRONGEST, default=STRONGEST)
+    return 0.5 if strength == 0.0 else float(strength > 0.0)
+
+
 def _margin(values: Mapping[str, Any]) -> float:
     """A stated margin, or the strength of the preference as a share of the strongest."""
     if values.get("margin") is not None:
@@ -68,5 +74,7 @@ def _row(
         raise DataError("prompt and completions must be of one kind, all texts or all messages")
     if not isinstance(text, str) and text[-1]["role"] == "assistant":
         raise FieldError("prompt", "ends with the assistant's turn, so that nothing is to be said")
-    group = str(values.get("group") or values["id"])
-    return Row(str(values["id"]), group, text, completions, target, weight, **more)
+    group = values.get("group")
+    name = str(values["id"])
+    group = name if group in (None, "") else str(group)
+    return Row(name, group, text, completions, target, weight, **more)

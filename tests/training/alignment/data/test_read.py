@@ -62,6 +62,32 @@ def test_pairs_of_one_group_share_a_weight_unless_they_name_one(tmp_path):
     assert [row.weight for row in rows_of(tmp_path, *grouped)] == [0.5, 0.5, 5.0]
 
 
+def test_a_group_may_have_the_number_zero(tmp_path):
+    grouped = [{**PAIR, "group": 0}, {**PAIR, "group": 0}, {**PAIR, "group": ""}]
+    assert [row.weight for row in rows_of(tmp_path, *grouped)] == [0.5, 0.5, 1.0]
+
+
+def test_the_sign_of_a_strength_says_who_is_better_unless_a_probability_does(tmp_path):
+    strengths = [{"strength": strength} for strength in (2, 0, -1)]
+    lines = [{**PAIR, **more} for more in (*strengths, {"strength": 0, "probability": 0.7})]
+    rows = rows_of(tmp_path, *lines)
+    assert [row.target for row in rows] == [1.0, 0.5, 0.0, 0.7]
+    assert [row.completions["chosen"] for row in without_ties(rows)] == ["c", "r", "c"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"prompt": "\ud83d"},
+        {"chosen": "a \ude00"},
+        {"prompt": user("\ud83d"), "chosen": assistant("c"), "rejected": assistant("r")},
+    ],
+)
+def test_half_a_character_is_a_bad_row(tmp_path, more):
+    with pytest.raises(DataError, match=r"row 1: field .* holds half of a surrogate pair"):
+        rows_of(tmp_path, {**PAIR, **more})
+
+
 def test_a_pair_whose_rejected_side_is_likelier_is_turned_round(tmp_path):
     (row,) = without_ties(rows_of(tmp_path, {**PAIR, "probability": 0.2}))
     assert row.completions == {"chosen": "r", "rejected": "c"}
