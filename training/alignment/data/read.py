@@ -78,9 +78,11 @@ def read_data(path: Path, data: Kind, options: ReadOptions | None = None) -> Dat
     they may be left out, and where nothing usable is left.
     """
     reading = _Reading(data, options or ReadOptions(), SourceReport(file=path.name))
-    rows: list[Row] = []
+    parsed: list[tuple[Kind, Row]] = []
     for record in read_records(path):
-        rows += reading.rows_of(record, path)
+        parsed += reading.rows_of(record, path)
+    # The pairs of a group share its weight, whatever is made of them.
+    rows = [row for kind, one in with_weights(parsed, data) for row in reading.made_of(kind, one)]
     report = reading.report
     if report.bad_rows and not reading.options.skip_bad:
         raise DataError(_told(report))
@@ -89,7 +91,7 @@ def read_data(path: Path, data: Kind, options: ReadOptions | None = None) -> Dat
         raise DataError(f"{path.name}: holds no usable {data} row{reason}")
     if data == "prompts" and report.converted:
         rows = reading.distinct(rows)
-    return DataFile(with_weights(rows, data), report)
+    return DataFile(rows, report)
 
 
 def _told(report: SourceReport) -> str:
@@ -106,13 +108,13 @@ class _Reading:
     options: ReadOptions
     report: SourceReport
 
-    def rows_of(self, record: Record, path: Path) -> list[Row]:
-        """What one row becomes; a bad one becomes a problem of the report."""
+    def rows_of(self, record: Record, path: Path) -> list[tuple[Kind, Row]]:
+        """The row and its kind; a bad one becomes a problem of the report."""
         self.report.rows += 1
         try:
             if isinstance(record.values, DataError):
                 raise record.values
-            return self._parsed(record.values, f"{path.stem}-{self.report.rows}")
+            return [self._parsed(record.values, f"{path.stem}-{self.report.rows}")]
         except DataError as error:
             self.report.bad_rows += 1
             if len(self.report.problems) < NAMED:
@@ -121,7 +123,7 @@ class _Reading:
                 self.report.problems.append(problem)
             return []
 
-    def _parsed(self, fields: Mapping[str, Any], default_id: str) -> list[Row]:
+    def _parsed(self, fields: Mapping[str, Any], default_id: str) -> tuple[Kind, Row]:
         # Columns that a row does not use are null in Parquet.
         values = {name: value for name, value in fields.items() if value is not None}
         shape = shape_of(values)
@@ -130,10 +132,14 @@ class _Reading:
         row = PARSERS[shape.kind]({"id": default_id, **shape.convert(values)})
         row = as_chat(row) if self.options.as_chat else row
         self._count(shape.name, shape.kind, row)
-        if shape.kind == self.data:
+        return shape.kind, row
+
+    def made_of(self, kind: Kind, row: Row) -> list[Row]:
+        """The row, or what its conversion makes of it."""
+        if kind == self.data:
             return [row]
-        made = CONVERSIONS[shape.kind, self.data](row)
-        _add(self.report.converted, shape.kind, len(made))
+        made = CONVERSIONS[kind, self.data](row)
+        _add(self.report.converted, kind, len(made))
         self.report.without_result += not made
         return made
 

@@ -56,22 +56,33 @@ class Row:
 
 def without_ties(rows: Sequence[Row]) -> list[Row]:
     """Drop pairs of probability 0.5 and take all others for certain."""
-    return [_certain(row) for row in rows if row.target != 0.5]
+    decided = [row for row in rows if row.target != 0.5]
+    return [replace(row, target=1.0) for row in likelier_first(decided)]
 
 
-def with_weights(rows: Sequence[Row], kind: Kind) -> list[Row]:
-    """Give a weight of one to rows that name none; the pairs of a group share it."""
-    sizes = Counter(row.group for row in rows) if kind == "pairs" else {}
+def likelier_first(rows: Sequence[Row]) -> list[Row]:
+    """Turn the pairs round whose rejected side is the likelier one."""
+    return [row if row.target >= 0.5 else swapped(row) for row in rows]
+
+
+def with_weights(rows: Sequence[tuple[Kind, Row]], data: Kind) -> list[tuple[Kind, Row]]:
+    """Give a weight of one to rows that name none; the pairs of a group share it.
+
+    So they do when they become `data` of another kind, but for prompts, which are asked once each.
+    """
+    shared = [row.group for kind, row in rows if kind == "pairs" and data != "prompts"]
+    sizes = Counter(shared)
     return [
-        row if row.weight else replace(row, weight=1.0 / sizes.get(row.group, 1)) for row in rows
+        (kind, row if row.weight else replace(row, weight=1.0 / _share(kind, row, sizes)))
+        for kind, row in rows
     ]
 
 
-def _certain(row: Row) -> Row:
-    return replace(row, target=1.0) if row.target > 0.5 else swapped(row)
+def _share(kind: Kind, row: Row, sizes: Mapping[str, int]) -> int:
+    return sizes.get(row.group, 1) if kind == "pairs" else 1
 
 
 def swapped(row: Row) -> Row:
-    """A pair whose chosen side is the less likely one, the other way round and certain."""
+    """A pair the other way round, with the probability of its new chosen side."""
     sides = {"chosen": row.completions["rejected"], "rejected": row.completions["chosen"]}
-    return replace(row, completions=sides, target=1.0)
+    return replace(row, completions=sides, target=1.0 - row.target)

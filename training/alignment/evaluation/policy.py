@@ -44,7 +44,7 @@ def evaluate_policy(
     journal.progress("evaluating", len(prompts), 2 * len(prompts), "Sampled the reference.")
     del reference
     gc.collect()
-    scorer = load_scorer(config, str(policy), device)
+    scorer = load_scorer(config, str(policy), device, dtype=torch.float32)
     after_scores = _scores(scorer, examples, objective, config, device)
     after = samples.sample(scorer, tokenizer, prompts, config)
     journal.progress("evaluating", 2 * len(prompts), 2 * len(prompts), "Sampled the policy.")
@@ -75,7 +75,8 @@ def evaluate_policy(
 
 
 def _reference(config: TrainingConfig, device: torch.device) -> Any:
-    return load_scorer(config, config.reference, device, config.reference_adapter)
+    folder, adapter = config.reference, config.reference_adapter
+    return load_scorer(config, folder, device, adapter, dtype=torch.float32)
 
 
 def _scores(
@@ -163,8 +164,9 @@ def _perplexity(
 ) -> dict[str, Any]:
     """exp(-mean log-probability of a token) of good answers, before and after.
 
-    Answers count by their weight. Of demonstrations where there are some, else of the chosen answers; binary data give those that
-    were called good. What training costs on text that nobody asked it to change.
+    Of demonstrations where there are some, else of the chosen answers; binary data give those that
+    were called good. Answers count by their weight. What training costs on text that nobody asked
+    it to change.
     """
     texts = _good_answers(after, examples)
     if texts is None:

@@ -39,6 +39,13 @@ def test_a_pair_gives_a_good_and_a_bad_answer(tmp_path):
     ]
 
 
+def test_the_pairs_of_a_group_share_its_weight_whatever_they_become(tmp_path):
+    lines = [{**PAIR, "id": name, "group": "g"} for name in "PQ"]
+    for need in ("pairs", "binary", "demonstrations"):
+        assert {row.weight for row in made(tmp_path, lines, need, "pairs")} == {0.5}
+    assert [row.weight for row in made(tmp_path, lines, "prompts", "pairs")] == [1.0]
+
+
 def test_the_good_side_is_a_demonstration(tmp_path):
     lines = [PAIR, {**PAIR, "id": "Q", "probability": 0.3}, LIST, GOOD, BAD, DEMONSTRATION]
     rows = made(tmp_path, lines, "demonstrations", "pairs", "lists", "binary")
