@@ -243,8 +243,11 @@ def load_lora(model: Any, folder: str | Path, *, trainable: bool = False) -> Any
 
 
 def merge_lora(model: Any) -> Any:
-    """The base model with the adapter's update added to its weights, all of them trainable."""
-    return model.merge_and_unload().requires_grad_(True)
+    """The base model with the adapter's update added to its weights, float32 and trainable.
+
+    In bfloat16 an update below half a unit in a weight's last place would vanish.
+    """
+    return model.float().merge_and_unload().requires_grad_(True)
 
 
 def _checked_adapter(folder: str | Path) -> Path:

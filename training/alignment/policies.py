@@ -47,13 +47,26 @@ def load_reward(config: TrainingConfig, device: torch.device) -> RewardScorer:
 
 
 def load_scorer(
-    config: TrainingConfig, folder: str, device: torch.device, adapter: str | None = None
+    config: TrainingConfig,
+    folder: str,
+    device: torch.device,
+    adapter: str | None = None,
+    *,
+    dtype: torch.dtype | None = None,
 ) -> CompletionScorer:
-    """A model that scores, without gradient, in the same precision as the policy does."""
+    """A model that scores, without gradient, in the same precision as the policy does.
+
+    `dtype` of its weights is the policy's when left out. An evaluation gives float32, for a trained
+    model's folder holds updates that bfloat16 would round away; products are the policy's anyhow.
+    """
+    dtype = dtype or weight_dtype(config)
     # Its parameters stay marked for gradients: autocast keeps the low-precision copies of no other.
-    model = load_model(folder, dtype=weight_dtype(config), device=device)
+    model = load_model(folder, dtype=dtype, device=device)
+    check_projection(model, device)
     if adapter is not None:
-        model = merge_lora(load_lora(model, adapter))
+        model = load_lora(model, adapter)
+        # A policy in bfloat16 has its adapter beside its weights, which rounds otherwise.
+        model = merge_lora(model) if dtype is torch.float32 else model
     return CompletionScorer(model, compute_dtype(config))
 
 

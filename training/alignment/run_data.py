@@ -17,6 +17,7 @@ from training.alignment.data import (
     DataError,
     Kind,
     ReadOptions,
+    likelier_first,
     read_data,
     read_rows,
     without_ties,
@@ -26,7 +27,7 @@ from training.alignment.journal import Journal
 from training.alignment.models import fingerprint, positions
 from training.alignment.objective import Objective
 from training.alignment.options import OptionError
-from training.alignment.policies import load_scorer
+from training.alignment.policies import load_scorer, weight_dtype
 from training.alignment.reference import cache_key, reference_log_probs
 from training.alignment.tokenization import DataReport, Example, Limits, tokenize_rows
 
@@ -102,7 +103,9 @@ def load_examples(
     kind = objective.method.data
     rows, source = read_data(Path(file), kind, read_options(config, kind))
     report = DataReport(source=source)
-    if kind == "pairs" and not objective.soft_labels:
+    if kind == "pairs" and objective.soft_labels:
+        rows = likelier_first(rows)
+    elif kind == "pairs":
         decided = without_ties(rows)
         report.ties_dropped = len(rows) - len(decided)
         rows = decided
@@ -185,13 +188,20 @@ def _reference(
     return reference_log_probs(
         examples,
         objective.roles,
-        model_key=f"{fingerprint(folder, adapter)} {config.dtype} {config.adapter}",
+        model_key=_model_key(config, folder, adapter),
         load_scorer=lambda: load_scorer(config, folder, accelerator.device, adapter),
         accelerator=accelerator,
         batch_size=2 * config.batch_size,
         cache=Path(config.reference_cache or Path(config.output_dir) / "reference"),
         progress=lambda done, count: journal.progress("reference", done, count),
     )
+
+
+def _model_key(config: TrainingConfig, folder: str, adapter: str | None) -> str:
+    """Names the reference's weights, their precision and whether an adapter stays beside them."""
+    beside = adapter is not None and weight_dtype(config) is not torch.float32
+    words = [fingerprint(folder, adapter), config.dtype, config.adapter]
+    return " ".join([*words, "beside"] if beside else words)
 
 
 def _scattered(values: Tensor, rows: Sequence[int], size: int) -> Tensor:

@@ -71,6 +71,39 @@ def test_policy_and_reference_start_as_the_merged_model(make_config, adapter):
         torch.testing.assert_close(model(ids).logits, expected, atol=1e-5, rtol=1e-4)
 
 
+def test_the_saved_model_holds_a_small_update_of_a_bfloat16_adapter(make_config, model_folder):
+    """Merged in bfloat16, most of an update below half a unit in the last place would vanish."""
+    config = make_config(
+        adapter="lora", dtype="bfloat16", learning_rate=1e-5, max_steps=2, held_out_file=None
+    )
+    run(config)
+    output = Path(config.output_dir)
+    base = load_model(model_folder, dtype=torch.bfloat16, device=CPU)
+    before = {name: value.float() for name, value in base.state_dict().items()}
+    policy = make_config(start_adapter=str(output / "adapter"), adapter="full")
+    expected = load_policy(policy, CPU).model.state_dict()
+    original = load_model(model_folder, dtype=torch.float32, device=CPU).state_dict()
+    saved = load_model(output / "model", dtype=torch.float32, device=CPU).state_dict()
+    name = "model.layers.0.mlp.up_proj.weight"
+    update = expected[name] - original[name]
+    assert 0 < update.abs().max() < 1e-4
+    assert (saved[name] - before[name]).norm() == pytest.approx(float(update.norm()), rel=0.05)
+    scorer = load_scorer(config, str(output / "model"), CPU, dtype=torch.float32)
+    assert torch.equal(scorer.model.state_dict()[name], saved[name])
+
+
+def test_in_bfloat16_the_reference_has_its_adapter_beside_its_weights(make_config, adapter):
+    """As the policy has it: merged, the two would be rounded differently."""
+    config = make_config(start_adapter=str(adapter), adapter="lora", dtype="bfloat16")
+    tokenizer, objective = load_tokenizer(config.base_model), Objective.from_config(config)
+    examples = load_examples(config, objective, tokenizer, config.train_file)[0][:4]
+    policy = load_policy(config, CPU)
+    reference = load_scorer(config, config.reference, CPU, config.reference_adapter)
+    with torch.no_grad():
+        found = [score(model.eval(), examples, ["chosen"], CPU) for model in (policy, reference)]
+    assert torch.equal(found[0]["chosen"], found[1]["chosen"])
+
+
 def test_an_adapter_that_goes_on_is_saved_for_the_same_base(make_config, adapter, model_folder):
     config = make_config(
         start_adapter=str(adapter), adapter="lora", max_steps=2, learning_rate=1e-2

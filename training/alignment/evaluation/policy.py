@@ -101,7 +101,10 @@ def _held_out(
     examples: Sequence[Example],
     seed: int,
 ) -> dict[str, Any]:
-    """Loss, accuracy and margin by the method's own reward, and the accuracy it began from."""
+    """Loss, accuracy and margin by the method's own reward, and the accuracy it began from.
+
+    Pairs that tie are in the loss alone.
+    """
     clusters = [example.prompt_key for example in examples]
     counts = {"examples": len(examples), "prompts": len(set(clusters))}
     if not after:
