@@ -67,6 +67,12 @@ def test_what_was_preferred_feeds_sft_only_when_asked(launch: Launch, tmp_path: 
         ({"config": {"learning_rate": "fast"}}, "learning_rate: 'fast' is not a number"),
         ({"config": {"batch_size": 0}}, "batch_size: 0 is below"),
         ({"config": {"hyperparameters": {"gamma": 1}}}, "gamma: unknown option"),
+        ({"config": {"message": 1}}, "message: unknown option"),
+        ({"config": {"self": 1}}, "self: unknown option"),
+        (
+            {"method": "reward_bradley_terry", "config": {"score_zero": "demonstrations"}},
+            "score_zero “demonstrations” also needs demonstrations",
+        ),
         ({"config": {"output_dir": "/etc"}}, "output_dir cannot be set"),
         ({"config": {"base_model": "/etc"}}, "base_model cannot be set"),
         ({"config": {"device": "tpu"}}, "device: 'tpu' is not one of"),

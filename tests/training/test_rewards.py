@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,15 +10,19 @@ from django.test import Client
 from django.urls import reverse
 
 from core.errors import PrefloopError
+from feedback.models import Snapshot
 from tests.cast import Cast
 from tests.training.conftest import TINY, Launch
 from tests.training.test_pages import form_data
 from tests.training.test_promotion import make_version
+from training.alignment.data import read_rows
 from training.alignment.methods import get_method
 from training.models import ModelVersion, TrainingRun
 from training.selectors.model import available_models, reward_models
+from training.selectors.training_data import rows_of_kind
 from training.services import promote_version
 from training.services.rewards import with_folders
+from training.services.supervise import _write_config, _write_data
 
 SOURCE = {"reward": {"kind": "reward_model", "folders": ["version:2"]}}
 
@@ -54,6 +59,24 @@ def test_a_run_names_it_and_the_worker_finds_its_folder(
     assert whole["value_model"] == whole["evaluation_reward_model"] == folder
 
 
+def test_ppo_ptx_reads_what_was_preferred(
+    scorer: ModelVersion, launch: Launch, tmp_path: Path
+) -> None:
+    run = launch("ppo_ptx", config={"reward_sources": SOURCE})
+    _write_data(run, tmp_path / "data")
+    file = Path(_write_config(run, tmp_path, tmp_path).ptx_file or "")
+    assert file.is_relative_to(tmp_path / "data")
+    counted = rows_of_kind(run.snapshot, "demonstrations", convert=True)["overall"].train
+    assert len(read_rows(file, "demonstrations")) == counted > 0
+
+
+def test_ppo_ptx_needs_texts(scorer: ModelVersion, launch: Launch, cast: Cast) -> None:
+    snapshot = Snapshot.objects.get(project=cast.project)
+    snapshot.manifest["rows"]["demonstrations_from_preferred"] = {}
+    with pytest.raises(PrefloopError, match="also needs demonstrations or preferred answers"):
+        launch("ppo_ptx", config={"reward_sources": SOURCE}, snapshot=snapshot)
+
+
 @pytest.mark.parametrize(
     ("config", "words"),
     [
@@ -65,7 +88,8 @@ def test_a_run_names_it_and_the_worker_finds_its_folder(
         ({"reward_sources": {"reward": {"kind": "magic"}}}, "magic"),
         ({"reward_sources": SOURCE, "value_model": "/etc"}, "cannot be set here"),
         ({"reward_sources": SOURCE, "rollout_source": {"kind": "serve", "url": "http://x"}},
-         "set by the operator"),
+         "samples its answers itself"),
+        ({"reward_sources": {"reward": {"kind": "judge", "judge": "lena"}}}, "no judges yet"),
     ],
 )  # fmt: skip
 def test_what_is_refused(

@@ -150,7 +150,9 @@ def _speed(run: TrainingRun) -> Speed | None:
 
 
 def _library_config(method: str, config: Mapping[str, Any]) -> TrainingConfig:
-    placeholders = {"base_model": "-", "train_file": "-", "output_dir": "-"}
+    placeholders = dict.fromkeys(
+        ("base_model", "train_file", "output_dir", "demonstrations_file"), "-"
+    )
     return TrainingConfig.from_dict({**config, **placeholders, "method": method})
 
 

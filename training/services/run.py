@@ -20,7 +20,7 @@ from training.alignment.methods import Method, get_method, parse_hyperparameters
 from training.alignment.options import OptionError
 from training.models import Sweep, TrainingRun
 from training.selectors.model import find_model
-from training.selectors.training_data import rows_by_criterion
+from training.selectors.training_data import rows_by_criterion, rows_of_kind
 from training.services.rewards import check_rewards
 
 # The worker knows where things lie; nobody else names a path.
@@ -76,6 +76,7 @@ def queue_run(
         convert=checked["convert_data"],
         rewrites=rewrites,
     )
+    _check_demonstrations(snapshot, get_method(method), criterion, checked)
     options = {"binary_from_pairs": binary_from_pairs, "rewrites": rewrites}
     job = jobs.enqueue(
         "train",
@@ -109,10 +110,12 @@ def checked_config(*, method: str, config: Mapping[str, Any]) -> dict[str, Any]:
     for key in (*PATHS, "method"):
         if key in config:
             raise PrefloopError(f"{key} cannot be set here.", **{key: "cannot be set here"})
-    placeholders = {"base_model": "-", "train_file": "-", "output_dir": "-"}
+    placeholders = dict.fromkeys(
+        ("base_model", "train_file", "output_dir", "demonstrations_file"), "-"
+    )
     # The library's own default may be a device that this instance does not offer.
     defaults = {"device": django_settings.TRAINING_DEVICES[0]}
-    defaults |= _method_defaults(method, str(config.get("adapter", "full")))
+    defaults |= defaults_of(known_method(method), str(config.get("adapter", "full")))
     try:
         whole = TrainingConfig.from_dict({**defaults, **config, **placeholders, "method": method})
     except OptionError as error:
@@ -125,6 +128,14 @@ def checked_config(*, method: str, config: Mapping[str, Any]) -> dict[str, Any]:
     return kept | {"hyperparameters": asdict(chosen)}
 
 
+def demonstrations_for(config: Mapping[str, Any]) -> str:
+    """The path of a checked config that takes demonstrations beside the method's own data: PPO's
+    pretraining texts, or what a reward model's zero is about; empty for other runs."""
+    if "ptx_coefficient" in config.get("hyperparameters", {}):
+        return "ptx_file"
+    return "demonstrations_file" if config.get("score_zero") == "demonstrations" else ""
+
+
 def defaults_of(method: Method, adapter: str) -> dict[str, Any]:
     """What a run of this method takes where nothing is said."""
     return {
@@ -133,9 +144,9 @@ def defaults_of(method: Method, adapter: str) -> dict[str, Any]:
     }
 
 
-def _method_defaults(name: str, adapter: str) -> dict[str, Any]:
+def known_method(name: str) -> Method:
     try:
-        return defaults_of(get_method(name), adapter)
+        return get_method(name)
     except OptionError as error:
         raise PrefloopError(f"{error}.", **{error.name: error.problem}) from error
 
@@ -178,4 +189,22 @@ def _check_data(snapshot: Snapshot, method: str, criterion: str, **switches: boo
         raise PrefloopError(
             f"{snapshot} has no {known.data} data on the {empty} side for “{criterion}”. "
             "Judge more prompts and freeze again."
+        )
+
+
+def _check_demonstrations(
+    snapshot: Snapshot, method: Method, criterion: str, config: Mapping[str, Any]
+) -> None:
+    """A reward model's zero is about demonstrations alone; texts may also have been preferred."""
+    path = demonstrations_for(config)
+    if not path:
+        return
+    is_text = path == "ptx_file"
+    rows = rows_of_kind(snapshot, "demonstrations", convert=is_text).get(criterion)
+    if rows is None or not rows.is_enough:
+        what = "demonstrations or preferred answers" if is_text else "demonstrations"
+        asks = method.title if is_text else "score_zero “demonstrations”"
+        raise PrefloopError(
+            f"{asks} also needs {what}, on the training and the held-out side, and {snapshot} has "
+            f"none for “{criterion}”. Collect and freeze some, or choose another."
         )

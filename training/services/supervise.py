@@ -20,6 +20,7 @@ from training.services.base_model import prepare_model
 from training.services.code import code_version
 from training.services.metrics import MetricsCopy
 from training.services.rewards import with_folders
+from training.services.run import demonstrations_for
 from training.services.step_samples import StepSamplesCopy
 from training.services.version import register_version
 
@@ -101,10 +102,21 @@ def _write_data(run: TrainingRun, folder: Path) -> None:
         rewrites=run.data_options.get("rewrites", False),
         demonstrations_from_preferred=run.config.get("convert_data", False),
     )
+    path = demonstrations_for(run.config)
+    if path:
+        write_training_files(
+            snapshot=run.snapshot,
+            data="demonstrations",
+            criterion=run.criterion,
+            folder=building / "demonstrations",
+            demonstrations_from_preferred=path == "ptx_file",
+        )
     building.rename(folder)
 
 
 def _write_config(run: TrainingRun, folder: Path, base: Path) -> TrainingConfig:
+    path = demonstrations_for(run.config)
+    demonstrations = str(folder / "data" / "demonstrations" / "train.jsonl")
     config = TrainingConfig.from_dict(
         {
             **with_folders(
@@ -117,6 +129,7 @@ def _write_config(run: TrainingRun, folder: Path, base: Path) -> TrainingConfig:
             "base_model": str(base),
             "train_file": str(folder / "data" / "train.jsonl"),
             "held_out_file": str(folder / "data" / "held_out.jsonl"),
+            **({path: demonstrations} if path else {}),
             "reference_cache": str(Path(settings.DATA_DIR) / "reference"),
             "output_dir": str(folder / "output"),
         }
