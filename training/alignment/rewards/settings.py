@@ -4,12 +4,16 @@ Settings name each source: {"helpful": {"kind": "reward_model", "folders": ["…
 The further keys of a kind are the fields of its options class.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from training.alignment.options import OptionError, option, parse_options
 
+_NAME = re.compile(r"[a-z0-9_]{1,40}")
+# The metrics call the spread of the whole reward so.
+_TAKEN = {"std"}
 COMBINATIONS = ("mean", "min", "uncertainty")
 
 
@@ -66,6 +70,13 @@ class FormatOptions(SourceOptions):
 
     pattern: str = option(help="Regular expression that the whole answer must match.")
 
+    def __post_init__(self) -> None:
+        try:
+            re.compile(self.pattern, re.DOTALL)
+        except re.error as error:
+            problem = f"'{self.pattern}' is no regular expression: {error}"
+            raise OptionError("pattern", problem) from error
+
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeOptions(SourceOptions):
@@ -89,6 +100,11 @@ def parse_rewards(settings: Mapping[str, Any]) -> dict[str, SourceOptions]:
 
 
 def _parse(name: str, values: Any) -> SourceOptions:
+    if not _NAME.fullmatch(name) or name in _TAKEN:
+        raise OptionError(
+            repr(name),
+            "a source's name is 1 to 40 small letters, digits and underscores, and not 'std'",
+        )
     kind = values.get("kind") if isinstance(values, Mapping) else None
     if not isinstance(kind, str) or kind not in KINDS:
         raise OptionError(f"{name}.kind", f"{kind!r} is not one of {', '.join(KINDS)}")

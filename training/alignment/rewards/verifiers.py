@@ -23,7 +23,12 @@ VARIABLE = "PREFLOOP_VERIFIERS"
 
 Verifier = Callable[[Text, str, Mapping[str, Any]], float]
 
-_NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?")
+# A hyphen after a digit or letter is no sign ("3-5"), and only whole groups of three are thousands
+# ("1,2" are two numbers). What stands within a word or a version is no number of its own.
+_NUMBER = re.compile(
+    r"(?<![^\W_])(?<!\d\.)[-+]?"
+    r"(?:(?:\d{1,3}(?:,\d{3}(?!\d))+|\d+)(?:\.\d+)?|(?<!\.)\.\d+)(?:[eE][-+]?\d+)?"
+)
 
 
 class VerifierSource:
@@ -66,8 +71,14 @@ def exact_answer(_prompt: Text, answer: str, facts: Mapping[str, Any]) -> float:
 
 
 def contains_answer(_prompt: Text, answer: str, facts: Mapping[str, Any]) -> float:
-    """1 where the row's `answer` occurs in the answer, but for white space and case; else 0."""
-    return float(_plain(_expected(facts)) in _plain(answer))
+    """1 where the row's `answer` occurs in the answer, but for white space and case; else 0.
+
+    Raises RewardError for a blank `answer`, which would occur in every one.
+    """
+    wanted = _plain(_expected(facts))
+    if not wanted:
+        raise RewardError("the row's answer is blank, and every answer contains a blank one")
+    return float(wanted in _plain(answer))
 
 
 def final_number(_prompt: Text, answer: str, facts: Mapping[str, Any]) -> float:
@@ -116,5 +127,5 @@ def _plain(text: str) -> str:
 
 
 def _last_number(text: str) -> float | None:
-    found = _NUMBER.findall(text)
+    found = _NUMBER.findall(text.replace("\N{MINUS SIGN}", "-"))
     return float(found[-1].replace(",", "")) if found else None

@@ -43,6 +43,11 @@ def test_settings_become_named_weighted_sources():
         ({"a": {"kind": "length", "free": 9, "limit": 3}}, "a.free: 9 must be below"),
         ({"a": {"kind": "verifier"}}, "a.verifier: is required"),
         ({"a": {"kind": "reward_model", "folders": []}}, "a.folders: needs the folder"),
+        ({"std": {"kind": "length"}}, "'std': a source's name is 1 to 40 small letters"),
+        ({"": {"kind": "length"}}, "'': a source's name is"),
+        ({"a/b": {"kind": "length"}}, "'a/b': a source's name is"),
+        ({"a" * 41: {"kind": "length"}}, "a': a source's name is"),
+        ({"a": {"kind": "format", "pattern": "("}}, r"a.pattern: '\(' is no regular expression"),
         ({"a": {"kind": "length", "weight": "x"}}, "a.weight: 'x' is not a number"),
     ],
 )

@@ -29,6 +29,35 @@ def test_final_number_compares_the_last_numbers():
     assert rewards("final_number", ["It is 1,234.50."], answer=1234.5) == [1]
 
 
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("3-5", 5),
+        ("1,2", 2),
+        ("1,2345", 2345),
+        ("1,234,567", 1234567),
+        ("between 2024,100", 100),
+        ("-5", -5),
+        ("x = -5", -5),
+        ("x = \N{MINUS SIGN}5", -5),
+        ("$5.", 5),
+        ("__5__", 5),
+        ("so...5", 5),
+        (".5", 0.5),
+        ("1.5e3", 1500),
+        ("7, see H2O and v1.5", 7),
+    ],
+)
+def test_final_number_reads_numbers_as_people_write_them(text, number):
+    assert rewards("final_number", [text], answer=number) == [1]
+
+
+@pytest.mark.parametrize("blank", ["", " \n"])
+def test_a_blank_answer_cannot_be_looked_for(blank):
+    with pytest.raises(RewardError, match="the row's answer is blank"):
+        rewards("contains_answer", ["anything"], answer=blank)
+
+
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """A package with a verifier, as pip would have left it."""
