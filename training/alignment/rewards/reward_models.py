@@ -9,12 +9,25 @@ import torch
 from numpy.typing import NDArray
 
 from training.alignment.models import load_tokenizer
-from training.alignment.reward_model import RewardScorer, is_reward_model, load_reward_model
+from training.alignment.reward_model import (
+    RewardScorer,
+    is_reward_model,
+    load_reward_model,
+    transformers_model,
+)
 from training.alignment.rewards.protocol import RewardError, Rewards
 from training.alignment.rewards.settings import COMBINATIONS
 from training.alignment.rollouts.protocol import Rollout
 from training.alignment.scoring import score_all
-from training.alignment.tokenization import TokenSequence, encode_completion, encode_prompt
+from training.alignment.tokenization import (
+    Limits,
+    Tokens,
+    TokenSequence,
+    cut_prompt,
+    encode_completion,
+    encode_prompt,
+    end_tokens,
+)
 
 
 class RewardModelSource:
@@ -27,7 +40,8 @@ class RewardModelSource:
         uncertainty   R = mean_i r_i − λ Var_i r_i        (λ is `uncertainty_weight`; Var divides
                                                            by k)
 
-    A model whose tokenizer differs from the policy's gets the text, tokenised anew by its own.
+    A model whose tokenizer differs from the policy's gets the text, tokenised anew by its own: an
+    answer that was cut without an end token, and a prompt that is too long for the model cut.
     """
 
     def __init__(
@@ -84,22 +98,38 @@ class RewardModelSource:
         """Each model's score of each answer: [k, n]."""
         rows = []
         for scorer, tokenizer in zip(self._scorers, self._tokenizers, strict=True):
-            sequences = [_sequence(rollout, tokenizer) for rollout in rollouts]
+            longest = _positions(scorer)
+            sequences = [_sequence(rollout, tokenizer, longest) for rollout in rollouts]
             device = next(scorer.parameters()).device
             values = score_all(scorer, sequences, device, batch_size=self.batch_size)
             rows.append(values.double().cpu().numpy())
         return np.stack(rows)
 
 
-def _sequence(rollout: Rollout, tokenizer: Any) -> TokenSequence:
+def _positions(scorer: RewardScorer) -> int:
+    config: Any = transformers_model(scorer.model).config
+    return int(getattr(config.get_text_config(), "max_position_embeddings", 2**20))
+
+
+def _sequence(rollout: Rollout, tokenizer: Any, longest: int) -> TokenSequence:
     if tokenizer is None:
         return TokenSequence(rollout.prompt, rollout.completion)
     prompt = rollout.prompt_text
     written: Any = rollout.text
     answer = written if isinstance(prompt, str) else [{"role": "assistant", "content": written}]
-    return TokenSequence(
-        encode_prompt(prompt, tokenizer), encode_completion(prompt, answer, tokenizer)
-    )
+    completion = encode_completion(prompt, answer, tokenizer)
+    if rollout.finish_reason != "stop":
+        completion = _unended(completion, tokenizer)
+    completion = completion[: longest - 1]
+    limits = Limits(max_length=longest, max_prompt_length=longest - len(completion))
+    kept = cut_prompt(encode_prompt(prompt, tokenizer), limits, tokenizer.bos_token_id)
+    return TokenSequence(kept, completion)
+
+
+def _unended(completion: Tokens, tokenizer: Any) -> Tokens:
+    """The policy did not end its answer, so the model must not see it as ended."""
+    ended = len(completion) > 1 and int(completion[-1]) in end_tokens(tokenizer)
+    return completion[:-1] if ended else completion
 
 
 def _same(tokenizer: Any, other: Any) -> bool:

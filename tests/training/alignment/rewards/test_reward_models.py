@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -68,6 +70,31 @@ def test_another_tokenizer_gets_the_text(folders):
     np.testing.assert_allclose(
         source(foreign), [alone(folders[0], ANSWERS[0]), alone(folders[0], ANSWERS[2])], atol=1e-4
     )
+
+
+def foreign(folders):
+    return load(folders[:1], tokenizer=tiny.byte_tokenizer(template=tiny.CHATML + " "))
+
+
+def test_another_tokenizer_does_not_end_what_was_cut(folders):
+    whole = rollout("yes")
+    cut = dataclasses.replace(whole, finish_reason="length")
+    unended = dataclasses.replace(whole, completion=whole.completion[:-1])
+    expected = [alone(folders[0], item) for item in (whole, unended)]
+    np.testing.assert_allclose(foreign(folders)([whole, cut]), expected, atol=1e-4)
+    assert abs(expected[0] - expected[1]) > 0.01
+
+
+@pytest.mark.parametrize(("prompt", "text"), [("w" * 900, "yes"), ("why?", "y" * 900)])
+def test_another_tokenizer_cuts_to_the_models_positions(folders, prompt, text):
+    model = load_reward_model(folders[0], dtype=torch.float32, device=CPU)
+    longest = model.config.max_position_embeddings
+    item = rollout(text, prompt)
+    completion = item.completion[: longest - 1]
+    kept = item.prompt[-(longest - len(completion)) :]
+    cut = dataclasses.replace(item, prompt=kept, completion=completion)
+    assert len(item.prompt) + len(item.completion) > longest == len(kept) + len(completion)
+    np.testing.assert_allclose(foreign(folders)([item]), [alone(folders[0], cut)], atol=1e-4)
 
 
 def test_a_language_model_is_no_reward_model(model_folder):
