@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -65,6 +66,13 @@ def test_a_double_click_makes_one_sweep(cast: Cast, snapshot: Snapshot) -> None:
     assert TrainingRun.objects.count() == 4
 
 
+def test_a_long_default_name_is_cut(cast: Cast, snapshot: Snapshot) -> None:
+    names = ("learning_rate", "value_learning_rate", "sample_max_new_tokens", "checkpoint_every",
+             "gradient_accumulation")  # fmt: skip
+    grid = {name: [1] if "rate" not in name else [1e-5] for name in names}
+    assert len(start(cast, snapshot, grid=grid).name) == 100
+
+
 def test_all_points_or_none(cast: Cast, snapshot: Snapshot) -> None:
     with pytest.raises(PrefloopError, match="learning_rate"):
         start(cast, snapshot, grid={"learning_rate": [1e-5, -1.0]})
@@ -81,6 +89,9 @@ def test_all_points_or_none(cast: Cast, snapshot: Snapshot) -> None:
         ({"beta": []}, "at least one setting"),
         ({"beta": [0.1, 0.1]}, "twice"),
         ({"seed": list(range(MOST_RUNS + 1))}, "at most 32"),
+        ({str(name): list(range(1000)) for name in range(9)}, "at most 32"),
+        ({"beta": [0.1, float("inf")]}, "finite"),
+        ({"beta": [0.1, float("nan")]}, "finite"),
     ],
 )
 def test_a_grid_that_is_none(grid: dict[str, list[Any]], words: str) -> None:
@@ -91,11 +102,12 @@ def test_a_grid_that_is_none(grid: dict[str, list[Any]], words: str) -> None:
 def test_the_best_comes_first(sweep: Sweep) -> None:
     first, second, third, _ = sweep.runs.order_by("pk")
     for run, accuracy, loss in ((first, 0.6, 0.5), (second, 0.9, 0.6), (third, 0.7, 0.4)):
-        measure(run, held_out_accuracy=accuracy, held_out_loss=loss)
+        measure(run, held_out_accuracy=accuracy, held_out_loss=loss, grad_norm=1.0)
     table = sweep_table(sweep)
     assert table.metric == "held_out_accuracy"
     assert [row.value for row in table.rows] == [0.9, 0.7, 0.6, None]
     assert [row.is_best for row in table.rows] == [True, False, False, False]
+    assert table.metrics == ["held_out_accuracy", "held_out_loss"]
     by_loss = sweep_table(sweep, "held_out_loss")
     assert [row.run for row in by_loss.rows][:3] == [third, first, second]
     assert by_loss.less_is_better
@@ -118,7 +130,8 @@ def test_its_page(admin: Client, sweep: Sweep) -> None:
     live = reverse("training:sweep-live", args=[sweep.project_id, sweep.pk])
     assert admin.get(live).status_code == 200
     admin.post(reverse("training:sweep-stop", args=[sweep.project_id, sweep.pk]))
-    assert admin.get(live).status_code == 286
+    ended = admin.get(live)
+    assert (ended.status_code, ended["HX-Refresh"]) == (286, "true")
     assert (
         "Rates"
         in admin.get(reverse("training:project-runs", args=[sweep.project_id])).content.decode()
@@ -128,6 +141,9 @@ def test_its_page(admin: Client, sweep: Sweep) -> None:
 def test_from_the_form(admin: Client, cast: Cast, snapshot: Snapshot) -> None:
     url = reverse("training:launch", args=[cast.project.pk])
     given = form_data(admin.get(url).content.decode()) | {"base_model": TINY, "max_steps": "2"}
+    for word in ("NaN", "1e400"):
+        refused = admin.post(url, given | {"sweep_1": "beta", "sweep_1_values": f"0.1, {word}"})
+        assert refused.status_code == 422
     half = admin.post(url, given | {"sweep_1": "beta"})
     assert half.status_code == 422
     assert "A sweep needs both" in half.content.decode()
@@ -200,6 +216,9 @@ def test_by_rest(cast: Cast, snapshot: Snapshot) -> None:
     answer = ada.post(path, body)
     assert answer.status_code == 201, answer.content
     assert len(answer.json()["runs"]) == 2
+    for wrong in ({"method": "none"}, {"config": {"hyperparameters": 5}}):
+        assert ada.post(path, body | wrong).status_code == 400
+    assert ada.post(path, json.dumps(body).replace("0.3", "1e400")).status_code == 400
     number = answer.json()["id"]
     assert mary.get(f"sweeps/{number}").json()["grid"] == {"beta": [0.1, 0.3]}
     assert Api(cast.mallory).get(f"sweeps/{number}").status_code == 404

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db.models import Prefetch
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -12,7 +13,7 @@ from core.api.endpoint import Endpoint
 from core.api.schema import operation
 from core.models import ApiToken
 from training.api.runs import snapshot_of
-from training.models import Recipe, Sweep
+from training.models import Recipe, Sweep, TrainingRun
 from training.serializers import RecipeIn, RecipeOut, SweepIn, SweepOut
 from training.services import (
     queue_sweep,
@@ -48,7 +49,8 @@ class _OneSweep(Endpoint):
     scope = READ
 
     def sweep(self, needed: Capability = Capability.RESEARCH) -> Sweep:
-        rows = Sweep.objects.filter(project__in=Project.objects.visible_to(self.user))
+        runs = TrainingRun.objects.select_related("job", "model_version")
+        rows = Sweep.objects.prefetch_related(Prefetch("runs", runs))
         return found(rows, self, self.kwargs["sweep_id"], needed)[0]
 
 
@@ -63,9 +65,8 @@ class StopSweep(_OneSweep):
 
     @operation("Stop all runs of a sweep", response=SweepOut)
     def post(self, request: Request, sweep_id: int) -> Response:
-        sweep = self.sweep(Capability.TRAIN)
-        stop_sweep(sweep=sweep, actor=self.user)
-        return self.rendered(SweepOut, sweep)
+        stop_sweep(sweep=self.sweep(Capability.TRAIN), actor=self.user)
+        return self.rendered(SweepOut, self.sweep())
 
 
 class Recipes(Endpoint):

@@ -55,6 +55,7 @@ def clean_grid(form: forms.Form, given: Mapping[str, Any]) -> dict[str, list[Any
 
 def _value(word: str) -> Any:
     try:
-        return json.loads(word)
-    except json.JSONDecodeError:
+        # NaN and Infinity are words here, which no setting takes.
+        return json.loads(word, parse_constant=str)
+    except ValueError:
         return word.strip()

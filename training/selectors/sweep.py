@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Q
+
 from training.models import MetricPoint, Sweep, TrainingRun
 
+TELLING = Q(name__startswith="held_out_") | Q(name__startswith="reward")
 # Of all others more is better.
 LESS_IS_BETTER = ("loss", "nll", "perplexity", "kl")
 FAVOURITES = ("held_out_accuracy", "held_out_loss", "held_out_nll", "reward")
@@ -58,14 +61,13 @@ def _place(value: float | None, sign: float) -> tuple[bool, float]:
 def _last_values(runs: list[TrainingRun]) -> dict[int, dict[str, float]]:
     """Of each run the newest value of each metric that tells how good it is."""
     points = (
-        MetricPoint.objects.filter(run__in=runs)
+        MetricPoint.objects.filter(TELLING, run__in=runs)
         .order_by("run_id", "name", "-step")
         .distinct("run_id", "name")
     )
     found: dict[int, dict[str, float]] = {}
     for run_id, name, value in points.values_list("run_id", "name", "value"):
-        if name.startswith(("held_out_", "reward")):
-            found.setdefault(run_id, {})[name] = value
+        found.setdefault(run_id, {})[name] = value
     return found
 
 

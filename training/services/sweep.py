@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from itertools import product
+from math import prod
 from typing import Any
 
 from django.db import transaction
@@ -12,10 +14,9 @@ from annotation.models import Project
 from core.errors import PrefloopError
 from core.models import User
 from core.services.audit import record_event
-from training.alignment.methods import get_method
 from training.alignment.options import describe_options
 from training.models import Sweep, TrainingRun
-from training.services.run import cancel_run, queue_run
+from training.services.run import cancel_run, checked_config, known_method, queue_run
 
 MOST_RUNS = 32
 Point = dict[str, Any]
@@ -39,8 +40,12 @@ def queue_sweep(
     with the same client key returns the first call's sweep.
     """
     points = grid_points(grid)
+    configs = [with_point(method, config, point) for point in points]
+    # Before a row is written: not all that JSON can say can be stored.
+    for one in configs:
+        checked_config(method=method, config=one)
     values = {
-        "project": project, "name": name.strip() or f"{method} over {', '.join(grid)}",
+        "project": project, "name": name.strip() or f"{method} over {', '.join(grid)}"[:100],
         "grid": {key: list(of) for key, of in grid.items()}, "created_by": created_by,
     }  # fmt: skip
     if client_key is None:
@@ -50,10 +55,10 @@ def queue_sweep(
         sweep, created = Sweep.objects.get_or_create(client_key=key, defaults=values)
     if not created:
         return sweep
-    for point in points:
+    for point, one in zip(points, configs, strict=True):
         queue_run(
-            project=project, method=method, config=with_point(method, config, point),
-            created_by=created_by, name=point_name(point), sweep=sweep, **asked,
+            project=project, method=method, config=one, created_by=created_by,
+            name=point_name(point), sweep=sweep, **asked,
         )  # fmt: skip
     record_event(actor=created_by, action="queue_sweep", target=sweep, project_id=project.pk)
     return sweep
@@ -66,20 +71,32 @@ def grid_points(grid: Mapping[str, Sequence[Any]]) -> list[Point]:
     counts = [len(dict.fromkeys(map(repr, values))) for values in grid.values()]
     if counts != [len(values) for values in grid.values()]:
         raise PrefloopError("A value stands twice in the grid; each would run twice.")
-    points = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
-    if len(points) > MOST_RUNS:
+    if prod(counts) > MOST_RUNS:
         raise PrefloopError(
-            f"The grid has {len(points)} points, and a sweep runs at most {MOST_RUNS}. Leave some "
+            f"The grid has {prod(counts)} points, and a sweep runs at most {MOST_RUNS}. Leave some "
             "values out, or sweep one setting after another."
         )
-    return points
+    for name, values in grid.items():
+        _check_numbers(name, values)
+    return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+
+
+def _check_numbers(name: str, values: Sequence[Any]) -> None:
+    try:
+        json.dumps(values, allow_nan=False)
+    except ValueError as error:
+        raise PrefloopError(
+            f"The values of {name} must be finite numbers; one is none or is too large."
+        ) from error
 
 
 def with_point(method: str, config: Mapping[str, Any], point: Point) -> dict[str, Any]:
     """The run's config at one point of the grid."""
-    own = {option.name for option in describe_options(get_method(method).hyperparameters)}
-    hyperparameters = dict(config.get("hyperparameters", {}))
-    hyperparameters |= {name: value for name, value in point.items() if name in own}
+    own = {option.name for option in describe_options(known_method(method).hyperparameters)}
+    given = config.get("hyperparameters", {})
+    if not isinstance(given, Mapping):
+        raise PrefloopError("hyperparameters must be an object of named values.")
+    hyperparameters = {**given, **{name: point[name] for name in point if name in own}}
     rest = {name: value for name, value in point.items() if name not in own}
     return {**config, **rest, "hyperparameters": hyperparameters}
 
