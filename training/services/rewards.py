@@ -9,7 +9,7 @@ from annotation.models import Project
 from core.errors import PrefloopError
 from training.alignment.methods import Method
 from training.alignment.options import OptionError
-from training.alignment.rewards.settings import parse_rewards
+from training.alignment.rewards.settings import JudgeOptions, parse_rewards
 from training.selectors.model import ModelChoice, find_reward_model
 
 SOURCES = ("reward_sources", "watch_sources")
@@ -22,12 +22,20 @@ def check_rewards(
     if evaluated_by:
         find_reward_model(project, evaluated_by)
     if config.get("rollout_source"):
-        raise PrefloopError("Where answers are sampled is set by the operator, not by a run.")
+        raise PrefloopError(
+            "A run samples its answers itself; rollout_source cannot be set here. Leave it out."
+        )
     for key in SOURCES:
         try:
-            parse_rewards(config.get(key, {}))
+            parsed = parse_rewards(config.get(key, {}))
         except OptionError as error:
             raise PrefloopError(f"{key}: {error}.", **{key: str(error)}) from error
+        if any(isinstance(source, JudgeOptions) for source in parsed.values()):
+            raise PrefloopError(
+                "There are no judges yet that could give rewards. Use a reward model or a "
+                "verifier.",
+                **{key: "there are no judges yet"},
+            )
         _mapped(config.get(key, {}), lambda name: find_reward_model(project, name))
     if method.needs_rewards and not config.get("reward_sources"):
         raise PrefloopError(
