@@ -96,7 +96,7 @@ def beta_dpo_statistic(
         updated = updated_state(state, gaps, momentum, from_zero=convention == "code")
         # The paper's first step has nothing before it.
         used = updated if convention == "code" or not state else state
-        keep = kept_pairs(gaps, used, keep_ratio)
+        keep = kept_pairs(gaps, used, keep_ratio, step=int(updated["steps"]))
         step_beta = beta_of_step(gaps, keep, used["mean"], beta=beta, alpha=alpha)
     return {"step_beta": step_beta, "keep": keep, "state": updated}
 
@@ -113,7 +113,7 @@ def updated_state(
     return {"mean": mean, "deviation": deviation, "steps": state.get("steps", 0.0) + 1.0}
 
 
-def kept_pairs(gaps: Tensor, state: Mapping[str, float], keep_ratio: float) -> Tensor:
+def kept_pairs(gaps: Tensor, state: Mapping[str, float], keep_ratio: float, *, step: int) -> Tensor:
     """Draw a share of the pairs without replacement, weights exp(-(gap - mean)^2 / 2 s^2): [n].
 
     By the largest of log weight + Gumbel noise, which no weight underflows. The noise is that of
@@ -122,7 +122,7 @@ def kept_pairs(gaps: Tensor, state: Mapping[str, float], keep_ratio: float) -> T
     count = max(1, int(len(gaps) * keep_ratio))
     deviation = max(state["deviation"], torch.finfo(torch.float32).tiny ** 0.5)
     log_weights = -((gaps.double().cpu() - state["mean"]) ** 2) / (2.0 * deviation**2)
-    generator = torch.Generator().manual_seed(int(state["steps"]))
+    generator = torch.Generator().manual_seed(step)
     uniform = torch.rand(len(gaps), dtype=torch.float64, generator=generator)
     noise = -torch.log(-torch.log(uniform.clamp(min=1e-300)))
     keep = torch.zeros_like(gaps)

@@ -45,7 +45,7 @@ def test_a_step_that_is_far_below_keeps_beta_positive():
 
 def test_an_outlier_is_left_out():
     state = {"mean": 0.0, "deviation": 1.0, "steps": 1.0}
-    keep = kept_pairs(torch.tensor([0.1, -0.2, 300.0, 0.3, 0.0]), state, 0.8)
+    keep = kept_pairs(torch.tensor([0.1, -0.2, 300.0, 0.3, 0.0]), state, 0.8, step=1)
     assert keep.tolist() == [1, 1, 0, 1, 1]
 
 
@@ -53,8 +53,7 @@ def test_pairs_are_drawn_by_their_weights():
     """Two of three, weights 1, 1 and exp(-2): the third is kept as often as theory says."""
     gaps = torch.tensor([0.0, 0.0, 2.0])
     kept = [
-        kept_pairs(gaps, {"mean": 0.0, "deviation": 1.0, "steps": float(step)}, 2 / 3)
-        for step in range(4000)
+        kept_pairs(gaps, {"mean": 0.0, "deviation": 1.0}, 2 / 3, step=step) for step in range(4000)
     ]
     w = 0.1353352832
     last = w / (2 + w) + 2 * (1 / (2 + w)) * (w / (1 + w))
@@ -64,10 +63,19 @@ def test_pairs_are_drawn_by_their_weights():
 def test_the_same_step_draws_the_same_pairs():
     gaps = torch.randn(64, generator=torch.Generator().manual_seed(0))
     state = {"mean": 0.0, "deviation": 1.0, "steps": 5.0}
-    first = kept_pairs(gaps, state, 0.5)
-    assert torch.equal(first, kept_pairs(gaps, state, 0.5))
+    first = kept_pairs(gaps, state, 0.5, step=6)
+    assert torch.equal(first, kept_pairs(gaps, state, 0.5, step=6))
     assert first.sum() == 32
-    assert not torch.equal(first, kept_pairs(gaps, {**state, "steps": 6.0}, 0.5))
+    assert not torch.equal(first, kept_pairs(gaps, state, 0.5, step=7))
+
+
+def test_no_two_steps_draw_by_the_same_noise():
+    state, drawn = {}, []
+    for _ in range(3):
+        result = statistic([1.0] * 64, state, keep_ratio=0.5)
+        state = result["state"]
+        drawn.append(tuple(result["keep"].tolist()))
+    assert len(set(drawn)) == 3
 
 
 @pytest.mark.parametrize("gaps", [[3.0], [2.0, 2.0, 2.0], [1e4, -1e4]])
