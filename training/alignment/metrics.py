@@ -3,7 +3,8 @@
 Records are [n, k] tensors, one row an example and one column a name of COLUMNS, so that processes
 can gather them. What a kind of data does not have is NaN. For binary data a desirable completion
 counts as chosen and an undesirable one as rejected; a demonstration counts as chosen; of a list the
-best entries count as chosen and the worst as rejected.
+best entries count as chosen and the worst as rejected. A pair that ties (target 0.5) has a loss but
+no rewards: it takes no part in accuracy and margin, for neither of its answers is the better one.
 """
 
 import math
@@ -62,7 +63,7 @@ def records(
         "loss": losses,
         "weight": weights,
         "loss_weight": weights if loss_weights is None else loss_weights.to(losses),
-        **_sides(examples, "reward", _rewards(output)),
+        **_without_ties(_sides(examples, "reward", _rewards(output)), examples),
     }
     if scores:
         columns["score_mean"] = _score_mean(policy, examples)
@@ -103,8 +104,9 @@ def correctness(rows: Tensor) -> Tensor:
     """Per example [n]: 1 when the rewards are on the right side, 0 when not, 0.5 when equal.
 
     A pair is right when chosen has the larger reward; a lone completion when the sign of its
-    reward agrees with its label. Log-ratios that differ by no more than float32 rounds count as
-    equal: a policy that is the reference is right half of the time, not as its rounding falls.
+    reward agrees with its label; what has no reward at all is NaN. Log-ratios that differ by no
+    more than float32 rounds count as equal: a policy that is the reference is right half of the
+    time, not as its rounding falls.
     """
     column = {name: rows[:, index].nan_to_num(0.0) for index, name in enumerate(COLUMNS)}
     difference = column["chosen_reward"] - column["rejected_reward"]
@@ -112,7 +114,9 @@ def correctness(rows: Tensor) -> Tensor:
     size = column["chosen_log_probability"].abs() + column["rejected_log_probability"].abs()
     # Without a reference the ratios are exactly 0, and the rewards alone decide.
     rounded = (ratio > 0) & (ratio <= ROUNDING * size)
-    return 0.5 + 0.5 * torch.sign(difference.masked_fill(rounded, 0.0))
+    right = 0.5 + 0.5 * torch.sign(difference.masked_fill(rounded, 0.0))
+    places = [COLUMNS.index(name) for name in ("chosen_reward", "rejected_reward")]
+    return right.masked_fill(rows[:, places].isnan().all(dim=1), math.nan)
 
 
 def drift(rows: Tensor) -> tuple[float, float]:
@@ -191,6 +195,14 @@ def _sides(examples: Sequence[Example], name: str, values: LogProbs) -> dict[str
     if name != "log_ratio":
         names = (f"chosen_{name}", f"rejected_{name}")
     return {names[0]: chosen} | ({} if rejected is None else {names[1]: rejected})
+
+
+def _without_ties(rewards: Mapping[str, Tensor], examples: Sequence[Example]) -> dict[str, Tensor]:
+    ties = torch.tensor([example.target == 0.5 for example in examples])
+    return {
+        name: values.masked_fill(ties.to(values.device), math.nan)
+        for name, values in rewards.items()
+    }
 
 
 def _ends(values: Tensor, ranks: Tensor) -> tuple[Tensor, Tensor]:

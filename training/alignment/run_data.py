@@ -36,8 +36,9 @@ from training.alignment.tokenization import DataReport, Example, Limits, tokeniz
 class Data:
     """Both sides of the data with their reference log-probabilities, by role.
 
-    Those of training rows that no step will use are NaN. `key` changes with every token and with
-    the model that training starts from. `demonstrations` are what a reward model's zero is set by.
+    Those of training rows that no step will use are NaN. `key` changes with every token,
+    label, weight and rank, with the model that training starts from and with the reference.
+    `demonstrations` are what a reward model's zero is set by.
     """
 
     train: Sequence[Example]
@@ -73,6 +74,8 @@ def load_data(
         journal.say(f"Data: {reports}")
     _check_positions(config, max(report.longest_sequence, held_out_report.longest_sequence))
     start = fingerprint(config.base_model, config.start_adapter)
+    if objective.method.needs_reference and config.reference_model is not None:
+        start += fingerprint(config.reference_model)
     key = cache_key([*train_side, *held_out], objective.roles, start)
     if not objective.method.needs_reference:
         extra = _demonstrations(config, tokenizer)

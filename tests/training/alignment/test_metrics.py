@@ -33,6 +33,15 @@ def test_rounding_is_no_preference() -> None:
     assert correctness(rows).tolist() == [0.5]
 
 
+def test_what_ties_takes_no_part_in_accuracy_and_margin() -> None:
+    nan = float("nan")
+    right = row(weight=1.0, loss_weight=1.0, chosen_reward=0.3, rejected_reward=0.1)
+    tie = row(weight=9.0, loss_weight=1.0, loss=2.0, chosen_reward=nan, rejected_reward=nan)
+    found = summarize(torch.tensor([right, tie]))
+    assert (found["accuracy"], found["loss"]) == (1.0, 1.0)
+    assert found["reward_margin"] == pytest.approx(0.2)
+
+
 def test_without_a_reference_the_rewards_decide() -> None:
     rows = torch.tensor([row(chosen_reward=1e-4, chosen_log_probability=-200.0)])
     assert correctness(rows).tolist() == [1.0]

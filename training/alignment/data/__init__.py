@@ -20,7 +20,16 @@ from training.alignment.data.read import (
     read_data,
     read_rows,
 )
-from training.alignment.data.rows import KINDS, DataError, FieldError, Kind, Row, Text, without_ties
+from training.alignment.data.rows import (
+    KINDS,
+    DataError,
+    FieldError,
+    Kind,
+    Row,
+    Text,
+    likelier_first,
+    without_ties,
+)
 from training.alignment.data.sources import read_records
 
 __all__ = [
@@ -34,6 +43,7 @@ __all__ = [
     "Row",
     "SourceReport",
     "Text",
+    "likelier_first",
     "read_data",
     "read_records",
     "read_rows",

@@ -21,6 +21,7 @@ def dpo_loss(
     reference_rejected_logps: Tensor,
     target_probabilities: Tensor | None = None,
     chosen_lengths: Tensor | None = None,
+    rejected_lengths: Tensor | None = None,
     *,
     beta: float,
     nll_weight: float = 0.0,
@@ -34,13 +35,16 @@ def dpo_loss(
     p = 1 is the paper's loss, p = 0.5 a tie.
 
     With `nll_weight` > 0 an anchor nll_weight * -policy_chosen / |chosen| is added, which keeps
-    the chosen answer likely (Pang et al. 2024, arXiv 2404.19733, eq. 1).
+    the chosen answer likely (Pang et al. 2024, arXiv 2404.19733, eq. 1). With target_probabilities
+    it is nll_weight * -(p * policy_chosen / |chosen| + (1 - p) * policy_rejected / |rejected|): a
+    tie keeps both answers likely.
 
     Args:
         policy_chosen_logps, policy_rejected_logps: [b], with gradient.
         reference_chosen_logps, reference_rejected_logps: [b], treated as constants.
         target_probabilities: [b] in [0, 1]; None means 1.
         chosen_lengths: [b] tokens of the chosen answers; only the anchor needs them.
+        rejected_lengths: [b] of the rejected ones; only the anchor of soft labels needs them.
         beta: strength of the pull towards the reference, > 0.
         nll_weight: weight of the anchor, >= 0.
 
@@ -53,12 +57,18 @@ def dpo_loss(
         reference_chosen_logps,
         reference_rejected_logps,
     )
-    check_batch(ratios=chosen, chosen_lengths=chosen_lengths)
+    check_batch(ratios=chosen, chosen_lengths=chosen_lengths, rejected_lengths=rejected_lengths)
     losses = bradley_terry(beta * (chosen - rejected), target_probabilities)
     if nll_weight > 0:
         if chosen_lengths is None:
             raise ValueError("nll_weight needs chosen_lengths")
-        losses = losses - nll_weight * policy_chosen_logps / chosen_lengths
+        likelihood = policy_chosen_logps / chosen_lengths
+        if target_probabilities is not None:
+            if rejected_lengths is None:
+                raise ValueError("nll_weight needs rejected_lengths with target_probabilities")
+            other = policy_rejected_logps / rejected_lengths
+            likelihood = target_probabilities * likelihood + (1.0 - target_probabilities) * other
+        losses = losses - nll_weight * likelihood
     return _rewarded(losses, beta, chosen, rejected)
 
 
