@@ -80,8 +80,11 @@ def sequence_key(sequence: TokenSequence) -> bytes:
 
 
 def cache_key(examples: Sequence[Example], roles: Sequence[str], model_key: str) -> str:
-    """SHA-256 over the model's key and all tokens in their order."""
+    """SHA-256 over the model's key, all tokens in their order, and what is said about them."""
     digest = hashlib.sha256(model_key.encode())
+    for example in examples:
+        said = (example.target, example.weight, example.margin, example.ranks)
+        digest.update(repr(said).encode())
     for role in roles:
         digest.update(role.encode())
         for sequence in by_role(examples, [role]):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,21 @@ def test_every_kind_of_run_goes_on_in_mid_epoch(make_config, tmp_path, method, o
             run(broken)
     run(broken)
     assert everything(broken) == pytest.approx(everything(unbroken), rel=1e-6, abs=1e-7)
+
+
+def test_a_run_does_not_go_on_with_other_labels_or_another_reference(make_config, tmp_path):
+    config = make_config(method="kto", max_steps=3, held_out_file=None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.alignment.offline._log_line", _fail_at(3))
+        with pytest.raises(KeyboardInterrupt):
+            run(config)
+    other = str(tiny.write_model(tmp_path / "other", seed=1))
+    with pytest.raises(TrainingError, match="other settings, data, model"):
+        run(replace(config, reference_model=other))
+    file = Path(config.train_file)
+    file.write_text(file.read_text().replace('"label": true', '"label": false', 1))
+    with pytest.raises(TrainingError, match="other settings, data, model"):
+        run(config)
 
 
 def _fail_at(step):
