@@ -45,7 +45,7 @@ def resolve_device(name: str) -> torch.device:
 
 def load_tokenizer(folder: str | Path) -> Any:
     """The folder's tokenizer, with a padding token."""
-    path = _checked_folder(folder)
+    path = checked_folder(folder)
     tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, local_files_only=True)
     if tokenizer.eos_token_id is None:
         raise ModelError(f"{path.name}: the tokenizer names no end-of-text token.")
@@ -63,7 +63,7 @@ def load_checked(
     kind: Any, folder: str | Path, *, dtype: torch.dtype, device: torch.device, **settings: Any
 ) -> Any:
     """The folder's model as one of transformers' auto classes: safetensors only, dropout off."""
-    path = _checked_folder(folder)
+    path = checked_folder(folder)
     if not any(path.glob("*.safetensors")):
         raise ModelError(
             f"{path.name}: has no safetensors file. Weights in pickle files (.bin, .pt) are not "
@@ -113,7 +113,7 @@ def plain_generation(**settings: Any) -> GenerationConfig:
 def fingerprint(folder: str | Path, adapter: str | Path | None = None) -> str:
     """SHA-256 over a model folder's configuration and weights, and over those of its adapter."""
     digest = hashlib.sha256()
-    path = _checked_folder(folder)
+    path = checked_folder(folder)
     files = sorted([path / "config.json", *path.glob("*.safetensors")])
     if adapter is not None:
         files += [_checked_adapter(adapter) / name for name in _ADAPTER_FILES]
@@ -126,7 +126,7 @@ def fingerprint(folder: str | Path, adapter: str | Path | None = None) -> str:
 
 def positions(folder: str | Path) -> int | None:
     """Longest sequence that the model has positions for, where its configuration says so."""
-    settings = json.loads((_checked_folder(folder) / "config.json").read_text(encoding="utf-8"))
+    settings = json.loads((checked_folder(folder) / "config.json").read_text(encoding="utf-8"))
     for name in ("max_position_embeddings", "n_positions", "max_seq_len"):
         if isinstance(settings.get(name), int):
             return int(settings[name])
@@ -163,7 +163,8 @@ def disable_dropout(model: nn.Module) -> None:
             module.p = 0.0
 
 
-def _checked_folder(folder: str | Path) -> Path:
+def checked_folder(folder: str | Path) -> Path:
+    """The folder of a whole model without code of its own; raises ModelError for any other."""
     path = Path(folder)
     if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
         raise ModelError(

@@ -16,7 +16,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from training.alignment.attention import use_packed_attention
 from training.alignment.log_probs import hidden_states
-from training.alignment.models import ModelError, load_checked, save_model
+from training.alignment.models import ModelError, checked_folder, load_checked, save_model
 from training.alignment.packing import Packing
 from training.alignment.tokenization import end_tokens
 
@@ -91,11 +91,13 @@ def load_reward_model(
 
     Raises ModelError when the folder's classifier has more than one label.
     """
+    # Weights of more labels than one would not fit, and loading them would say less well why.
+    has_head = is_reward_model(checked_folder(folder))
     model = load_checked(
         AutoModelForSequenceClassification, folder, dtype=dtype, device=device, num_labels=1
     )
     head = scalar_head(model)
-    if not is_reward_model(folder):
+    if not has_head:
         generator = torch.Generator().manual_seed(seed)
         deviation = spread / (head.weight.shape[1] + 1) ** 0.5
         fresh = torch.randn(head.weight.shape, generator=generator) * deviation

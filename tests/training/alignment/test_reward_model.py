@@ -1,7 +1,5 @@
 """A scalar head at the last real token, in a folder that other tools load."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -91,12 +89,10 @@ def test_a_shift_moves_all_scores_and_survives_saving(model_folder, tmp_path):
 
 
 def test_a_classifier_of_many_labels_is_no_reward_model(model_folder, tmp_path):
-    save_reward_model(load(model_folder), load_tokenizer(model_folder), tmp_path / "reward")
-    settings = json.loads((tmp_path / "reward" / "config.json").read_text())
-    settings |= {"id2label": {"0": "a", "1": "b"}, "label2id": {"a": 0, "b": 1}}
-    (tmp_path / "reward" / "config.json").write_text(json.dumps(settings))
+    classifier = AutoModelForSequenceClassification.from_pretrained(model_folder, num_labels=2)
+    classifier.save_pretrained(tmp_path / "classifier")
     with pytest.raises(ModelError, match="2 labels"):
-        load(tmp_path / "reward")
+        load(tmp_path / "classifier")
 
 
 def test_computing_in_bfloat16_keeps_scores_float32(model_folder):
