@@ -134,7 +134,15 @@ class VllmSource(ServeSource):
     """
 
     name = "vLLM"
-    extra: Mapping[str, Any] = {}
+    # Left out, they would come from the model's generation_config.json, and another distribution
+    # than the policy's would be sampled from.
+    extra: Mapping[str, Any] = {
+        "top_k": -1,
+        "min_p": 0.0,
+        "repetition_penalty": 1.0,
+        "presence_penalty": 0.0,
+        "frequency_penalty": 0.0,
+    }
 
     def __init__(self, options: VllmOptions, tokenizer: Any) -> None:
         super().__init__(options, tokenizer)

@@ -13,14 +13,17 @@ _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "echo": (None, False),
     "frequency_penalty": (None, 0),
     "logit_bias": (None, {}),
+    "min_p": (None, 0),
     "parallel_tool_calls": (None, True, False),
     "presence_penalty": (None, 0),
+    "repetition_penalty": (None, 1),
     "response_format": (None, {"type": "text"}),
     "stream": (None, False),
     "stream_options": (None,),
     "suffix": (None, ""),
     "tool_choice": (None, "none"),
     "tools": (None, []),
+    "top_k": (None, -1, 0),
 }
 # Say nothing on the answer.
 _IGNORED = {

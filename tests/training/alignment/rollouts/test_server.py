@@ -189,6 +189,16 @@ def test_an_answer_without_log_probs_is_an_error(recorder, choices, message):
         sample(source(recorder, "vllm"), prompts("a"), per_prompt=1)
 
 
+def test_vllm_is_told_to_sample_from_the_policy_alone(recorder):
+    choice = {**CHOICE, "logprobs": {"token_logprobs": [-1.0]}, "token_ids": [1]}
+    recorder.reply = {"id": "1", "object": "text_completion", "choices": [choice]}
+    sample(source(recorder, "vllm"), prompts("a"), per_prompt=1)
+    ((_, body),) = recorder.asked
+    neutral = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
+    neutral |= {"presence_penalty": 0.0, "frequency_penalty": 0.0}
+    assert {name: body.get(name) for name in neutral} == neutral
+
+
 def test_a_server_that_is_not_there_is_named():
     gone = {"kind": "serve", "url": "http://127.0.0.1:9", "model": "m", "folder": "f"}
     ask = build_rollouts(gone, policy=None, tokenizer=TOKENIZER, dtype=torch.float32)
