@@ -87,7 +87,7 @@ class SlotCache(Cache):
         """Capacity for `width` tokens a row. Places that were never written must hold numbers."""
         if width <= self.capacity:
             return
-        self.capacity = -(-max(width, self.capacity * 3 // 2) // _GROWTH) * _GROWTH
+        capacity = -(-max(width, self.capacity * 3 // 2) // _GROWTH) * _GROWTH
         if not self.keys and like is not None:
             first = like.keys[0]
             self.hidden = torch.finfo(first.dtype).min
@@ -96,12 +96,13 @@ class SlotCache(Cache):
             self.values = [
                 value.new_empty(self.slots, len(value), 0, value.shape[2]) for value in like.values
             ]
-        mask = self.mask.new_full((self.slots, 1, 1, self.capacity), self.hidden)
+        mask = self.mask.new_full((self.slots, 1, 1, capacity), self.hidden)
         if len(self.mask):
             mask[..., : self.mask.shape[-1]] = self.mask
-        self.mask = mask
-        self.keys = [_wider(tensor, self.capacity) for tensor in self.keys]
-        self.values = [_wider(tensor, self.capacity) for tensor in self.values]
+        keys = [_wider(tensor, capacity) for tensor in self.keys]
+        values = [_wider(tensor, capacity) for tensor in self.values]
+        # Only now: where memory ran out above, the cache is as it was.
+        self.capacity, self.mask, self.keys, self.values = capacity, mask, keys, values
 
 
 def _wider(tensor: Tensor, capacity: int) -> Tensor:

@@ -78,8 +78,12 @@ def _serve(arguments: argparse.Namespace) -> None:
 
 
 def _token(file: Path | None) -> str | None:
-    given = file.read_text("utf-8") if file else os.environ.pop(TOKEN_VARIABLE, "")
-    return given.strip() or None
+    if file is None:
+        return os.environ.pop(TOKEN_VARIABLE, "").strip() or None
+    token = file.read_text("utf-8").strip()
+    if not token:
+        raise ValueError(f"{file} is empty: write the token into it, or leave out --token-file.")
+    return token
 
 
 def _is_loopback(host: str) -> bool:

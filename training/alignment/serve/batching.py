@@ -40,6 +40,7 @@ class Batcher:
         self._cancelled: list[Job] = []
         self._reload: Job | None = None
         self._closing = False
+        self._stopped = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
@@ -49,12 +50,16 @@ class Batcher:
         """How many samples' requests are in hand, and how many jobs wait to be taken up."""
         return {"running": len(self._jobs), "waiting": len(self._inbox)}
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the engine's thread runs; once it has ended, nothing is answered any more."""
+        return not self._stopped
+
     def submit(self, requests: Sequence[Request]) -> Job:
-        """Queue a job; raises ApiError when the server is full or about to end."""
+        """Queue a job; raises ApiError when the server is full, about to end, or broken."""
         job = Job(requests, [{} for _ in requests])
         with self._changed:
-            if self._closing:
-                raise unavailable("The server is shutting down.")
+            self._check_open()
             if len(self._inbox) + len(self._jobs) >= self._waiting:
                 raise ApiError(
                     "The server is busy; try again later.",
@@ -75,8 +80,7 @@ class Batcher:
     def reload(self) -> Job:
         """Load the weights anew once what runs is done; what comes meanwhile waits for them."""
         with self._changed:
-            if self._closing:
-                raise unavailable("The server is shutting down.")
+            self._check_open()
             self._reload = self._reload or Job([])
             self._changed.notify_all()
             return self._reload
@@ -87,41 +91,56 @@ class Batcher:
             self._closing = True
             self._changed.notify_all()
             self._changed.wait_for(self._is_idle, grace)
-            left = {id(job): job for job, _ in self._jobs.values()}.values()
-            for job in [*left, *self._inbox]:
-                self._finish(job, unavailable("The server is shutting down."))
-            self._inbox.clear()
+            self._finish_all(unavailable("The server is shutting down."))
+
+    def _check_open(self) -> None:
+        if self._stopped:
+            raise unavailable("The engine has stopped; start the server again.")
+        if self._closing:
+            raise unavailable("The server is shutting down.")
 
     def _is_idle(self) -> bool:
         return not (self._jobs or self._inbox or self._reload)
 
     def _run(self) -> None:
-        while True:
+        try:
+            while True:
+                self._turn()
+        finally:
             with self._changed:
-                self._changed.wait_for(self._has_work)
+                self._stopped = True
+                self._finish_all(unavailable("The engine has stopped; start the server again."))
+                self._jobs.clear()
+                self._reload = None
+
+    def _turn(self) -> None:
+        """Wait for work and do one step of it."""
+        with self._changed:
+            self._changed.wait_for(self._has_work)
+        try:
+            with self._changed:
                 self._take_up()
                 reload = self._reload if not self._jobs else None
-            try:
-                if reload is not None:
-                    self._replace(reload)
-                else:
-                    self._step()
-            # The boundary of the thread: one call's trouble must not end the server.
-            except Exception:
-                logger.exception("The engine failed; all calls in hand are answered with an error.")
-                self._fail_all()
+            if reload is not None:
+                self._replace(reload)
+            else:
+                self._step()
+        # The boundary of the thread: one call's trouble must not end the server.
+        except Exception:
+            logger.exception("The engine failed; all calls in hand are answered with an error.")
+            self._fail_all()
 
     def _has_work(self) -> bool:
         return bool(self._inbox or self._jobs or self._cancelled or self._reload)
 
     def _take_up(self) -> None:
-        for job in self._cancelled:
+        cancelled, self._cancelled = self._cancelled, []
+        for job in cancelled:
+            if job in self._inbox:
+                self._inbox.remove(job)
             for request in job.requests:
                 if self._jobs.pop(request, None) is not None:
                     self._engine.cancel(request)
-            if job in self._inbox:
-                self._inbox.remove(job)
-        self._cancelled.clear()
         while self._inbox and self._reload is None:
             job = self._inbox.popleft()
             for index, request in enumerate(job.requests):
@@ -163,10 +182,21 @@ class Batcher:
             "The engine failed.", status=500, kind="server_error", code="engine_failed"
         )
         with self._changed:
-            for request, (job, _) in list(self._jobs.items()):
-                self._engine.cancel(request)
-                self._finish(job, error)
+            jobs = [job for job, _ in self._jobs.values()]
             self._jobs.clear()
+            for job in jobs:
+                self._finish(job, error)
+        # After an error that stays, as CUDA's do, the engine may fail at this too: nobody waits.
+        self._engine.clear()
+
+    def _finish_all(self, error: ApiError) -> None:
+        """Whatever is in hand ends with this error."""
+        left = [*(job for job, _ in self._jobs.values()), *self._inbox]
+        if self._reload is not None:
+            left.append(self._reload)
+        for job in left:
+            self._finish(job, error)
+        self._inbox.clear()
 
     def _finish(self, job: Job, error: ApiError | None = None) -> None:
         job.error = error

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from training.alignment.serve.batching import Batcher, Job
-from training.alignment.serve.errors import ApiError
+from training.alignment.serve.errors import ApiError, unavailable
 from training.alignment.serve.replies import chat_reply, completion_reply
 from training.alignment.serve.wanted import Served, Wanted, parse_chat, parse_completion
 
@@ -137,6 +137,8 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         served = self.server.served()
         if path == "/health":
+            if not self.server.batcher.is_alive:
+                raise unavailable("The engine has stopped; start the server again.")
             return {"status": "ok", "model": served.name, **self.server.batcher.load_figures}
         self._admit()
         if path == "/v1/models":
@@ -209,8 +211,10 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def _has_gone(connection: socket.socket) -> bool:
-    readable, _, _ = select.select([connection], [], [], 0)
-    if not readable:
+    # select() knows no descriptor above 1023, and each connection has one.
+    looked = select.poll()
+    looked.register(connection, select.POLLIN)
+    if not looked.poll(0):
         return False
     try:
         return connection.recv(1, socket.MSG_PEEK) == b""

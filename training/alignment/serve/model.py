@@ -32,10 +32,11 @@ class ServedModel:
         mark = fingerprint(self.folder)
         model = load_model(self.folder, dtype=self.dtype, device=self.device)
         positions = _positions(model)
+        embeddings = int(model.get_input_embeddings().weight.shape[0])
         engine = Engine(
             sampling_copy(model, self.dtype, rows=self.rows), end_tokens(tokenizer), rows=self.rows
         )
-        self.served = Served(self.name, tokenizer, positions, f"fp_{mark[:16]}")
+        self.served = Served(self.name, tokenizer, positions, f"fp_{mark[:16]}", embeddings)
         return engine
 
 

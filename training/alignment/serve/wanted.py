@@ -28,12 +28,13 @@ _SHARED = {
 
 @dataclass(frozen=True)
 class Served:
-    """The model that answers: its name, tokenizer and longest sequence."""
+    """The model that answers: its name, tokenizer, longest sequence and embedding rows."""
 
     name: str
     tokenizer: Any
     positions: int
     fingerprint: str
+    embeddings: int
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,8 @@ def _prompts(value: Any) -> list[Any]:
 
 
 def _ids(prompt: list[Any], served: Served) -> Tokens:
-    known = len(served.tokenizer)
+    # A tokenizer may have more tokens than the model, whose lookup they would break, or fewer.
+    known = min(len(served.tokenizer), served.embeddings)
     if not prompt or not all(type(token) is int and 0 <= token < known for token in prompt):
         raise _invalid("prompt", f"must hold token ids from 0 to {known - 1}")
     return np.asarray(prompt, dtype=np.int32)

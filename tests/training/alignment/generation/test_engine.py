@@ -7,6 +7,7 @@ import torch
 from tests.training.alignment import tiny
 from training.alignment.batches import collate
 from training.alignment.generation import Engine, Request
+from training.alignment.generation.cache import Prefix, SlotCache
 from training.alignment.generation.choices import Choices
 from training.alignment.log_probs import CompletionScorer
 from training.alignment.tokenization import TokenSequence, encode_prompt, end_tokens
@@ -150,6 +151,18 @@ def test_an_answer_stops_where_the_caller_says(model):
     request = Request(PROMPTS[0], [1], 30, stops=lambda tokens: len(tokens) == 4)
     (answers,) = engine(model).run([request])
     assert (len(answers[0].tokens), answers[0].finish_reason) == (4, "stop")
+
+
+def test_a_cache_that_cannot_grow_stays_as_it_was():
+    tensor = torch.ones(1, 5, 2)
+    cache = SlotCache(1)
+    cache.admit(Prefix([tensor], [tensor], torch.zeros(3)))
+    before = (cache.capacity, cache.keys[0].shape, cache.mask.shape)
+    with pytest.raises(RuntimeError):
+        cache._reserve(2**55)
+    assert (cache.capacity, cache.keys[0].shape, cache.mask.shape) == before
+    positions, mask = cache.begin_step()
+    assert (positions.tolist(), mask.shape[-1]) == ([[5]], 6)
 
 
 def test_no_choice_and_an_empty_choice_are_refused():

@@ -1,7 +1,9 @@
 """What goes over the wire when a client is odd, slow, gone, or one of too many."""
 
+import fcntl
 import http.client
 import json
+import resource
 import socket
 import threading
 
@@ -10,12 +12,12 @@ import pytest
 from tests.training.alignment import tiny
 from training.alignment.generation import Engine
 from training.alignment.serve.batching import Batcher
-from training.alignment.serve.http import LARGEST_BODY, Server
+from training.alignment.serve.http import LARGEST_BODY, Server, _has_gone
 from training.alignment.serve.wanted import Served
 from training.alignment.tokenization import end_tokens
 
 TOKENIZER = tiny.byte_tokenizer()
-SERVED = Served("tiny", TOKENIZER, 256, "fp_0")
+SERVED = Served("tiny", TOKENIZER, 256, "fp_0", 200)
 CALL = {"model": "tiny", "prompt": "why?", "max_tokens": 4, "seed": 1}
 
 
@@ -28,6 +30,7 @@ class Gate(Engine):
         self.open.set()
         self.reached = threading.Event()
         self.broken = False
+        self.stays_broken = False
         self.cancelled = threading.Event()
 
     def step(self):
@@ -37,7 +40,14 @@ class Gate(Engine):
             raise RuntimeError("out of luck")
         return super().step()
 
+    def clear(self):
+        if self.stays_broken:
+            raise RuntimeError("out of luck for good")
+        super().clear()
+
     def cancel(self, request):
+        if self.broken:
+            raise RuntimeError("out of luck")
         super().cancel(request)
         self.cancelled.set()
 
@@ -166,6 +176,21 @@ def test_a_client_that_leaves_takes_its_call_with_it(server, engine):
     assert not engine.busy
 
 
+def test_a_client_is_watched_whatever_its_connections_number():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    try:
+        near, far = socket.socketpair()
+        with near, far:
+            high = fcntl.fcntl(near.fileno(), fcntl.F_DUPFD_CLOEXEC, 1024)
+            with socket.socket(fileno=high) as connection:
+                assert not _has_gone(connection)
+                far.close()
+                assert _has_gone(connection)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def test_a_broken_engine_answers_with_an_error_and_goes_on(server, engine):
     engine.broken = True
     reply, body = ask(server)
@@ -173,6 +198,40 @@ def test_a_broken_engine_answers_with_an_error_and_goes_on(server, engine):
     assert "luck" not in json.dumps(body)
     engine.broken = False
     assert ask(server)[0].status == 200
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_engine_that_cannot_go_on_answers_and_is_told_by_health(server, engine):
+    engine.broken = engine.stays_broken = True
+    assert ask(server)[0].status == 500
+    server.batcher._thread.join(30)
+    reply, body = ask(server, "GET", "/health")
+    assert (reply.status, body["error"]["code"]) == (503, "unavailable")
+    for path in ("/v1/completions", "/admin/reload"):
+        assert ask(server, path=path)[0].status == 503
+
+
+def test_a_cancel_that_fails_ends_the_calls_and_not_the_server(server, engine):
+    engine.open.clear()
+    thread, found = in_thread(server)
+    assert engine.reached.wait(30)
+    (job,) = [job for job, _ in server.batcher._jobs.values()]
+    server.batcher.cancel(job)
+    engine.broken = True
+    engine.open.set()
+    thread.join()
+    assert found[0][0].status == 500
+    engine.broken = False
+    assert ask(server)[0].status == 200
+    assert server.batcher.is_alive
+
+
+def test_a_token_that_the_model_has_no_embedding_of_is_refused(server):
+    assert len(TOKENIZER) > SERVED.embeddings
+    assert ask(server, body={**CALL, "prompt": [199]})[0].status == 200
+    reply, body = ask(server, body={**CALL, "prompt": [200]})
+    assert reply.status == 400
+    assert "from 0 to 199" in body["error"]["message"]
 
 
 def test_a_server_that_ends_refuses_new_calls(server, engine):

@@ -86,6 +86,7 @@ def test_a_supervised_server_dies_with_its_parent(tmp_path):
     [
         (["--host", "0.0.0.0"], "can be reached from other machines"),  # noqa: S104
         ([], "is not a model folder"),
+        (["--token-file", os.devnull], "is empty: write the token into it"),
     ],
 )
 def test_what_cannot_be_served_is_said_in_one_line(tmp_path, arguments, words):
