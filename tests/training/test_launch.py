@@ -75,6 +75,31 @@ def test_defaults_that_nobody_touched_follow_the_method(admin: Client, cast: Cas
     assert typed["learning_rate"] == "3e-05"
 
 
+def test_a_box_that_was_unticked_stays_so(admin: Client, cast: Cast) -> None:
+    data = form_data(form_page(admin, cast, method="reward_soft_labels"))
+    assert data["soft_labels"] == "on"
+    kept = {name: value for name, value in data.items() if name != "soft_labels"}
+    again = form_data(form_page(admin, cast, **kept | {"adapter": "lora"}))
+    assert "soft_labels" not in again
+    other = form_data(form_page(admin, cast, **kept | {"method": "ppo"}))
+    assert other["method-whiten_advantages"] == "on"
+
+
+def test_rewrites_alone_feed_a_method_of_pairs(
+    admin: Client, cast: Cast, snapshot: Snapshot
+) -> None:
+    rows = snapshot.manifest["rows"]
+    rows["demonstrations"] = {"overall": {"train": 4, "held_out": 2}}
+    snapshot.save(update_fields=["manifest"])
+    data = form_data(form_page(admin, cast, method="dpo"))
+    assert "rewrites" not in data
+    rows["pairs"] = {}
+    snapshot.save(update_fields=["manifest"])
+    shown = form_page(admin, cast, method="dpo")
+    assert form_data(shown)["rewrites"] == "on"
+    assert "4 to train on, 2 held out" in shown
+
+
 def test_one_methods_beta_says_nothing_of_anothers(admin: Client, cast: Cast) -> None:
     data = form_data(form_page(admin, cast, method="dpo")) | {"method-beta": "0.3"}
     own = {one.name: one.default for one in describe_options(get_method("simpo").hyperparameters)}

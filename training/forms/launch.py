@@ -35,6 +35,7 @@ MAIN = (
     "evaluated_by",
     "device",
 )
+DATA_SWITCHES = ("binary_from_pairs", "rewrites", "convert_data")
 SHOWN_OF_METHOD = 6
 # How the library marks the options of the online loop.
 ONLINE = "Online: "
@@ -80,20 +81,26 @@ class LaunchForm(forms.Form):
         if self.method.data == "binary":
             self.fields["binary_from_pairs"] = forms.BooleanField(
                 required=False,
-                initial=not self._rows(snapshot, from_pairs=False),
+                initial=not self._rows(snapshot, switched=False),
                 label="Also make binary data from pairs",
                 help_text="Each chosen response counts as good, each rejected one as bad.",
             )
         if self.method.data == "pairs" and snapshot.manifest["rows"].get("demonstrations"):
             self.fields["rewrites"] = forms.BooleanField(
                 required=False,
+                initial=not self._rows(snapshot, switched=False),
                 label="Also pair what people rewrote",
                 help_text="A rewrite counts as chosen, the response it replaces as rejected.",
             )
 
-    def _rows(self, snapshot: Snapshot, *, from_pairs: bool) -> dict[str, Rows]:
+    def _rows(self, snapshot: Snapshot, *, switched: bool) -> dict[str, Rows]:
+        """With the switches at launch on, or off."""
         rows = rows_by_criterion(
-            snapshot, self.method, binary_from_pairs=from_pairs, convert=from_pairs
+            snapshot,
+            self.method,
+            binary_from_pairs=switched,
+            convert=switched,
+            rewrites=switched,
         )
         return {criterion: row for criterion, row in rows.items() if row.is_enough}
 
@@ -101,7 +108,7 @@ class LaunchForm(forms.Form):
         names = {one["key"]: one["name"] for one in snapshot.project.protocol.criteria}
         choices = [
             (key, f"{names.get(key, key)}: {row.train} to train on, {row.held_out} held out")
-            for key, row in self._rows(snapshot, from_pairs=True).items()
+            for key, row in self._rows(snapshot, switched=True).items()
         ]
         return forms.ChoiceField(
             choices=choices, help_text="The run learns what the judges preferred by this criterion."
@@ -149,13 +156,21 @@ class LaunchForm(forms.Form):
             if option.name in defaults:
                 self.fields[option.name].initial = defaults[option.name]
         if "convert_data" in self.fields:
-            self.fields["convert_data"].initial = not self._rows(self.snapshot, from_pairs=False)
+            self.fields["convert_data"].initial = not self._rows(self.snapshot, switched=False)
 
     def _can_vary(self) -> list[str]:
         """Hyper-parameters first."""
         own = [name.removeprefix(METHOD_PREFIX) for name in self._method_names]
         known = [one.name for one in describe_options(TrainingConfig)]
         return own + [name for name in known if name in self.fields and name not in MAIN]
+
+    def keep_unticked(self, kept: Mapping[str, Any]) -> None:
+        """A box that was unticked before the form was built again is not sent. The switches of the
+        data are on only where a snapshot needs them, so they follow the snapshot."""
+        for name, field in self.fields.items():
+            is_box = isinstance(field, forms.BooleanField) and name not in DATA_SWITCHES
+            if is_box and name not in kept:
+                self.initial[name] = False
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}

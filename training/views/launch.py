@@ -64,7 +64,7 @@ def _form(
     project: Project, chosen: Mapping[str, str], *, data: Any, kept: Mapping[str, Any]
 ) -> LaunchForm:
     method, adapter = get_method(chosen["method"]), chosen["adapter"]
-    return LaunchForm(
+    form = LaunchForm(
         data,
         initial=_typed(kept, method.name),
         project=project,
@@ -72,6 +72,15 @@ def _form(
         method=method,
         adapter=adapter,
     )
+    if _built_before(kept)[0] == method.name:
+        form.keep_unticked(kept)
+    return form
+
+
+def _built_before(kept: Mapping[str, Any]) -> tuple[str, str]:
+    """The method and the adapter that the form sent was for."""
+    name, _, adapter = str(kept.get("built_for", "")).partition(":")
+    return name, adapter
 
 
 def _typed(kept: Mapping[str, Any], method: str) -> dict[str, Any]:
@@ -80,7 +89,7 @@ def _typed(kept: Mapping[str, Any], method: str) -> dict[str, Any]:
     A value that is the default of what was chosen before was not typed, and another method or
     adapter needs another one. One method's beta says nothing of another's.
     """
-    name, _, adapter = str(kept.get("built_for", "")).partition(":")
+    name, adapter = _built_before(kept)
     before = next((one for one in methods() if one.name == name), None)
     untouched = untouched_values(before, adapter)
     return {
