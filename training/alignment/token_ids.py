@@ -69,10 +69,15 @@ class Encoder:
             return apart
         whole = self.encode([head + text for (head, _), text in zip(before, texts, strict=True)],
                             special=False)  # fmt: skip
+        # What was encoded as a prompt may begin with a BOS that nothing put before the whole.
+        heads, joints = [self._bare(ids) for _, ids in before], [self._bare(ids) for ids in whole]
         return [
             joint[len(ids) :] if joint[: len(ids)] == ids and len(joint) > len(ids) else alone
-            for (_, ids), joint, alone in zip(before, whole, apart, strict=True)
+            for ids, joint, alone in zip(heads, joints, apart, strict=True)
         ]
+
+    def _bare(self, ids: Ids) -> Ids:
+        return ids[1:] if self.bos is not None and ids[:1] == [self.bos] else ids
 
     @cached_property
     def _prepends(self) -> bool:

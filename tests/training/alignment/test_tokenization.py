@@ -3,7 +3,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from tests.training.alignment.tiny import CHATML, assistant, byte_tokenizer, user
@@ -218,18 +218,25 @@ def test_16_the_boundary_does_not_move_with_the_completion(prompt):
     assert texts == ["a", " a", "\n", "Q: "]
 
 
-def spaced_tokenizer():
-    """Puts a space before every text, as Llama 2's does."""
+def spaced_tokenizer(*, bos=False):
+    """Puts a space before every text, as Llama 2's does, and with `bos` a <s> before that."""
     alphabet = ["▁", *"abcQ:x\n"]
     tokenizer = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always", split=False)
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="always", split=False)
-    tokenizer.add_special_tokens(["</s>"])
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>")
+    tokenizer.add_special_tokens(["</s>", "<s>"])
+    if bos:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="<s> $A", special_tokens=[("<s>", tokenizer.token_to_id("<s>"))]
+        )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="</s>", bos_token="<s>" if bos else None
+    )
 
 
-def test_16_a_space_that_the_tokenizer_adds_is_no_part_of_an_answer():
-    tokenizer = spaced_tokenizer()
+@pytest.mark.parametrize("bos", [False, True])
+def test_16_a_space_that_the_tokenizer_adds_is_no_part_of_an_answer(bos):
+    tokenizer = spaced_tokenizer(bos=bos)
     ids = encode_completion("Q:\n", "ab", tokenizer)
     assert tokenizer.convert_ids_to_tokens(ids) == ["a", "b", "</s>"]
     ids = encode_completion("Q:", " ab", tokenizer)
