@@ -243,6 +243,15 @@ def load_lora(model: Any, folder: str | Path, *, trainable: bool = False) -> Any
         ) from error
 
 
+def set_lora_dropout(model: Any, dropout: float) -> None:
+    """Give every layer of an adapter this dropout, whatever it was made with."""
+    for module in model.modules():
+        for name in getattr(module, "lora_dropout", {}):
+            module.lora_dropout[name] = nn.Dropout(dropout) if dropout else nn.Identity()
+    for settings in model.peft_config.values():
+        settings.lora_dropout = dropout
+
+
 def merge_lora(model: Any) -> Any:
     """The base model with the adapter's update added to its weights, float32 and trainable.
 

@@ -17,6 +17,7 @@ from training.alignment.models import (
     load_lora,
     load_model,
     merge_lora,
+    set_lora_dropout,
 )
 from training.alignment.objective import Objective
 from training.alignment.reward_model import RewardScorer, load_reward_model
@@ -88,7 +89,10 @@ def _prepared(config: TrainingConfig, model: Any, task: str) -> Any:
     goes_on = start is not None and is_lora and task == "CAUSAL_LM"
     if start is not None:
         model = load_lora(model, start, trainable=goes_on)
-        model = model if goes_on else merge_lora(model)
+        if goes_on:
+            set_lora_dropout(model, config.lora_dropout)
+        else:
+            model = merge_lora(model)
     if is_lora and not goes_on:
         torch.manual_seed(config.seed)
         model = add_lora(

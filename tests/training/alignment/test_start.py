@@ -104,6 +104,18 @@ def test_in_bfloat16_the_reference_has_its_adapter_beside_its_weights(make_confi
     assert torch.equal(found[0]["chosen"], found[1]["chosen"])
 
 
+@pytest.mark.parametrize("dropout", [0.3, 0.0])
+def test_an_adapter_that_goes_on_has_the_dropout_of_the_run(make_config, adapter, dropout):
+    """From 0.0 to 0.3 and, by the folder that this leaves, back again."""
+    earlier = make_config(start_adapter=str(adapter), adapter="lora", lora_dropout=0.3 - dropout)
+    folder = adapter.parent / "earlier"
+    load_policy(earlier, CPU).model.save_pretrained(folder)
+    config = make_config(start_adapter=str(folder), adapter="lora", lora_dropout=dropout)
+    model = load_policy(config, CPU).model.train()
+    ids = torch.arange(1, 9)[None]
+    assert torch.equal(model(ids).logits, model(ids).logits) == (dropout == 0.0)
+
+
 def test_an_adapter_that_goes_on_is_saved_for_the_same_base(make_config, adapter, model_folder):
     config = make_config(
         start_adapter=str(adapter), adapter="lora", max_steps=2, learning_rate=1e-2
