@@ -109,9 +109,18 @@ def token_scores(scorer: nn.Module, rollouts: Sequence[Rollout], device: torch.d
 def text_scores(
     scorer: nn.Module, sequences: Sequence[TokenSequence], device: torch.device
 ) -> Tensor:
-    """The same for sequences of different prompts: [b, t], with gradient."""
+    """The same for given texts of different prompts, at temperature 1: [b, t], with gradient."""
     groups = [Group(item.prompt, [item.completion]) for item in sequences]
-    return pad([group[0] for group in score_tokens(scorer, groups, device)])
+    return pad([group[0] for group in score_tokens(scorer, groups, device, temperature=1.0)])
+
+
+def trained_mask(sequences: Sequence[TokenSequence]) -> Tensor:
+    """True at the completions' tokens that the model is trained on: [b, t]."""
+    mask = token_mask([len(item.completion) for item in sequences])
+    for row, item in zip(mask, sequences, strict=True):
+        if item.context is not None:
+            row[: len(item.context)] &= torch.from_numpy(~item.context)
+    return mask
 
 
 @torch.no_grad()

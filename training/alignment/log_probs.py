@@ -45,7 +45,11 @@ class CompletionScorer(nn.Module):
         self.packs = use_packed_attention(_causal_model(model))
 
     def forward(
-        self, input_ids: Tensor, completion_mask: Tensor, packing: Packing | None = None
+        self,
+        input_ids: Tensor,
+        completion_mask: Tensor,
+        packing: Packing | None = None,
+        temperature: float | None = None,
     ) -> Tensor:
         """Log-probabilities of the completion tokens, float32, shape [n], row by row.
 
@@ -54,6 +58,7 @@ class CompletionScorer(nn.Module):
                 model never looks at what follows.
             completion_mask: [b, t] bool, true at completion tokens; never at position 0.
             packing: how the tokens are laid out when they are one packed row.
+            temperature: divides the logits; the scorer's own when left out.
         """
         base = _causal_model(self.model)
         device, low = input_ids.device, self.compute_dtype is not torch.float32
@@ -61,7 +66,8 @@ class CompletionScorer(nn.Module):
             hidden = hidden_states(base, input_ids, packing)
         rows = predictors(hidden, completion_mask, packing)
         head, targets = base.get_output_embeddings(), input_ids[completion_mask]
-        return project(rows, head, targets, dtype=self.compute_dtype, temperature=self.temperature)
+        divisor = self.temperature if temperature is None else temperature
+        return project(rows, head, targets, dtype=self.compute_dtype, temperature=divisor)
 
 
 def hidden_states(base: Any, input_ids: Tensor, packing: Packing | None) -> Tensor:

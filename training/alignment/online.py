@@ -28,9 +28,9 @@ from training.alignment.experience import (
     Experience,
     text_scores,
     token_entropies,
-    token_mask,
     token_scores,
     token_scores_of_all,
+    trained_mask,
 )
 from training.alignment.failures import TrainingError
 from training.alignment.journal import Journal
@@ -41,13 +41,14 @@ from training.alignment.online_run import (
     Sources,
     call,
     checkpoint,
+    hand_on_weights,
     prepare,
     resume,
     sampling_seed,
     save,
     step_prompts,
 )
-from training.alignment.optimization import learning_rate, seed_step
+from training.alignment.optimization import seed_step, share_of_peak
 from training.alignment.rollouts.protocol import Prompt, Rollout
 from training.alignment.supervision import StopRequest
 
@@ -73,15 +74,15 @@ def train(  # noqa: C901  # one loop, read from top to bottom
     total = run.plan.total_steps(config.epochs, config.max_steps)
     start, state = resume(run)
     models = {name: accelerator.prepare_model(module) for name, module in run.modules.items()}
-    run.sources.rollouts.update(run.policy.model)
+    hand_on_weights(run)
     journal.say(f"Training on {len(run.prompts)} prompts in {total} steps.")
 
     alarm = watching.Alarm(config.test_reward, journal)
     stop.waits_for_loop = True
     for step in range(start, total):
-        rate = learning_rate(config, step, total)
+        share = share_of_peak(config, step, total)
         for group in run.optimizer.param_groups:
-            group["lr"] = rate * group["scale"]
+            group["lr"] = share * group["peak"]
 
         if run.held_out and step % config.evaluate_every == 0:
             journal.metrics(step, total, watch(run, step))
@@ -96,7 +97,7 @@ def train(  # noqa: C901  # one loop, read from top to bottom
         if _is_over_budget(run, values):
             journal.metrics(step + 1, total, values)
             checkpoint(run, step, state)
-            raise KLBudgetError(_budget_message(run, step, values))
+            raise KLBudgetError(_budget_message(run, step, values["kl_k3"]))
         if _stop_everywhere(stop, accelerator):
             # Nothing of this step is lost by giving it up: it will be sampled again as it was.
             return _stopped(run, step, state)
@@ -111,10 +112,14 @@ def train(  # noqa: C901  # one loop, read from top to bottom
             if _is_far_enough(config, figures[-1]):
                 break
         state |= learned.get("state", {})
-        run.sources.rollouts.update(run.policy.model)
+        hand_on_weights(run)
         clock.lap("train")
 
-        values |= _means(figures) | {"updates": len(figures), "learning_rate": rate, **clock.laps}
+        values |= _means(figures) | {
+            "updates": len(figures),
+            "learning_rate": share * config.learning_rate,
+            **clock.laps,
+        }
         journal.metrics(step + 1, total, values)
         journal.progress("training", step + 1, total, _log_line(step + 1, total, values))
         if step + 1 < total and _stop_everywhere(stop, accelerator):
@@ -124,7 +129,10 @@ def train(  # noqa: C901  # one loop, read from top to bottom
     if start < total:
         checkpoint(run, total, state)
     if run.held_out:
-        journal.metrics(total, total, watch(run, total))
+        values = watch(run, total)
+        journal.metrics(total, total, values)
+        if _is_over_budget(run, values, "held_out_kl_k3"):
+            raise KLBudgetError(_budget_message(run, total, values["held_out_kl_k3"]))
     if accelerator.is_main_process:
         journal.progress("saving", 0, 1, "Saving the model.")
         save(run)
@@ -249,7 +257,7 @@ def update(
             loss, figures = micro_step(run, models, experience, learned, weights, indices)
             # Processes average their gradients; this makes the average a sum over the update.
             accelerator.backward(loss * accelerator.num_processes)
-        sums = {name: sums.get(name, 0.0) + value for name, value in figures.items()}
+        sums |= {name: sums.get(name, 0.0) + value for name, value in figures.items()}
     return _summed(run, sums) | {"grad_norm": _optimizer_step(run, position[0])}
 
 
@@ -292,10 +300,8 @@ def pretraining_step(
     count = int(run.hyperparameters["ptx_examples"]) * answers
     drawn = [run.ptx[index] for index in generator.integers(len(run.ptx), size=count)]
     chosen = drawn[accelerator.process_index :: accelerator.num_processes]
-    tokens = torch.tensor(
-        float(sum(len(item.sequences["completion"].completion) for item in chosen))
-    )
-    whole = accelerator.reduce(tokens.to(run.device), reduction="sum")
+    tokens = sum(item.sequences["completion"].trained_tokens for item in chosen)
+    whole = accelerator.reduce(torch.tensor(float(tokens), device=run.device), reduction="sum")
     total = torch.zeros((), dtype=torch.float64, device=run.device)
     for start in range(0, len(chosen), config.batch_size):
         sequences = [
@@ -303,8 +309,7 @@ def pretraining_step(
         ]
         with accelerator.no_sync(models["policy"]):
             logps = text_scores(models["policy"], sequences, run.device)
-            mask = token_mask([len(item.completion) for item in sequences]).to(run.device)
-            loss = ptx_loss(logps, mask).sum() / whole
+            loss = ptx_loss(logps, trained_mask(sequences).to(run.device)).sum() / whole
             scaled = run.hyperparameters["ptx_coefficient"] * loss * accelerator.num_processes
             accelerator.backward(scaled)
         total += loss.detach().double()
@@ -351,7 +356,7 @@ def _summed(run: Run, sums: Mapping[str, Tensor]) -> dict[str, float]:
 
 
 def _means(figures: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Each figure's mean over the step's updates; how far the last one ended from the sampler."""
+    """Each figure's mean over the step's updates; `kl_old` is that before the last of them."""
     means = {name: float(np.mean([item[name] for item in figures])) for name in figures[0]}
     return means | {"kl_old": figures[-1]["kl_old"]}
 
@@ -360,14 +365,14 @@ def _is_far_enough(config: TrainingConfig, figures: Mapping[str, float]) -> bool
     return config.step_kl_limit is not None and figures["kl_old"] > config.step_kl_limit
 
 
-def _is_over_budget(run: Run, values: Mapping[str, float]) -> bool:
+def _is_over_budget(run: Run, values: Mapping[str, float], name: str = "kl_k3") -> bool:
     budget = run.config.kl_budget
-    return budget is not None and values["kl_k3"] > budget
+    return budget is not None and values[name] > budget
 
 
-def _budget_message(run: Run, step: int, values: Mapping[str, float]) -> str:
+def _budget_message(run: Run, step: int, moved: float) -> str:
     return (
-        f"After step {step} the policy is {values['kl_k3']:.3g} nats an answer from the reference, "
+        f"After step {step} the policy is {moved:.3g} nats an answer from the reference, "
         f"more than the KL budget of {run.config.kl_budget:g}. A checkpoint of it is kept. "
         "Lower the learning rate or raise the KL coefficient; or raise kl_budget and start the "
         "same run again to go on."

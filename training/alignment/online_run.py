@@ -189,6 +189,17 @@ def step_prompts(run: Run, step: int) -> list[Prompt]:
     return chosen
 
 
+def hand_on_weights(run: Run) -> None:
+    """Have the next answers sampled from the weights of now.
+
+    A server that all processes ask is told once: they would write one folder at the same time.
+    """
+    source, accelerator = run.sources.rollouts, run.accelerator
+    if accelerator.is_main_process or not getattr(source, "shared", False):
+        source.update(run.policy.model)
+    accelerator.wait_for_everyone()
+
+
 def sampling_seed(seed: int, step: int) -> int:
     """The seed of all that is sampled in a step."""
     return int(np.random.SeedSequence([seed, step, 7]).generate_state(1)[0] >> 1)
@@ -325,15 +336,15 @@ def _optimizer(
 ) -> torch.optim.Optimizer:
     """One optimiser, a group a model, in the order of the names in `Run.modules`.
 
-    `scale` is a group's learning rate over that of the schedule.
+    `peak` is the group's learning rate at the top of the schedule.
     """
     optimizer = make_optimizer(config, checkpoints.trainable(policy).values())
-    optimizer.param_groups[0]["scale"] = 1.0
+    optimizer.param_groups[0]["peak"] = config.learning_rate
     if critic is not None:
-        rate = config.value_learning_rate or config.learning_rate
-        scale = rate / config.learning_rate if config.learning_rate else 0.0
+        own = config.value_learning_rate
+        peak = config.learning_rate if own is None else own
         parameters = list(checkpoints.trainable(critic).values())
-        optimizer.add_param_group({"params": parameters, "scale": scale})
+        optimizer.add_param_group({"params": parameters, "peak": peak})
     return optimizer
 
 

@@ -31,17 +31,21 @@ def make_optimizer(
 
 
 def learning_rate(config: TrainingConfig, step: int, total: int) -> float:
-    """Linear warm-up, then constant, falling to zero (linear, cosine), or as 1 / √step."""
+    """The rate at a step: its peak, `config.learning_rate`, times `share_of_peak`."""
+    return config.learning_rate * share_of_peak(config, step, total)
+
+
+def share_of_peak(config: TrainingConfig, step: int, total: int) -> float:
+    """Linear warm-up to 1, then constant, falling to zero (linear, cosine), or as 1 / √step."""
     warmup = config.warmup_steps
     if step < warmup:
-        return config.learning_rate * (step + 1) / warmup
+        return (step + 1) / warmup
     if config.schedule == "constant":
-        return config.learning_rate
+        return 1.0
     if config.schedule == "inverse_sqrt":
-        return config.learning_rate * math.sqrt(max(1, warmup) / (step + 1))
+        return math.sqrt(max(1, warmup) / (step + 1))
     share = (step - warmup) / max(1, total - warmup)
-    fall = 1.0 - share if config.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * share))
-    return config.learning_rate * fall
+    return 1.0 - share if config.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * share))
 
 
 def seed_step(seed: int, step: int, rank: int) -> None:

@@ -44,15 +44,18 @@ def score_sequences(
 
 
 def score_tokens(
-    scorer: nn.Module, groups: Sequence[Group], device: torch.device
+    scorer: nn.Module, groups: Sequence[Group], device: torch.device, **settings: float
 ) -> list[list[Tensor]]:
-    """Log-probabilities of the tokens of each completion of each group, float32, with gradient."""
+    """Log-probabilities of the tokens of each completion of each group, float32, with gradient.
+
+    `settings` go to the scorer's forward, such as another temperature than its own.
+    """
     if packs(scorer):
-        tokens = _packed_tokens(scorer, groups, device)
+        tokens = _packed_tokens(scorer, groups, device, **settings)
     else:
         sequences = [TokenSequence(group.prompt, item) for group in groups for item in group[1]]
         lengths = [len(sequence.completion) for sequence in sequences]
-        tokens = list(scorer(*collate(sequences, device)).split(lengths))
+        tokens = list(scorer(*collate(sequences, device), **settings).split(lengths))
     parts = iter(tokens)
     return [[next(parts) for _ in group.completions] for group in groups]
 
@@ -124,11 +127,11 @@ def _by_prompt(sequences: Sequence[TokenSequence]) -> list[int]:
 
 
 def _packed_tokens(
-    scorer: nn.Module, groups: Sequence[Group], device: torch.device
+    scorer: nn.Module, groups: Sequence[Group], device: torch.device, **settings: float
 ) -> list[Tensor]:
     batch = pack(groups, device)
     lengths = [length for span in batch.packing.spans for length in span.completions]
-    return list(scorer(*batch).split(lengths))
+    return list(scorer(*batch, **settings).split(lengths))
 
 
 def _trained(tokens: Tensor, sequence: TokenSequence) -> Tensor:

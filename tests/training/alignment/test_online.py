@@ -12,13 +12,18 @@ from tests.training.alignment import tiny
 from tests.training.alignment.conftest import read_metrics
 from tests.training.alignment.online_toys import Reward, share_of, sources, write_prompts
 from training.alignment.checkpoints import latest_checkpoint
+from training.alignment.data import read_rows
 from training.alignment.failures import TrainingError
+from training.alignment.journal import Journal
 from training.alignment.models import load_model
 from training.alignment.offline import make_accelerator
 from training.alignment.online import KLBudgetError, train
+from training.alignment.online_run import prepare
 from training.alignment.options import OptionError
 from training.alignment.rewards.protocol import RewardError
+from training.alignment.run_data import limits
 from training.alignment.supervision import StopRequest
+from training.alignment.tokenization import DataReport, tokenize_rows
 
 CPU = torch.device("cpu")
 VOWELS = Reward("vowels", share_of("aeiou"))
@@ -245,6 +250,23 @@ def test_bfloat16_trains(config):
     assert all(math.isfinite(values["loss"]) for values in steps(made))
 
 
+@pytest.mark.parametrize(("rate", "own"), [(0.0, 1e-2), (1e-2, 0.0)])
+def test_a_value_learning_rate_is_its_own(config, rate, own):
+    made = config("ppo", learning_rate=rate, value_learning_rate=own)
+    accelerator = make_accelerator(CPU)
+    run = prepare(made, accelerator, Journal(Path(made.output_dir), active=True), sources(VOWELS))
+    peaks = [group["peak"] for group in run.optimizer.param_groups]
+    assert peaks == [rate, own]
+
+
+def test_the_kl_budget_judges_the_last_update(config, tmp_path):
+    held_out = str(write_prompts(tmp_path / "held_out.jsonl", 3))
+    made = config(max_steps=1, kl_budget=1e-4, learning_rate=1e-2, held_out_file=held_out)
+    with pytest.raises(KLBudgetError, match="After step 1 the policy"):
+        go(made)
+    assert not (Path(made.output_dir) / "model").exists()
+
+
 def test_a_stop_before_the_updates_gives_the_step_up(config):
     class StopAtLook(StopRequest):
         def __init__(self) -> None:
@@ -275,6 +297,29 @@ def test_what_cannot_work_is_told_before_anything_is_loaded(config, changes, nam
     with pytest.raises(OptionError) as caught:
         go(config(**changes))
     assert caught.value.name == name
+
+
+def test_pretraining_texts_are_scored_at_temperature_one_on_the_models_own_turns(config, tmp_path):
+    turns = [tiny.assistant("yes")[0], tiny.user("Really?")[0], tiny.assistant("no")[0]]
+    file = tiny.write_lines(
+        tmp_path / "ptx.jsonl", [{"prompt": tiny.user("So?"), "completion": turns}]
+    )
+    once = {"epochs_per_batch": 1, "mini_batches": 1}
+    made = config(
+        "ppo_ptx", max_steps=1, temperature=0.5, ptx_file=str(file), max_length=128,
+        hyperparameters=once,
+    )  # fmt: skip
+    go(made)
+    rows = read_rows(file, "demonstrations")
+    (example,) = tokenize_rows(rows, tiny.byte_tokenizer(), limits(made), DataReport())
+    text = example.sequences["completion"]
+    assert text.context is not None
+    ids = torch.from_numpy(np.concatenate([text.prompt, text.completion])).long()
+    model = load_model(made.base_model, dtype=torch.float32, device=CPU)
+    with torch.no_grad():
+        logps = model(ids[None]).logits[0, :-1].log_softmax(dim=1).gather(1, ids[1:, None])[:, 0]
+    own = logps[len(text.prompt) - 1 :][torch.from_numpy(~text.context)]
+    assert steps(made)[0]["ptx_loss"] == pytest.approx(-float(own.mean()), rel=1e-4)
 
 
 def test_a_reward_that_fails_names_its_source(config):

@@ -29,6 +29,8 @@ class ServeSource:
     """Asks our server; log-probabilities are those of the sampling temperature."""
 
     name = "serve"
+    # All processes of a run ask one server, so that one of them hands on the weights.
+    shared = True
     extra: Mapping[str, Any] = {"logprobs_mode": "processed_logprobs"}
 
     def __init__(self, options: ServerOptions, tokenizer: Any) -> None:
