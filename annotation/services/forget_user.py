@@ -85,8 +85,8 @@ def _erase_reasons_by(user: User) -> None:
         actor=user, target_type=Membership._meta.label_lower, detail__has_key="reason"
     )
     given: dict[int, set[str]] = {}
-    for membership, reason in moves.values_list("target_id", "detail__reason"):
-        given.setdefault(int(membership), set()).add(str(reason)[:200])
+    for number, reason in moves.values_list("target_id", "detail__reason"):
+        given.setdefault(int(number), set()).add(str(reason)[:200])
     for membership in Membership.objects.filter(pk__in=given).exclude(state_reason=""):
         if membership.state_reason in given[membership.pk]:
             Membership.objects.filter(pk=membership.pk).update(state_reason="")

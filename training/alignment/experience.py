@@ -161,8 +161,9 @@ def _entropies(hidden: Tensor, head: nn.Module, temperature: float) -> Tensor:
     def entropy(chunk: Tensor) -> Tensor:
         with torch.autocast(chunk.device.type, enabled=False):
             logits = head(chunk.to(next(head.parameters()).dtype)).float() / temperature
-        expected: Tensor = (logits.softmax(dim=1) * logits).sum(dim=1)
-        return logits.logsumexp(dim=1) - expected
+        expected = (logits.softmax(dim=1) * logits).sum(dim=1)
+        values: Tensor = logits.logsumexp(dim=1) - expected
+        return values
 
     chunks = torch.split(hidden, 256)
     parts: list[Tensor] = [checkpoint(entropy, chunk, use_reentrant=False) for chunk in chunks]

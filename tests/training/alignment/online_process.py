@@ -43,15 +43,14 @@ def main() -> int:
     config = TrainingConfig.load(arguments.config)
     place, _, count = arguments.kill.partition(":")
     vowels = share_of("aeiou")
-    if place == "rollout":
-        answers = config.prompts_per_step * config.samples_per_prompt
-        fuse = Fuse((int(count) - 1) * answers + answers // 2)
+    answers = config.prompts_per_step * config.samples_per_prompt
+    fuse = Fuse((int(count) - 1) * answers + answers // 2) if place == "rollout" else None
 
-        def reward(rollout: Rollout) -> float:
+    def reward(rollout: Rollout) -> float:
+        if fuse is not None:
             fuse.burn()
-            return vowels(rollout)
-    else:
-        reward = vowels
+        return vowels(rollout)
+
     if place == "backward":
         _kill_in_backward(int(count))
     accelerator = make_accelerator(torch.device("cpu"))

@@ -176,7 +176,7 @@ def test_10_to_14_no_cut_empties_a_completion_or_parts_the_sides(
     rows, longest, prompt, side, drop_long
 ):
     """trl#1271, #2538, #4808; LlamaFactory#4402, #4617; verl#6441; SimPO#35."""
-    pairs = [pair(text, *answers, f"{number}") for number, (text, *answers) in enumerate(rows)]
+    pairs = [pair(text, good, bad, f"{number}") for number, (text, good, bad) in enumerate(rows)]
     limits, report = Limits(longest, prompt, side, drop_long), DataReport()
     try:
         examples = tokenize_rows(pairs, byte_tokenizer(), limits, report)

@@ -68,8 +68,8 @@ def test_a_group_may_have_the_number_zero(tmp_path):
 
 
 def test_the_sign_of_a_strength_says_who_is_better_unless_a_probability_does(tmp_path):
-    strengths = [{"strength": strength} for strength in (2, 0, -1)]
-    lines = [{**PAIR, **more} for more in (*strengths, {"strength": 0, "probability": 0.7})]
+    lines: list[dict[str, object]] = [{**PAIR, "strength": strength} for strength in (2, 0, -1, 0)]
+    lines[-1]["probability"] = 0.7
     rows = rows_of(tmp_path, *lines)
     assert [row.target for row in rows] == [1.0, 0.5, 0.0, 0.7]
     assert [row.completions["chosen"] for row in without_ties(rows)] == ["c", "r", "c"]

@@ -109,7 +109,11 @@ def test_the_anchor_is_the_mean_likelihood_of_the_chosen_answer():
 def test_the_anchor_of_a_soft_label_holds_both_answers_by_their_probability():
     targets = torch.full_like(pairs()[0], 0.8)
     plain = losses.dpo_loss(*pairs(), targets, beta=0.3).losses
-    soft = losses.dpo_loss(*pairs(), targets, *LENGTHS, beta=0.3, nll_weight=0.5).losses
+    anchored = losses.dpo_loss(
+        *pairs(), targets, beta=0.3, nll_weight=0.5,
+        chosen_lengths=LENGTHS[0], rejected_lengths=LENGTHS[1],
+    )  # fmt: skip
+    soft = anchored.losses
     expected = -0.5 * (0.8 * pairs()[0] / LENGTHS[0] + 0.2 * pairs()[1] / LENGTHS[1])
     torch.testing.assert_close(soft - plain, expected)
     with pytest.raises(ValueError, match="needs rejected_lengths"):
