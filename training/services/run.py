@@ -68,16 +68,9 @@ def queue_run(
     check_rewards(
         project=project, method=get_method(method), config=checked, evaluated_by=evaluated_by
     )
-    _check_data(
-        snapshot,
-        method,
-        criterion,
-        binary_from_pairs=binary_from_pairs,
-        convert=checked["convert_data"],
-        rewrites=rewrites,
-    )
-    _check_demonstrations(snapshot, get_method(method), criterion, checked)
     options = {"binary_from_pairs": binary_from_pairs, "rewrites": rewrites}
+    _check_data(snapshot, method, criterion, convert=checked["convert_data"], **options)
+    _check_demonstrations(snapshot, get_method(method), criterion, checked)
     job = jobs.enqueue(
         "train",
         created_by=created_by,
