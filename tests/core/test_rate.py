@@ -27,6 +27,11 @@ def test_a_count_that_runs_out_while_it_is_read_begins_anew(monkeypatch) -> None
     def gone(*args: object, **kwargs: object) -> int:
         raise ValueError
 
-    monkeypatch.setattr(LocMemCache, "incr", gone)
-    for _ in range(5):
+    with monkeypatch.context() as patched:
+        patched.setattr(LocMemCache, "incr", gone)
+        for _ in range(5):
+            note_miss(request, "guess", most=3)
+    note_miss(request, "guess", most=3)
+    note_miss(request, "guess", most=3)
+    with pytest.raises(TooOften):
         note_miss(request, "guess", most=3)
