@@ -13,4 +13,5 @@ urlpatterns = [
     path("api/", include("training.api_urls")),
 ]
 
+handler404 = "core.views.site.not_found"
 handler500 = "core.views.site.server_error"

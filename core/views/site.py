@@ -11,6 +11,7 @@ from django.template.loader import render_to_string
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
+from django.views.defaults import page_not_found
 
 from core import health
 from core.access import public
@@ -18,6 +19,10 @@ from core.access import public
 THEMES = ("light", "dark", "auto")
 ONE_YEAR = 365 * 24 * 3600
 RETRY_SECONDS = 2
+API_ERRORS = {
+    500: ("error", "Our mistake. Try again in a moment; if it stays, ask for a look at the log."),
+    503: ("unavailable", "The database does not answer just now. Try again in some seconds."),
+}
 
 
 @public
@@ -58,9 +63,26 @@ def set_theme(request: HttpRequest) -> HttpResponse:
 
 
 @public
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if not request.path.startswith("/api/"):
+        return page_not_found(request, exception)
+    known = "The documentation at /api/docs/ lists every address."
+    return _api_error(404, "not_found", f"There is nothing at {request.path}. {known}")
+
+
+@public
 def server_error(request: HttpRequest) -> HttpResponse:
     """A database that is away comes back by itself: that is said, with when to try again."""
-    if isinstance(sys.exception(), OperationalError | InterfaceError):
-        page = render_to_string("503.html")
-        return HttpResponse(page, status=503, headers={"Retry-After": str(RETRY_SECONDS)})
-    return HttpResponse(render_to_string("500.html"), status=500)
+    is_away = isinstance(sys.exception(), OperationalError | InterfaceError)
+    status = 503 if is_away else 500
+    if request.path.startswith("/api/"):
+        reply = _api_error(status, *API_ERRORS[status])
+    else:
+        reply = HttpResponse(render_to_string(f"{status}.html"), status=status)
+    if is_away:
+        reply["Retry-After"] = str(RETRY_SECONDS)
+    return reply
+
+
+def _api_error(status: int, code: str, detail: str) -> HttpResponse:
+    return JsonResponse({"code": code, "detail": detail}, status=status)

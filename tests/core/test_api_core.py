@@ -71,6 +71,8 @@ def test_errors_have_one_shape(cast: Cast) -> None:
         Api(cast.bob).get("projects", {"x": 1}),
         Api(cast.bob).post(f"projects/{cast.project.pk}/snapshots"),
         Api(cast.bob).call("DELETE", "projects"),
+        Api(cast.bob).get("no/such/address"),
+        Client().post("/api/projects/"),
     ):
         assert answer["Content-Type"] == "application/json"
         assert {"code", "detail"} <= set(answer.json()) <= {"code", "detail", "fields"}
