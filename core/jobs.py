@@ -16,7 +16,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -26,6 +26,7 @@ from django.db import DatabaseError, close_old_connections, connection, transact
 from django.db.models import F
 from django.utils import timezone
 
+from core import health
 from core.errors import Conflict, PrefloopError
 from core.models import Job, User
 
@@ -350,7 +351,14 @@ def sweep() -> bool:
             function()
         except Exception:  # one app's sweep must not stop the others'
             logger.exception("The sweep %s failed.", function.__qualname__)
+    _note_sweep()
     return True
+
+
+def _note_sweep() -> None:
+    """Web processes tell by the file's age that the sweeps have ended."""
+    with suppress(OSError):  # a disk that takes nothing must not end the sweeps
+        health.LAST_SWEEP.touch()
 
 
 def _requeue_abandoned() -> None:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import os
 import re
+import time
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
+from core import health
+from core.jobs import sweep
 from core.models import ApiToken
 from core.services.api_token import create_api_token
 from tests.cast import Cast
@@ -127,7 +131,21 @@ def test_the_account_needs_a_sign_in(db, name: str) -> None:
 
 def test_health(db) -> None:
     assert Client().get("/healthz").content == b"ok\n"
+    assert sweep()
     assert Client().get("/readyz").json() == {"ready": True, "problems": []}
+
+
+def test_a_dead_sweeper_is_told(db) -> None:
+    assert sweep()
+    long_ago = time.time() - 3600
+    os.utime(health.LAST_SWEEP, (long_ago, long_ago))
+    dead = {"ready": False, "problems": ["sweeper"]}
+    for _ in range(2):
+        reply = Client().get("/readyz")
+        assert (reply.status_code, reply.json()) == (503, dead)
+        health.LAST_SWEEP.unlink(missing_ok=True)  # nor has there ever been one
+    assert sweep()
+    assert Client().get("/readyz").status_code == 200
 
 
 def test_health_needs_no_database() -> None:
