@@ -6,7 +6,7 @@ import sys
 import time
 
 # These need no database.
-WITHOUT_DATABASE = {"help", "version", "collectstatic", "--help", "-h", "--version"}
+WITHOUT_DATABASE = {"help", "version", "--help", "-h", "--version"}
 
 
 def main() -> None:

@@ -186,7 +186,6 @@ USE_I18N = False
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
 # Static files are served straight from the apps, so that no collect step can be forgotten.
 WHITENOISE_USE_FINDERS = True
 

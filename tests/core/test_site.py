@@ -174,3 +174,9 @@ def test_an_ended_session_sends_the_page_to_sign_in_not_the_swap(db) -> None:
 
 def test_a_plain_visit_to_a_guarded_page_is_redirected_as_ever(db) -> None:
     assert Client().get(reverse("core:account")).status_code == 302
+
+
+@pytest.mark.filterwarnings("error")
+def test_styles_and_scripts_come_straight_from_the_apps() -> None:
+    reply = Client().get("/static/core/tokens.css")
+    assert (reply.status_code, reply["Content-Type"]) == (200, 'text/css; charset="utf-8"')
