@@ -103,7 +103,7 @@ def _checked(item: Option, value: Any) -> Any:
 
 def _typed(item: Option, value: Any) -> Any:
     if item.type is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = _as_float(item, value)
     # bool is a subclass of int, and True is no batch size.
     is_stray_bool = isinstance(value, bool) and item.type is not bool
     if is_stray_bool or not isinstance(value, item.type):
@@ -111,6 +111,13 @@ def _typed(item: Option, value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise OptionError(item.name, f"{value} is not a finite number")
     return value
+
+
+def _as_float(item: Option, value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise OptionError(item.name, "is too large for a number") from error
 
 
 _ARTICLES: dict[type, str] = {

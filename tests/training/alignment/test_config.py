@@ -34,6 +34,7 @@ def test_an_entry_is_complete_and_its_loss_resolves(method):
         ({"beta": float("nan")}, "beta", "not a finite number"),
         ({"beta": 0}, "beta", "below the smallest allowed value"),
         ({"beta": 1e9}, "beta", "above the largest allowed value"),
+        ({"beta": 10**400}, "beta", "too large for a number"),
     ],
 )
 def test_a_wrong_hyperparameter_is_named(values, name, problem):
