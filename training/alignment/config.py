@@ -43,7 +43,7 @@ class TrainingConfig:
     dtype: str = option(
         "float32",
         help="Precision of the computation. With bfloat16, full fine-tuning keeps float32 weights; "
-        "LoRA keeps the frozen base in bfloat16.",
+        "LoRA holds the frozen base in bfloat16 while it trains, and saves it as its folder has it.",
         choices=("float32", "bfloat16"),
     )
     adapter: str = option(

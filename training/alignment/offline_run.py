@@ -17,7 +17,7 @@ from training.alignment.failures import TrainingError
 from training.alignment.journal import Journal
 from training.alignment.models import merge_lora, save_model
 from training.alignment.objective import Objective
-from training.alignment.policies import Trainee, load_trainee
+from training.alignment.policies import Trainee, as_saved, load_trainee
 from training.alignment.reward_model import save_reward_model, set_score_shift
 from training.alignment.run_data import Data
 from training.alignment.scoring import by_role, score_all
@@ -115,9 +115,10 @@ def save(run: Run, tokenizer: Any) -> None:
     run.journal.progress("saving", 0, 1, "Saving the model.")
     for unfinished in run.output.glob(".model-*"):
         shutil.rmtree(unfinished)
-    model: Any = module.model
-    if run.objective.trains_rewards:
-        _centre(run, module)
+    mean = _zero(run, module)
+    model: Any = as_saved(run.config, module).model
+    if mean is not None:
+        set_score_shift(model, mean)
     if run.config.adapter == "lora":
         model.save_pretrained(run.output / "adapter")
         model = merge_lora(model)
@@ -138,18 +139,19 @@ def _whole_module(run: Run) -> Trainee:
     return copy
 
 
-def _centre(run: Run, module: Trainee) -> None:
-    """Give the reward model's zero the meaning that the run asks for."""
+def _zero(run: Run, module: Trainee) -> float | None:
+    """The mean score that a reward model's zero is set to, where the run asks for one."""
     data = run.data
     sequences = {
         "none": [],
         "data": by_role(data.train, run.objective.roles),
         "demonstrations": by_role(data.demonstrations, ["completion"]),
     }[run.config.score_zero]
-    if sequences:
-        device = next(module.parameters()).device
-        scores = score_all(module.eval(), sequences, device, batch_size=2 * run.config.batch_size)
-        set_score_shift(module.model, float(scores.double().mean()))
+    if not sequences:
+        return None
+    device = next(module.parameters()).device
+    scores = score_all(module.eval(), sequences, device, batch_size=2 * run.config.batch_size)
+    return float(scores.double().mean())
 
 
 def _identity(run: Run) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from training.alignment.methods import Method, get_method, parse_hyperparameters
 from training.alignment.models import fingerprint, load_tokenizer, merge_lora, save_model
 from training.alignment.optimization import make_optimizer
 from training.alignment.options import OptionError
-from training.alignment.policies import compute_dtype, load_policy, load_scorer
+from training.alignment.policies import as_saved, compute_dtype, load_policy, load_scorer
 from training.alignment.rewards.build import build_rewards
 from training.alignment.rewards.composed import Composed
 from training.alignment.rewards.settings import parse_rewards
@@ -246,7 +246,7 @@ def save(run: Run) -> None:
     """The whole model for any loader; a LoRA adapter also on its own beside it."""
     for unfinished in run.output.glob(".model-*"):
         shutil.rmtree(unfinished)
-    policy: Any = run.policy.model
+    policy: Any = as_saved(run.config, run.policy).model
     if run.config.adapter == "lora":
         policy.save_pretrained(run.output / "adapter")
         policy = merge_lora(policy)

@@ -3,8 +3,13 @@
 Training starts from `base_model`, with `start_adapter` on it where one is given. Unless
 `reference_model` names another model, the reference is what training starts from, adapter
 included; it is never the bare base behind an adapter.
+
+A LoRA run in bfloat16 holds its frozen base in bfloat16, also of a float32 folder: policy and
+reference are both the rounded model, as products in bfloat16 would round it anyway. What is saved
+has the folder's own weights (`as_saved`).
 """
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -79,6 +84,24 @@ def weight_dtype(config: TrainingConfig) -> torch.dtype:
 def compute_dtype(config: TrainingConfig) -> torch.dtype:
     """What matrix products compute in."""
     return torch.bfloat16 if config.dtype == "bfloat16" else torch.float32
+
+
+@torch.no_grad()
+def as_saved(config: TrainingConfig, module: Trainee) -> Trainee:
+    """The trained module with a frozen base in its folder's precision, in float32 on the CPU.
+
+    The base that a LoRA run in bfloat16 computes with is rounded: kept for good, that would undo
+    the small updates of a former run. Any other module is returned as it is.
+    """
+    if weight_dtype(config) is torch.float32:
+        return module
+    load = load_reward if isinstance(module, RewardScorer) else load_policy
+    copy = load(replace(config, dtype="float32"), torch.device("cpu"))
+    trained = dict(module.named_parameters())
+    for name, parameter in copy.named_parameters():
+        if parameter.requires_grad:
+            parameter.copy_(trained[name])
+    return copy
 
 
 def _prepared(config: TrainingConfig, model: Any, task: str) -> Any:

@@ -173,6 +173,34 @@ def test_bfloat16_compute_keeps_float32_weights(make_config):
     assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
 
 
+@pytest.mark.parametrize("method", ["dpo", "reward_bradley_terry"])
+def test_lora_in_bfloat16_saves_the_base_as_its_folder_has_it(make_config, model_folder, method):
+    config = make_config(
+        method=method, dtype="bfloat16", adapter="lora", lora_rank=4, learning_rate=0.0, max_steps=1
+    )
+    run(config)
+    base = load_file(model_folder / "model.safetensors")
+    saved = load_file(Path(config.output_dir) / "model" / "model.safetensors")
+    assert any(not torch.equal(value, value.bfloat16().float()) for value in base.values())
+    kept = [name for name in base if name in saved]
+    assert len(kept) > 10
+    assert all(torch.equal(saved[name], base[name]) for name in kept)
+
+
+def test_lora_in_bfloat16_is_held_to_the_rounded_base(make_config, model_folder, tmp_path):
+    config = make_config(dtype="bfloat16", adapter="lora", max_steps=1)
+    run(config)
+    rounded = load_model(model_folder, dtype=torch.bfloat16, device=torch.device("cpu")).float()
+    rounded.save_pretrained(tmp_path / "rounded")
+    load_tokenizer(model_folder).save_pretrained(tmp_path / "rounded")
+    other = make_config(
+        dtype="bfloat16", adapter="lora", max_steps=1, output_dir=str(tmp_path / "other"),
+        reference_model=str(tmp_path / "rounded"),
+    )  # fmt: skip
+    run(other)
+    assert losses(config) == losses(other)
+
+
 def test_gradient_checkpointing_gives_the_same_numbers(make_config, tmp_path):
     plain = make_config(max_steps=3)
     frugal = make_config(
