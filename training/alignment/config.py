@@ -43,7 +43,7 @@ class TrainingConfig:
     dtype: str = option(
         "float32",
         help="Precision of the computation. With bfloat16, full fine-tuning keeps float32 weights; "
-        "LoRA holds the frozen base in bfloat16 while it trains, and saves it as its folder has it.",
+        "LoRA holds the frozen base in bfloat16 while it trains and saves it as its folder has it.",
         choices=("float32", "bfloat16"),
     )
     adapter: str = option(
@@ -128,6 +128,12 @@ class TrainingConfig:
         False,
         help="Put plain texts into the chat template: the prompt as the user's turn, completions "
         "as the assistant's. Otherwise they follow one another as they are.",
+    )
+    assistant_turns: str = option(
+        "all",
+        help="Demonstrations that are whole talks: train all turns of the assistant, or the last "
+        "one with the others read as context. Nobody else's turns are ever trained.",
+        choices=("all", "last"),
     )
     long_completions: str = option(
         "cut",

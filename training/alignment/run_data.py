@@ -29,7 +29,13 @@ from training.alignment.objective import Objective
 from training.alignment.options import OptionError
 from training.alignment.policies import load_scorer, weight_dtype
 from training.alignment.reference import cache_key, reference_log_probs
-from training.alignment.tokenization import DataReport, Example, Limits, tokenize_rows
+from training.alignment.tokenization import (
+    DataReport,
+    Example,
+    Limits,
+    Tokens,
+    tokenize_rows,
+)
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,11 @@ def load_data(
         reports = {"train": asdict(report), "held_out": asdict(held_out_report)}
         write_json(Path(config.output_dir) / "data_report.json", reports)
         journal.say(f"Data: {reports}")
-    _check_positions(config, max(report.longest_sequence, held_out_report.longest_sequence))
+    # Mismatched answers join other prompts than those that the reports have measured them with.
+    reported = (report.longest_sequence, held_out_report.longest_sequence)
+    _check_positions(config, max(*reported, *map(len, train_side), *map(len, held_out)))
+    if held_out and not objective.trains_rewards:
+        check_samples(config, max(len(_prompt(example)) for example in held_out))
     start = fingerprint(config.base_model, config.start_adapter)
     if objective.method.needs_reference and config.reference_model is not None:
         start += fingerprint(config.reference_model)
@@ -138,6 +148,7 @@ def read_options(config: TrainingConfig, kind: Kind) -> ReadOptions:
         convert=others if config.convert_data else (),
         skip_bad=config.bad_rows == "skip",
         as_chat=config.chat_texts,
+        last_turn=config.assistant_turns == "last",
     )
 
 
@@ -169,6 +180,30 @@ def _check_positions(config: TrainingConfig, longest: int) -> None:
             f"the longest sequence has {longest} tokens, but the model has only {known} positions; "
             f"set max_length to {known} or less",
         )
+
+
+def check_samples(config: TrainingConfig, longest: int) -> None:
+    """Refuse held-out prompts whose answers the evaluation's models have no positions for.
+
+    `longest` is the longest prompt in tokens. Raises OptionError.
+    """
+    if config.sample_prompts == 0:
+        return
+    whole = longest + config.sample_max_new_tokens
+    for folder in (config.base_model, config.reference):
+        known = positions(folder)
+        if known is not None and whole > known:
+            raise OptionError(
+                "sample_max_new_tokens",
+                f"the longest held-out prompt has {longest} tokens and the evaluation's answers "
+                f"may have {config.sample_max_new_tokens}, {whole} together, but "
+                f"{Path(folder).name} has only {known} positions; lower sample_max_new_tokens or "
+                "max_prompt_length, or set sample_prompts to 0",
+            )
+
+
+def _prompt(example: Example) -> Tokens:
+    return next(iter(example.sequences.values())).prompt
 
 
 def _demonstrations(config: TrainingConfig, tokenizer: Any) -> list[Example]:

@@ -128,7 +128,8 @@ def _parts(row: Row, role: str, start: str, whole: str, tokenizer: Any) -> tuple
     if any(not later.startswith(earlier) for earlier, later in pairwise(marks)):
         raise DataError(
             "the chat template changes an answer's earlier turns once later ones follow, so "
-            "the model's own turns cannot be told from the others"
+            "the model's own turns cannot be told from the others; of a demonstration "
+            "assistant_turns can be set to last"
         )
     return tuple(
         Part(later[len(earlier) :], place % 2 == 0)

@@ -215,3 +215,20 @@ def test_what_is_about_reward_models_is_refused_elsewhere(make_config):
     for method in ("sft", "dpo_pl", "orpo"):
         with pytest.raises(OptionError, match="takes no soft labels"):
             Objective.from_config(make_config(method=method, soft_labels=True))
+
+
+@pytest.mark.parametrize(
+    ("turns", "trained"), [("all", "b<|im_end|>d<|im_end|>"), ("last", "d<|im_end|>")]
+)
+def test_supervised_fine_tuning_trains_the_assistants_turns_of_a_talk(
+    make_config, tmp_path, turns, trained
+):
+    talk = [*tiny.user("a"), *tiny.assistant("b"), *tiny.user("c"), *tiny.assistant("d")]
+    file = tiny.write_lines(tmp_path / "talks.jsonl", [{"messages": talk}])
+    config = make_config(method="sft", train_file=str(file), assistant_turns=turns, max_length=128)
+    tokenizer = tiny.byte_tokenizer()
+    (example,), _ = load_examples(config, Objective.from_config(config), tokenizer, str(file))
+    one = example.sequences["completion"]
+    kept = one.completion if one.context is None else one.completion[~one.context]
+    assert tokenizer.decode(kept) == trained
+    assert one.trained_tokens == len(kept)

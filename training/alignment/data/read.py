@@ -20,12 +20,14 @@ class ReadOptions:
 
     Rows of the kinds in `convert` become what is needed. `skip_bad` leaves out rows that cannot be
     used, and counts them, where otherwise they all are one error. `as_chat` takes plain texts for
-    turns of a chat: the prompt for the user's, completions for the assistant's.
+    turns of a chat: the prompt for the user's, completions for the assistant's. `last_turn` trains
+    of a demonstrated talk only the assistant's last turn, otherwise all of them.
     """
 
     convert: tuple[Kind, ...] = ()
     skip_bad: bool = False
     as_chat: bool = False
+    last_turn: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,8 @@ class _Reading:
         if not self._accepts(shape.kind):
             raise DataError(self._unfit(shape.kind))
         row = PARSERS[shape.kind]({"id": default_id, **shape.convert(values)})
+        if shape.is_talk and self.data == "demonstrations" and not self.options.last_turn:
+            row = with_all_turns(row)
         row = as_chat(row) if self.options.as_chat else row
         self._count(shape.name, shape.kind, row)
         return shape.kind, row
@@ -178,6 +182,14 @@ def as_chat(row: Row) -> Row:
         role: [{"role": "assistant", "content": text}] for role, text in row.completions.items()
     }
     return replace(row, prompt=prompt, completions=turns)
+
+
+def with_all_turns(row: Row) -> Row:
+    """A talk as messages, whose completion begins with the assistant's first turn after another."""
+    talk: Any = [*row.prompt, *row.completions["completion"]]
+    turns = enumerate(talk)
+    first = next(place for place, one in turns if place and one["role"] == "assistant")
+    return replace(row, prompt=talk[:first], completions={"completion": talk[first:]})
 
 
 def _add(counts: dict[str, int], name: str, number: int) -> None:

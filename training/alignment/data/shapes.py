@@ -17,11 +17,15 @@ Values = Mapping[str, Any]
 
 
 class Shape(NamedTuple):
-    """A name for reports, the kind of row it makes, and how its fields become ours."""
+    """A name for reports, the kind of row it makes, and how its fields become ours.
+
+    `is_talk` says that the row holds one talk of which nobody said where the prompt ends.
+    """
 
     name: str
     kind: Kind
     convert: Callable[[Values], Values]
+    is_talk: bool = False
 
 
 def shape_of(values: Values) -> Shape:
@@ -114,7 +118,7 @@ def _single(values: Values) -> Shape:
         if field in values:
             return _talk(values, field, name)
     if "instruction" in values and "output" in values:
-        return Shape("Alpaca", "demonstrations", _alpaca)
+        return Shape("Alpaca", "demonstrations", _alpaca, is_talk=True)
     if "prompt" in values:
         return Shape("prompts", "prompts", _plain)
     if "instruction" in values:
@@ -130,7 +134,7 @@ def _talk(values: Values, field: str, name: str) -> Shape:
     if "label" in values:
         return Shape(f"{name} with a label", "binary", lambda row: _divided(row, field))
     if found[-1]["role"] == "assistant":
-        return Shape(name, "demonstrations", lambda row: _divided(row, field))
+        return Shape(name, "demonstrations", lambda row: _divided(row, field), is_talk=True)
     return Shape(
         f"{name} without an answer",
         "prompts",

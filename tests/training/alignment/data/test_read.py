@@ -230,3 +230,34 @@ def test_plain_texts_become_a_chat_only_when_asked(tmp_path):
 def test_an_empty_file_is_refused(tmp_path):
     with pytest.raises(DataError, match="holds no usable pairs row"):
         rows_of(tmp_path)
+
+
+TALK = [*user("a"), *assistant("b"), *user("c"), *assistant("d")]
+
+
+@pytest.mark.parametrize("line", [
+    {"messages": TALK},
+    {"instruction": "c", "output": "d", "history": [["a", "b"]]},
+])  # fmt: skip
+def test_a_demonstrated_talk_is_trained_from_its_first_answer_on(tmp_path, line):
+    path = write_lines(tmp_path / "talks.jsonl", [line])
+    (row,) = read_data(path, "demonstrations").rows
+    assert (row.prompt, row.completions["completion"]) == (TALK[:1], TALK[1:])
+    (row,) = read_data(path, "demonstrations", ReadOptions(last_turn=True)).rows
+    assert (row.prompt, row.completions["completion"]) == (TALK[:3], TALK[3:])
+
+
+def test_only_a_demonstrated_talk_is_divided_at_its_first_answer(tmp_path):
+    labelled = {"messages": TALK, "label": True}
+    assert rows_of(tmp_path, labelled, data="binary")[0].prompt == TALK[:3]
+    divided = {"prompt": TALK[:3], "completion": TALK[3:]}
+    assert rows_of(tmp_path, divided, data="demonstrations")[0].prompt == TALK[:3]
+
+
+def test_a_greeting_is_read_and_a_talk_without_a_user_is_trained(tmp_path):
+    greeted = [*assistant("hello"), *TALK]
+    system = {"role": "system", "content": "s"}
+    lines = [{"messages": greeted}, {"messages": [system, *assistant("d")]}]
+    first, second = rows_of(tmp_path, *lines, data="demonstrations")
+    assert (first.prompt, first.completions["completion"]) == (greeted[:2], TALK[1:])
+    assert (second.prompt, second.completions["completion"]) == ([system], assistant("d"))

@@ -3,14 +3,15 @@
 import pytest
 
 from tests.training.alignment.tiny import assistant, user, write_lines
-from training.alignment.data import DataError, read_data
+from training.alignment.data import DataError, ReadOptions, read_data
 
 SHARED = [*user("Hi"), *assistant("Hello!"), *user("2+2?")]
 SYSTEM = [{"role": "system", "content": "Be brief."}]
 
 
-def read(tmp_path, line, data):
-    (row,), report = read_data(write_lines(tmp_path / "rows.jsonl", [line]), data)
+def read(tmp_path, line, data, options=None):
+    path = write_lines(tmp_path / "rows.jsonl", [line])
+    (row,), report = read_data(path, data, options)
     (name,) = report.shapes
     return row, name
 
@@ -152,8 +153,8 @@ def test_17_talks_that_part_early_keep_all_that_they_do_not_share(tmp_path):
         ),
     ],
 )  # fmt: skip
-def test_of_a_talk_only_the_last_answer_is_trained(tmp_path, line, name, prompt):
-    row, shape = read(tmp_path, line, "demonstrations")
+def test_of_a_talk_only_the_last_answer_is_trained_when_asked(tmp_path, line, name, prompt):
+    row, shape = read(tmp_path, line, "demonstrations", ReadOptions(last_turn=True))
     assert (row.prompt, row.completions) == (prompt, {"completion": assistant("4")})
     assert shape == name
 
