@@ -3,7 +3,8 @@
 - IPO keeps to its reference where judges always agree, DPO whatever its beta does not.
 - DPO lowers the chosen answers of pairs that differ in one token; DPOP and an NLL anchor do not.
 - KTO on thumbs made from pairs reaches about what DPO reaches on the pairs.
-- Under flipped labels robust DPO recovers the optimum of the true ones.
+- Under flipped labels robust DPO recovers the optimum of the true ones; cDPO shrinks what the
+  flips have shrunk already, and ends further from it than DPO.
 """
 
 from __future__ import annotations
@@ -206,7 +207,12 @@ def check_thumbs_against_pairs(told: dict[str, Any]) -> None:
 
 
 def flipped_labels(*, epsilon: float, seeds: int, steps: int = 600) -> dict[str, float]:
-    """KL from the optimum of the true labels to what each method learns from flipped ones."""
+    """KL from the optimum of the true labels to what each method learns from flipped ones.
+
+    With p the true preference of a pair and e the rate of flips, sigmoid(beta m) - 1/2 ends at
+    (p - 1/2) times 1 - 2e for DPO, its square for cDPO, and 1 for robust DPO, had each pair a
+    margin of its own; a policy over eight answers comes as near to that as its margins can.
+    """
     say(f"labels flipped at a rate of {epsilon}")
     rows = [_flipped_labels(seed, epsilon, steps) for seed in range(seeds)]
     return {name: mean(row[name] for row in rows) for name in rows[0]}

@@ -9,7 +9,8 @@ from training.alignment.options import option
 FAMILY = "Pairs, held to a reference"
 NLL_HELP = (
     "Weight of the chosen answer's negative log-likelihood a token, which keeps it from becoming "
-    "less likely. 0 is the paper's loss; 1 is Iterative RPO's."
+    "less likely; of a soft label, of both answers' by their probabilities. 0 is the paper's loss; "
+    "1 is Iterative RPO's."
 )
 
 
@@ -113,20 +114,24 @@ METHODS = (
         hyperparameters=NoisyDPOHyperparameters,
         loss="training.alignment.losses:cdpo_loss",
         formula=r"L = -(1 - \varepsilon) \log \sigma(\beta m) - \varepsilon \log \sigma(-\beta m)",
-        when="Labels are noisy and you want the margin bounded; the loss is smallest where the "
-        "model's probability of the label is 1 − ε.",
+        when="Each pair has one label, which may be wrong, and you want the margin bounded: the "
+        "loss is smallest where the model's probability of the label is 1 − ε; DPO's has no end.",
         pitfalls=(
             "ε is a hyper-parameter. It is never taken from the probabilities of aggregation: for "
             "those use dpo with soft labels.",
-            "It damps the signal of right labels as well: with flips it ends further from the true "
-            "labels' optimum than plain DPO (docs/results, offline_methods). robust_dpo corrects "
-            "for flips instead.",
+            "It is no correction for flips. Where a share ε of many labels is flipped, the "
+            "probability that plain DPO learns is already drawn towards ½, to 1 − 2ε of its "
+            "distance; this loss draws it by the same factor once more, and so ends further from "
+            "the true labels' optimum (docs/results, offline_methods). robust_dpo learns the true "
+            "probability.",
         ),
         conventions=(
             "TRL 1.16's sigmoid loss ignores its label_smoothing, so cDPO is silently plain DPO "
             "there. OpenRLHF, LLaMA-Factory and the author's code agree with this one.",
         ),
-        evidence="Agrees with three implementations as executed, the author's among them.",
+        evidence="Agrees with three implementations as executed, the author's among them. The "
+        "optimum under flips is solved on paper, tested as the root of the loss's gradient, and "
+        "reached on a world of eight answers.",
     ),
     Method(
         name="robust_dpo",
@@ -151,7 +156,9 @@ METHODS = (
             "watch the held-out loss.",
             "ε is never taken from the probabilities of aggregation.",
         ),
-        evidence="Agrees with TRL 1.16's robust loss as executed.",
+        evidence="Agrees with TRL 1.16's robust loss as executed. That its optimum under flips is "
+        "the true preference is tested as the root of its gradient, and reached on a world of "
+        "eight answers.",
     ),
     Method(
         name="dpop",

@@ -174,3 +174,21 @@ def test_log1mexp_keeps_its_digits(values, exact):
 def test_an_unknown_convention_is_refused(call):
     with pytest.raises(ValueError, match="must be"):
         call()
+
+
+@pytest.mark.parametrize(
+    ("loss", "power"), [("dpo_loss", 1), ("cdpo_loss", 2), ("robust_dpo_loss", 0)]
+)
+def test_flipped_labels_draw_each_optimum_to_one_half_as_its_page_says(loss, power):
+    true, epsilon, beta = 0.8, 0.2, 0.5
+    chance = 0.5 + (1 - 2 * epsilon) ** power * (true - 0.5)
+    margin = torch.tensor([math.log(chance / (1 - chance)) / beta], dtype=torch.float64)
+    margin.requires_grad_()
+    nothing = torch.zeros_like(margin)
+    options = {"beta": beta} | ({} if loss == "dpo_loss" else {"epsilon": epsilon})
+    function = getattr(losses, loss)
+    right = function(margin, nothing, nothing, nothing, **options).losses
+    wrong = function(nothing, margin, nothing, nothing, **options).losses
+    seen = (1 - epsilon) * true + epsilon * (1 - true)
+    (gradient,) = torch.autograd.grad((seen * right + (1 - seen) * wrong).sum(), margin)
+    assert gradient.item() == pytest.approx(0.0, abs=1e-12)
