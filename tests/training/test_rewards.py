@@ -9,9 +9,12 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from annotation.models import Side
 from core.errors import PrefloopError
 from feedback.models import Snapshot
+from feedback.services import freeze_snapshot
 from tests.cast import Cast
+from tests.feedback.test_training_files import rewrite
 from tests.training.conftest import TINY, Launch
 from tests.training.test_pages import form_data
 from tests.training.test_promotion import make_version
@@ -68,6 +71,21 @@ def test_ppo_ptx_reads_what_was_preferred(
     assert file.is_relative_to(tmp_path / "data")
     counted = rows_of_kind(run.snapshot, "demonstrations", convert=True)["overall"].train
     assert len(read_rows(file, "demonstrations")) == counted > 0
+
+
+def test_a_zero_set_by_demonstrations_reads_what_was_rewritten(
+    launch: Launch, cast: Cast, tmp_path: Path
+) -> None:
+    for side in (Side.TRAIN, Side.HELD_OUT):
+        rewrite(cast.project, side)
+    config = {"score_zero": "demonstrations"}
+    snapshot = freeze_snapshot(project=cast.project, created_by=cast.rosa)
+    run = launch("reward_bradley_terry", config=config, snapshot=snapshot)
+    _write_data(run, tmp_path / "data")
+    file = Path(_write_config(run, tmp_path, tmp_path).demonstrations_file or "")
+    rows = read_rows(file, "demonstrations")
+    assert rows
+    assert all("Better" in str(row.completions["completion"]) for row in rows)
 
 
 def test_ppo_ptx_needs_texts(scorer: ModelVersion, launch: Launch, cast: Cast) -> None:

@@ -232,3 +232,24 @@ def test_supervised_fine_tuning_trains_the_assistants_turns_of_a_talk(
     kept = one.completion if one.context is None else one.completion[~one.context]
     assert tokenizer.decode(kept) == trained
     assert one.trained_tokens == len(kept)
+
+
+@pytest.mark.parametrize(
+    ("method", "said", "target"),
+    [
+        ("dpo", {"strength": -2}, 1.0),
+        ("dpo", {"probability": 0.2}, 1.0),
+        ("reward_soft_labels", {"probability": 0.2}, 0.8),
+    ],
+)
+def test_a_pair_whose_rejected_side_is_better_changes_places(
+    make_config, tmp_path, method, said, target
+):
+    row = {"prompt": "Q", "chosen": "worse", "rejected": "better", **said}
+    file = tiny.write_lines(tmp_path / "pairs.jsonl", [row])
+    config = make_config(method=method, train_file=str(file))
+    (example,) = examples(config)
+    tokenizer = load_tokenizer(config.base_model)
+    assert tokenizer.decode(example.sequences["chosen"].completion) == "better<|im_end|>"
+    assert tokenizer.decode(example.sequences["rejected"].completion) == "worse<|im_end|>"
+    assert example.target == pytest.approx(target)

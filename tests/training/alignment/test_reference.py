@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from transformers import GraniteConfig, GraniteForCausalLM
 
 from tests.training.alignment import tiny
 from training.alignment import reference
+from training.alignment.config import TrainingConfig
 from training.alignment.data import read_rows
-from training.alignment.log_probs import CompletionScorer
+from training.alignment.log_probs import CompletionScorer, UnsupportedModelError
+from training.alignment.policies import load_scorer
 from training.alignment.reference import cache_key, reference_log_probs
 from training.alignment.scoring import by_role, score_sequences
 from training.alignment.tokenization import DataReport, Limits, TokenSequence, tokenize_rows
@@ -146,3 +149,17 @@ def test_many_writers_at_once_lose_nothing(tmp_path):
         writer.join(30)
     found = reference._read(tmp_path / "m")
     assert found == {bytes([number]) * 32: float(number) for number in range(8)}
+
+
+def test_a_reference_that_scales_its_logits_is_refused(tmp_path):
+    torch.manual_seed(0)
+    sizes = tiny.llama().config.to_dict()
+    names = (
+        "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
+        "num_attention_heads", "num_key_value_heads", "initializer_range",
+    )  # fmt: skip
+    kept = {name: sizes[name] for name in names}
+    GraniteForCausalLM(GraniteConfig(**kept, logits_scaling=8.0)).save_pretrained(tmp_path / "g")
+    config = TrainingConfig("dpo", "base", "train", "output")
+    with pytest.raises(UnsupportedModelError, match="changes its logits"):
+        load_scorer(config, str(tmp_path / "g"), torch.device("cpu"))
