@@ -1,6 +1,5 @@
 """What the online loop needs before its first beat and after its last."""
 
-import hashlib
 import inspect
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -22,17 +21,22 @@ from training.alignment.files import write_json
 from training.alignment.journal import Journal
 from training.alignment.log_probs import CompletionScorer
 from training.alignment.methods import Method, get_method, parse_hyperparameters
-from training.alignment.models import fingerprint, load_tokenizer, merge_lora, save_model
+from training.alignment.models import load_tokenizer, merge_lora, save_model
+from training.alignment.online_checks import (
+    check_launch,
+    check_positions,
+    check_settings,
+    check_sources,
+    check_vocabularies,
+)
+from training.alignment.online_identity import differences, identity
 from training.alignment.optimization import make_optimizer
-from training.alignment.options import OptionError
 from training.alignment.policies import as_saved, compute_dtype, load_policy, load_scorer
 from training.alignment.rewards.build import build_rewards
 from training.alignment.rewards.composed import Composed
-from training.alignment.rewards.settings import parse_rewards
 from training.alignment.rollouts.build import build_rollouts
 from training.alignment.rollouts.protocol import Prompt, RolloutSource
-from training.alignment.rollouts.settings import parse_rollouts
-from training.alignment.run_data import limits, read_options
+from training.alignment.run_data import check_samples, limits, read_options
 from training.alignment.tokenization import (
     DataReport,
     Example,
@@ -41,13 +45,6 @@ from training.alignment.tokenization import (
     tokenize_rows,
 )
 from training.alignment.value_model import ValueScorer, load_value_model
-
-# May differ between a run and its continuation: where things lie, and when to stop.
-_FREE = {
-    *("start_adapter", "demonstrations_file"),
-    *("output_dir", "train_file", "held_out_file", "base_model", "reference_model", "device"),
-    *("ptx_file", "value_model", "kl_budget", "rollout_source", "reward_sources", "watch_sources"),
-}
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,7 @@ class Run:
     optimizer: torch.optim.Optimizer
     accelerator: Accelerator
     journal: Journal
-    key: str
+    identity: Mapping[str, Any]
 
     @property
     def output(self) -> Path:
@@ -105,7 +102,10 @@ class Run:
     @property
     def statistic(self) -> Callable[..., Any]:
         """What turns a step's rewards into advantages."""
-        return _statistic(self.method)
+        statistic = self.method.load_step_statistic()
+        if statistic is None:
+            raise TrainingError(f"{self.method.title} has no function of advantages.")
+        return statistic
 
 
 def prepare(
@@ -114,41 +114,64 @@ def prepare(
     """Load all that a run needs; raises OptionError, DataError or ModelError with a message."""
     method = get_method(config.method)
     hyperparameters = asdict(parse_hyperparameters(method, config.hyperparameters))
-    _check(config, method, hyperparameters, accelerator.num_processes)
+    check_launch(method, accelerator.distributed_type)
+    check_settings(config, method, hyperparameters, accelerator.num_processes)
     if sources is None:
-        _check_sources(config)
+        check_sources(config)
     tokenizer = load_tokenizer(config.base_model)
+    check_vocabularies(config, method, tokenizer)
+    prompts, held_out = _both_sides(config, method, tokenizer, accelerator)
+    ptx = _ptx_examples(config, tokenizer) if "ptx_coefficient" in hyperparameters else []
+    policy = load_policy(config, accelerator.device)
+    critic = _critic(config, accelerator.device) if method.needs_value_model else None
+    reference = load_scorer(config, config.reference, accelerator.device, config.reference_adapter)
+    policy.temperature = reference.temperature = config.temperature
+    sources = sources or build_sources(config, policy, tokenizer)
+    return Run(
+        config=config,
+        method=method,
+        hyperparameters=hyperparameters,
+        prompts=prompts,
+        held_out=held_out,
+        ptx=ptx,
+        plan=BatchPlan(len(prompts), config.prompts_per_step, 1, 1, config.seed),
+        policy=policy,
+        critic=critic,
+        reference=reference,
+        sources=sources,
+        tokenizer=tokenizer,
+        optimizer=_optimizer(config, policy, critic),
+        accelerator=accelerator,
+        journal=journal,
+        identity=identity(
+            config,
+            processes=accelerator.num_processes,
+            prompts=prompts,
+            held_out=held_out,
+            ptx=ptx,
+            rewards=sources.rewards,
+        ),
+    )
+
+
+def _both_sides(
+    config: TrainingConfig, method: Method, tokenizer: Any, accelerator: Accelerator
+) -> tuple[list[Prompt], list[Prompt]]:
+    """The prompts to train on, and those to watch: the first `sample_prompts` of the others."""
     prompts, report = load_prompts(config, tokenizer, config.train_file)
     held_out, held_out_report = (
         load_prompts(config, tokenizer, config.held_out_file)
         if config.held_out_file
         else ([], DataReport())
     )
+    longest = max(report.longest_sequence, held_out_report.longest_sequence)
+    check_positions(config, method, longest)
+    if held_out:
+        check_samples(config, held_out_report.longest_sequence)
     if accelerator.is_main_process:
         reports = {"train": asdict(report), "held_out": asdict(held_out_report)}
         write_json(Path(config.output_dir) / "data_report.json", reports)
-    policy = load_policy(config, accelerator.device)
-    critic = _critic(config, accelerator.device) if method.needs_value_model else None
-    reference = load_scorer(config, config.reference, accelerator.device, config.reference_adapter)
-    policy.temperature = reference.temperature = config.temperature
-    return Run(
-        config=config,
-        method=method,
-        hyperparameters=hyperparameters,
-        prompts=prompts,
-        held_out=held_out[: config.sample_prompts],
-        ptx=_ptx_examples(config, tokenizer) if "ptx_coefficient" in hyperparameters else [],
-        plan=BatchPlan(len(prompts), config.prompts_per_step, 1, 1, config.seed),
-        policy=policy,
-        critic=critic,
-        reference=reference,
-        sources=sources or build_sources(config, policy, tokenizer),
-        tokenizer=tokenizer,
-        optimizer=_optimizer(config, policy, critic),
-        accelerator=accelerator,
-        journal=journal,
-        key=_key(config, prompts),
-    )
+    return prompts, held_out[: config.sample_prompts]
 
 
 def load_prompts(
@@ -218,10 +241,12 @@ def resume(run: Run) -> tuple[int, dict[str, float]]:
         _rewind(run, 0, -1)
         known = ("kl_coefficient",)
         return 0, {name: run.hyperparameters[name] for name in known if name in run.hyperparameters}
-    if found.state["identity"] != identity(run):
+    changed = differences(found.state["identity"], run.identity)
+    if changed:
         raise TrainingError(
-            "The output folder holds a checkpoint of a run with other settings, prompts, model or "
-            "number of processes; use a new folder."
+            "The output folder holds a checkpoint of a run with other settings or other contents "
+            f"of what it reads: {', '.join(changed)}. Go on with what that run had, or use a new "
+            "folder."
         )
     checkpoints.load_checkpoint(found, run.modules, run.optimizer)
     _rewind(run, found.step, found.step)
@@ -237,7 +262,7 @@ def checkpoint(run: Run, step: int, state: Mapping[str, float]) -> None:
             step=step,
             module=run.modules,
             optimizer=run.optimizer,
-            state={"identity": identity(run), "method_state": dict(state)},
+            state={"identity": run.identity, "method_state": dict(state)},
         )
     run.accelerator.wait_for_everyone()
 
@@ -253,60 +278,10 @@ def save(run: Run) -> None:
     save_model(policy, run.tokenizer, run.output / "model")
 
 
-def identity(run: Run) -> dict[str, Any]:
-    """What must be equal for a resumed run to be the same run; paths and devices may move."""
-    values = {name: value for name, value in asdict(run.config).items() if name not in _FREE}
-    return {**values, "processes": run.accelerator.num_processes, "data": run.key}
-
-
 def _rewind(run: Run, step: int, journal_step: int) -> None:
     run.journal.rewind(journal_step)
     if run.accelerator.is_main_process:
         watching.rewind_samples(run.output, step)
-
-
-def _check(
-    config: TrainingConfig, method: Method, hyperparameters: Mapping[str, Any], processes: int
-) -> None:
-    if "per_prompt" in inspect.signature(_statistic(method)).parameters and (
-        config.samples_per_prompt < 2
-    ):
-        raise OptionError("samples_per_prompt", f"{method.title} compares two or more answers")
-    width = config.prompts_per_step / int(hyperparameters["mini_batches"])
-    if width != int(width) or width < processes or config.prompts_per_step % processes:
-        raise OptionError(
-            "prompts_per_step",
-            f"{config.prompts_per_step} cannot be dealt evenly to "
-            f"{hyperparameters['mini_batches']} mini-batches on {processes} processes",
-        )
-    if config.max_prompt_length + config.max_new_tokens > config.max_length:
-        raise OptionError(
-            "max_new_tokens",
-            f"{config.max_new_tokens} more than max_prompt_length exceed max_length "
-            f"{config.max_length}",
-        )
-    if "ptx_coefficient" in hyperparameters and not config.ptx_file:
-        raise OptionError("ptx_file", f"{method.title} needs a file of texts")
-
-
-def _check_sources(config: TrainingConfig) -> None:
-    parse_rollouts(config.rollout_source)
-    known = {**parse_rewards(config.reward_sources), **parse_rewards(config.watch_sources)}
-    if not config.reward_sources:
-        raise OptionError("reward_sources", "needs at least one source to learn from")
-    if len(known) < len(config.reward_sources) + len(config.watch_sources):
-        raise OptionError("watch_sources", "has a source of the same name as a trained one")
-    if config.test_reward is not None and config.test_reward not in known:
-        raise OptionError(
-            "test_reward", f"{config.test_reward!r} is no source; there are {', '.join(known)}"
-        )
-
-
-def _statistic(method: Method) -> Callable[..., Any]:
-    statistic = method.load_step_statistic()
-    if statistic is None:
-        raise TrainingError(f"{method.title} has no function of advantages.")
-    return statistic
 
 
 def build_sources(config: TrainingConfig, policy: CompletionScorer, tokenizer: Any) -> Sources:
@@ -351,9 +326,3 @@ def _optimizer(
 def _ptx_examples(config: TrainingConfig, tokenizer: Any) -> list[Example]:
     rows = read_rows(Path(config.ptx_file or ""), "demonstrations", ("pairs", "lists", "binary"))
     return tokenize_rows(rows, tokenizer, limits(config), DataReport())
-
-
-def _key(config: TrainingConfig, prompts: Sequence[Prompt]) -> str:
-    """Changes with every token of every prompt and with the model that training starts from."""
-    parts = [fingerprint(config.base_model), *(p.id + p.tokens.tobytes().hex() for p in prompts)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

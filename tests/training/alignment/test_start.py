@@ -78,8 +78,6 @@ def test_the_saved_model_holds_a_small_update_of_a_bfloat16_adapter(make_config,
     )
     run(config)
     output = Path(config.output_dir)
-    base = load_model(model_folder, dtype=torch.bfloat16, device=CPU)
-    before = {name: value.float() for name, value in base.state_dict().items()}
     policy = make_config(start_adapter=str(output / "adapter"), adapter="full")
     expected = load_policy(policy, CPU).model.state_dict()
     original = load_model(model_folder, dtype=torch.float32, device=CPU).state_dict()
@@ -87,7 +85,7 @@ def test_the_saved_model_holds_a_small_update_of_a_bfloat16_adapter(make_config,
     name = "model.layers.0.mlp.up_proj.weight"
     update = expected[name] - original[name]
     assert 0 < update.abs().max() < 1e-4
-    assert (saved[name] - before[name]).norm() == pytest.approx(float(update.norm()), rel=0.05)
+    assert (saved[name] - original[name]).norm() == pytest.approx(float(update.norm()), rel=0.05)
     scorer = load_scorer(config, str(output / "model"), CPU, dtype=torch.float32)
     assert torch.equal(scorer.model.state_dict()[name], saved[name])
 
@@ -218,3 +216,21 @@ def test_beta_dpo_keeps_a_share_and_tells_its_beta(make_config):
     assert [line["kept_share"] for line in lines] == pytest.approx([0.8] * 3)
     assert lines[0]["loss"] == pytest.approx(math.log(2), abs=1e-4)
     assert all(line["step_beta"] > 0 for line in lines)
+
+
+def test_a_mismatched_answer_needs_positions_too(make_config, tmp_path):
+    """Each row fits the model's 256 positions; the long answer to the long question does not."""
+    rows = [
+        {"prompt": tiny.user("a" * 150), "completion": tiny.assistant("yes"), "label": True},
+        {"prompt": tiny.user("b?"), "completion": tiny.assistant("y" * 150), "label": False},
+    ]
+    file = tiny.write_lines(tmp_path / "far.jsonl", rows)
+    long = {"max_length": 400, "max_prompt_length": 200, "held_out_file": None}
+    with pytest.raises(OptionError, match="only 256 positions; set max_length to 256"):
+        run(make_config(method="kto", train_file=str(file), batch_size=1, **long))
+
+
+def test_the_evaluations_answers_need_positions_too(make_config):
+    long = {"sample_prompts": 2, "sample_max_new_tokens": 250}
+    with pytest.raises(OptionError, match=r"sample_max_new_tokens: .* only 256 positions"):
+        run(make_config(**long))

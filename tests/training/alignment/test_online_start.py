@@ -1,0 +1,144 @@
+"""What an online run refuses before its first step, and what a resumed one must find unchanged."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate.utils import DistributedType
+
+from tests.training.alignment import tiny
+from tests.training.alignment.online_toys import Reward, share_of, sources, write_prompts
+from training.alignment.failures import TrainingError
+from training.alignment.journal import Journal
+from training.alignment.methods import get_method
+from training.alignment.offline import make_accelerator
+from training.alignment.online import train
+from training.alignment.online_checks import check_launch
+from training.alignment.online_run import checkpoint, prepare, resume
+from training.alignment.options import OptionError
+from training.alignment.reward_model import load_reward_model, save_reward_model
+from training.alignment.supervision import StopRequest
+
+CPU = torch.device("cpu")
+VOWELS = Reward("vowels", share_of("aeiou"))
+
+
+@pytest.fixture
+def config(make_config, tmp_path):
+    def make(method="grpo", **changes):
+        values = {
+            "train_file": str(write_prompts(tmp_path / "prompts.jsonl", 12)),
+            "held_out_file": None, "max_steps": 1, "prompts_per_step": 4, "samples_per_prompt": 2,
+            "max_new_tokens": 6, "max_prompt_length": 40, "max_length": 64,
+        }  # fmt: skip
+        return make_config(method=method, **values | changes)
+
+    return make
+
+
+def prepared(config, given=None):
+    journal = Journal(Path(config.output_dir), active=True)
+    return prepare(config, make_accelerator(CPU), journal, given or sources(VOWELS))
+
+
+@pytest.fixture
+def other_vocabulary(tmp_path):
+    """A reward model whose tokens are numbered as the policy's and one more."""
+    folder = tmp_path / "foreign"
+    tiny.llama(vocabulary=260).save_pretrained(folder)
+    tokenizer = tiny.byte_tokenizer()
+    tokenizer.add_tokens(["<more>"])
+    model = load_reward_model(folder, dtype=torch.float32, device=CPU)
+    save_reward_model(model, tokenizer, folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize(("method", "name"), [("ppo", "value_model"), ("grpo", "reference_model")])
+def test_a_model_that_reads_token_ids_has_the_policys_vocabulary(
+    config, other_vocabulary, method, name
+):
+    words = f"{name}: foreign has another vocabulary than the policy tiny"
+    with pytest.raises(OptionError, match=words):
+        prepared(config(method, **{name: other_vocabulary}))
+
+
+def test_a_reward_model_of_another_vocabulary_gets_the_text(config, other_vocabulary):
+    source = {"reward": {"kind": "reward_model", "folders": [other_vocabulary]}}
+    assert train(config(reward_sources=source), make_accelerator(CPU), StopRequest())
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"max_new_tokens": 400, "max_length": 500}, r"has \d+ tokens .* 400, .* 256 positions"),
+        ({"held_out": True, "sample_prompts": 2, "sample_max_new_tokens": 300},
+         "sample_max_new_tokens: .* may have 300, .* only 256 positions"),
+    ],
+)  # fmt: skip
+def test_an_answer_has_positions_for_all_its_tokens(config, tmp_path, changes, words):
+    if changes.pop("held_out", False):
+        changes["held_out_file"] = str(write_prompts(tmp_path / "held_out.jsonl", 2))
+    with pytest.raises(OptionError, match=words):
+        prepared(config(**changes))
+
+
+def test_split_models_cannot_sample():
+    with pytest.raises(TrainingError, match="Launch it without --use_fsdp"):
+        check_launch(get_method("grpo"), DistributedType.FSDP)
+    check_launch(get_method("grpo"), DistributedType.MULTI_GPU)
+
+
+@pytest.fixture
+def adapter(config, tmp_path):
+    run = prepared(config(adapter="lora", lora_rank=2))
+    run.policy.model.save_pretrained(tmp_path / "adapter")
+    return str(tmp_path / "adapter")
+
+
+def refused(config, given=None):
+    """What a resumed run of this configuration is said to differ in."""
+    with pytest.raises(TrainingError, match="other settings or other contents") as caught:
+        resume(prepared(config, given))
+    return str(caught.value).partition(": ")[2].partition(". Go on")[0]
+
+
+def test_a_resumed_run_has_the_contents_of_before(config, tmp_path, adapter):
+    first = prepared(config())
+    checkpoint(first, 1, {})
+    assert resume(prepared(config()))[0] == 1
+    moved = tmp_path / "moved.jsonl"
+    Path(config().train_file).rename(moved)
+    assert resume(prepared(config(train_file=str(moved))))[0] == 1
+
+    rows = [json.loads(line) for line in moved.read_text().splitlines()]
+    facts = tiny.write_lines(tmp_path / "facts.jsonl", [{**row, "answer": "4"} for row in rows])
+    assert refused(config(train_file=str(facts))) == "train_file"
+    assert refused(config(start_adapter=adapter)) == "reference_model, start_adapter"
+    other = tiny.write_model(tmp_path / "other", seed=3)
+    assert refused(config(reference_model=str(other))) == "reference_model"
+    assert refused(config(temperature=0.5)) == "temperature"
+    assert refused(config(), sources(Reward("length", len))) == "reward_sources"
+
+
+def test_a_resumed_run_has_the_reward_models_of_before(config, tmp_path, other_vocabulary):
+    def given(folder, **changes):
+        source = {"kind": "reward_model", "folders": [str(folder)], **changes}
+        return config(reward_sources={"reward": source})
+
+    def fresh(made):
+        return prepare(made, make_accelerator(CPU), Journal(tmp_path, active=True), None)
+
+    checkpoint(fresh(given(other_vocabulary)), 1, {})
+    moved = Path(other_vocabulary).rename(tmp_path / "moved")
+    assert resume(fresh(given(moved, batch_size=3)))[0] == 1
+    for changed in (given(moved, weight=2.0), given(tiny_reward(tmp_path))):
+        with pytest.raises(TrainingError, match="reward_sources"):
+            resume(fresh(changed))
+
+
+def tiny_reward(tmp_path):
+    base = tiny.write_model(tmp_path / "base")
+    model = load_reward_model(base, dtype=torch.float32, device=CPU)
+    save_reward_model(model, tiny.byte_tokenizer(), tmp_path / "reward")
+    return tmp_path / "reward"
