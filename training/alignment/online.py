@@ -17,25 +17,23 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from training.alignment import checkpoints, watching
 from training.alignment.advantages import penalize_missing_end
 from training.alignment.config import TrainingConfig
 from training.alignment.experience import (
-    Answer,
     Experience,
     text_scores,
     token_entropies,
     token_scores,
-    token_scores_of_all,
     trained_mask,
 )
 from training.alignment.failures import TrainingError
 from training.alignment.journal import Journal
 from training.alignment.kl import kl_estimates
 from training.alignment.losses.policy_gradient import ptx_loss, sampler_weights, token_weights
+from training.alignment.online_answers import answer, stop_everywhere, watch
 from training.alignment.online_run import (
     Run,
     Sources,
@@ -49,7 +47,7 @@ from training.alignment.online_run import (
     step_prompts,
 )
 from training.alignment.optimization import seed_step, share_of_peak
-from training.alignment.rollouts.protocol import Prompt, Rollout
+from training.alignment.scoring import packs
 from training.alignment.supervision import StopRequest
 
 
@@ -76,6 +74,8 @@ def train(  # noqa: C901  # one loop, read from top to bottom
     models = {name: accelerator.prepare_model(module) for name, module in run.modules.items()}
     hand_on_weights(run)
     journal.say(f"Training on {len(run.prompts)} prompts in {total} steps.")
+    if not all(packs(scorer) for scorer in (run.reference, *run.modules.values())):
+        journal.say("This kind of model is scored in padded batches, each prompt once an answer.")
 
     alarm = watching.Alarm(config.test_reward, journal)
     stop.waits_for_loop = True
@@ -85,31 +85,36 @@ def train(  # noqa: C901  # one loop, read from top to bottom
             group["lr"] = share * group["peak"]
 
         if run.held_out and step % config.evaluate_every == 0:
-            journal.metrics(step, total, watch(run, step))
+            values = watch(run, stop, step)
+            if values is None:
+                return _stopped(run, step, state)
+            journal.metrics(step, total, values)
         if step > start and step % config.checkpoint_every == 0:
             checkpoint(run, step, state)
 
         clock = watching.Clock()
-        answers = roll_out(run, step_prompts(run, step), sampling_seed(config.seed, step), clock)
-        experience = Experience.of(gather_object(answers), run.device)
+        seed = sampling_seed(config.seed, step)
+        experience = answer(run, stop, step_prompts(run, step), seed, clock)
+        if experience is None:
+            # Nothing of this step is lost by giving it up: it will be sampled again as it was.
+            return _stopped(run, step, state)
         values = {**state, **watching.rollout_metrics(experience, config.samples_per_prompt)}
         alarm.look(values)
         if _is_over_budget(run, values):
             journal.metrics(step + 1, total, values)
             checkpoint(run, step, state)
             raise KLBudgetError(_budget_message(run, step, values["kl_k3"]))
-        if _stop_everywhere(stop, accelerator):
-            # Nothing of this step is lost by giving it up: it will be sampled again as it was.
-            return _stopped(run, step, state)
-
         learned = advantages(run, experience, state)
         values |= watching.value_metrics(experience, learned.get("returns"))
         clock.lap("score")
         seed_step(config.seed, step, accelerator.process_index)
-        figures = []
+        figures: list[dict[str, float]] = []
         for number, prompts in enumerate(updates(run, step)):
-            figures.append(update(run, models, experience, learned, prompts, (step, number)))
-            if _is_far_enough(config, figures[-1]):
+            one = update(run, stop, models, experience, learned, prompts, (step, number))
+            if one is None:
+                return _stopped(run, step, state)
+            figures.append(one)
+            if _is_far_enough(config, one):
                 break
         state |= learned.get("state", {})
         hand_on_weights(run)
@@ -122,14 +127,16 @@ def train(  # noqa: C901  # one loop, read from top to bottom
         }
         journal.metrics(step + 1, total, values)
         journal.progress("training", step + 1, total, _log_line(step + 1, total, values))
-        if step + 1 < total and _stop_everywhere(stop, accelerator):
+        if step + 1 < total and stop_everywhere(run, stop):
             return _stopped(run, step + 1, state)
     stop.waits_for_loop = False
 
     if start < total:
         checkpoint(run, total, state)
     if run.held_out:
-        values = watch(run, total)
+        values = watch(run, stop, total)
+        if values is None:
+            return False
         journal.metrics(total, total, values)
         if _is_over_budget(run, values, "held_out_kl_k3"):
             raise KLBudgetError(_budget_message(run, total, values["held_out_kl_k3"]))
@@ -138,59 +145,6 @@ def train(  # noqa: C901  # one loop, read from top to bottom
         save(run)
     accelerator.wait_for_everyone()
     return True
-
-
-def roll_out(
-    run: Run,
-    prompts: Sequence[Prompt],
-    seed: int,
-    clock: watching.Clock,
-    *,
-    per_prompt: int | None = None,
-) -> list[Answer]:
-    """This process's share of the answers to `prompts`, with all that is measured on them."""
-    rank, processes = run.accelerator.process_index, run.accelerator.num_processes
-    count = per_prompt or run.config.samples_per_prompt
-    places = list(range(len(prompts)))[rank::processes]
-    if not places:
-        return []
-    run.policy.eval()
-    groups = run.sources.rollouts.sample(
-        [prompts[place] for place in places],
-        per_prompt=count,
-        seed=seed,
-        max_new_tokens=run.config.max_new_tokens,
-        temperature=run.config.temperature,
-    )
-    clock.lap("generate")
-    numbers = [place * count + sample for place in places for sample in range(count)]
-    return measure(run, numbers, [rollout for group in groups for rollout in group])
-
-
-def measure(run: Run, places: Sequence[int], rollouts: Sequence[Rollout]) -> list[Answer]:
-    """Log-probabilities of policy and reference, values, and every reward of each answer."""
-    size = run.config.batch_size
-
-    def scored(scorer: nn.Module) -> list[Any]:
-        return token_scores_of_all(scorer, rollouts, run.device, batch_size=size)
-
-    old, reference = scored(run.policy), scored(run.reference)
-    values = scored(run.critic) if run.critic else [None] * len(rollouts)
-    total, parts = run.sources.rewards.score(rollouts)
-    watched = run.sources.watched
-    parts = {**parts, **(watched.score(rollouts).parts if watched else {})}
-    return [
-        Answer(
-            place=place,
-            rollout=rollout,
-            old_logps=old[row],
-            reference_logps=reference[row],
-            old_values=values[row],
-            reward=float(total[row]),
-            rewards={name: float(rewards[row]) for name, rewards in parts.items()},
-        )
-        for row, (place, rollout) in enumerate(zip(places, rollouts, strict=True))
-    ]
 
 
 def advantages(run: Run, experience: Experience, state: Mapping[str, float]) -> dict[str, Any]:
@@ -227,13 +181,18 @@ def updates(run: Run, step: int) -> Iterator[list[int]]:
 
 def update(
     run: Run,
+    stop: StopRequest,
     models: Mapping[str, nn.Module],
     experience: Experience,
     learned: Mapping[str, Any],
     prompts: Sequence[int],
     position: tuple[int, int],
-) -> dict[str, float]:
-    """One optimiser update on all answers to some prompts; its figures."""
+) -> dict[str, float] | None:
+    """One optimiser update on all answers to some prompts; its figures.
+
+    None when a stop request came while nothing was updated yet in the step at `position`, whose
+    number it is and the update's. Several processes must agree, and finish the step.
+    """
     count, accelerator = run.config.samples_per_prompt, run.accelerator
     together = [prompt * count + sample for prompt in prompts for sample in range(count)]
     own = prompts[accelerator.process_index :: accelerator.num_processes]
@@ -249,7 +208,10 @@ def update(
         model.train()
     size = run.config.batch_size
     micro_batches = [mine[start : start + size] for start in range(0, len(mine), size)]
+    gives_up = position[1] == 0 and accelerator.num_processes == 1
     for number, indices in enumerate(micro_batches):
+        if gives_up and stop.is_set:
+            return None
         with ExitStack() as stack:
             if number < len(micro_batches) - 1:
                 for model in models.values():
@@ -316,20 +278,6 @@ def pretraining_step(
     return {"ptx_loss": total}
 
 
-@torch.no_grad()
-def watch(run: Run, step: int) -> dict[str, float]:
-    """Answer the held-out prompts, always with the same seed; their metrics and samples.
-
-    Each name has `held_out_` before it. The answers go to step_samples.jsonl.
-    """
-    answers = roll_out(run, run.held_out, run.config.seed, watching.Clock(), per_prompt=1)
-    experience = Experience.of(gather_object(answers), run.device)
-    if run.accelerator.is_main_process:
-        watching.append_samples(run.output, step, experience.answers)
-    values = watching.rollout_metrics(experience, 1)
-    return {f"held_out_{name}": value for name, value in values.items()}
-
-
 def _optimizer_step(run: Run, step: int) -> float:
     """Clip, step and zero; the norm before clipping."""
     parameters = list(checkpoints.trainable(run.modules).values())
@@ -384,12 +332,6 @@ def _stopped(run: Run, step: int, state: Mapping[str, float]) -> bool:
     checkpoint(run, step, state)
     run.journal.say(f"Stopped after step {step}; the next start goes on from there.")
     return False
-
-
-def _stop_everywhere(stop: StopRequest, accelerator: Accelerator) -> bool:
-    """True on all processes as soon as one was asked to stop."""
-    flag = torch.tensor(float(stop.is_set), device=accelerator.device)
-    return bool(accelerator.reduce(flag, reduction="sum") > 0)
 
 
 def _log_line(step: int, total: int, values: Mapping[str, float]) -> str:

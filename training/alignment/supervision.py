@@ -8,12 +8,18 @@ import stat
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import IO
+from typing import IO, TypeVar
 
+T = TypeVar("T")
 STOPPED_EXIT_CODE = 143
 _PR_SET_PDEATHSIG = 1
+
+
+class CutShort(BaseException):  # no error: nothing that handles errors may take it
+    """A stop request came in the middle of work that is begun anew at the next start."""
 
 
 class StopRequest:
@@ -22,6 +28,8 @@ class StopRequest:
     The loop has something to keep: it looks at `is_set` and leaves a checkpoint. Before and after
     it there is nothing to keep.
     """
+
+    _cuts = False
 
     def __init__(self) -> None:
         self.is_set = False
@@ -32,9 +40,26 @@ class StopRequest:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._received)
 
+    def cut_short(self, work: Callable[[], T]) -> T | None:
+        """Do work that changes nothing; None when a stop request came before or in its middle."""
+        if self.is_set:
+            return None
+        try:
+            self._cuts = True
+            try:
+                return work()
+            finally:
+                self._cuts = False
+        except CutShort:
+            # The signal may have come before the flag was taken back.
+            self._cuts = False
+            return None
+
     def _received(self, number: int, _frame: FrameType | None) -> None:
         self.is_set = True
         signal.signal(number, signal.SIG_DFL)
+        if self._cuts:
+            raise CutShort
         if not self.waits_for_loop:
             raise SystemExit(STOPPED_EXIT_CODE)
 

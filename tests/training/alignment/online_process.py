@@ -1,15 +1,17 @@
-"""A real process that trains on toy rewards, and may kill itself with no chance to tidy up.
+"""A real process that trains on toy rewards, and may end itself on the way.
 
-    python -m tests.training.alignment.online_process --config run.json [--kill WHERE]
+    python -m tests.training.alignment.online_process --config run.json [--kill|--stop WHERE]
 
 WHERE `rollout:3` is in the middle of rewarding the third rollout; `backward:5` in the backward pass
-of the fifth micro-step.
+of the fifth micro-step. Killed, it has no chance to tidy up; stopped, it is asked as a worker asks,
+and a reward hangs from then on.
 """
 
 import argparse
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -23,47 +25,56 @@ from training.alignment.supervision import StopRequest
 
 
 class Fuse:
-    """Burns down by one at each call; at its end the process is killed."""
+    """Burns down by one at each call; at its end the process gets the signal."""
 
-    def __init__(self, calls: int) -> None:
-        self.left = calls
+    def __init__(self, calls: int, number: signal.Signals) -> None:
+        self.left, self.number = calls, number
 
-    def burn(self) -> None:
+    def burn(self) -> bool:
         self.left -= 1
         if self.left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self.number)
+        return self.left == 0
 
 
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--kill", default="")
+    parser.add_argument("--stop", default="")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     config = TrainingConfig.load(arguments.config)
-    place, _, count = arguments.kill.partition(":")
+    place, _, count = (arguments.kill or arguments.stop).partition(":")
+    number = signal.SIGKILL if arguments.kill else signal.SIGTERM
+    stop = StopRequest()
+    stop.listen()
     vowels = share_of("aeiou")
     answers = config.prompts_per_step * config.samples_per_prompt
-    fuse = Fuse((int(count) - 1) * answers + answers // 2) if place == "rollout" else None
+    half = answers // 2
+    fuse = Fuse((int(count) - 1) * answers + half, number) if place == "rollout" else None
 
     def reward(rollout: Rollout) -> float:
-        if fuse is not None:
-            fuse.burn()
+        if fuse is not None and fuse.burn():
+            time.sleep(600)
         return vowels(rollout)
 
     if place == "backward":
-        _kill_in_backward(int(count))
+        _end_in_backward(Fuse(int(count), number))
     accelerator = make_accelerator(torch.device("cpu"))
     toys = sources(Reward("vowels", reward))
-    return 0 if online.train(config, accelerator, StopRequest(), toys) else 143
+    return 0 if online.train(config, accelerator, stop, toys) else 143
 
 
-def _kill_in_backward(count: int) -> None:
-    fuse, micro_step = Fuse(count), online.micro_step
+def _end_in_backward(fuse: Fuse) -> None:
+    micro_step = online.micro_step
+
+    def burn(_gradient):  # type: ignore[no-untyped-def]
+        fuse.burn()
 
     def burning(*arguments, **options):  # type: ignore[no-untyped-def]
         loss, figures = micro_step(*arguments, **options)
-        loss.register_hook(lambda grad: fuse.burn())
+        loss.register_hook(burn)
         return loss, figures
 
     online.micro_step = burning

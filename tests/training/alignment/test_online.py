@@ -268,20 +268,18 @@ def test_the_kl_budget_judges_the_last_update(config, tmp_path):
 
 
 def test_a_stop_before_the_updates_gives_the_step_up(config):
-    class StopAtLook(StopRequest):
-        def __init__(self) -> None:
-            self.looks, self.waits_for_loop = 3, False
+    stop, seen = StopRequest(), []
 
-        @property
-        def is_set(self) -> bool:  # type: ignore[override]
-            self.looks -= 1
-            return self.looks <= 0
+    def reward(rollout):
+        seen.append(rollout)
+        stop.is_set = len(seen) > 16  # the second step's
+        return 0.0
 
     made = config(max_steps=5)
-    assert not go(made, stop=StopAtLook())
+    assert not go(made, Reward("counts", reward), stop=stop)
     found = latest_checkpoint(Path(made.output_dir) / "checkpoints")
     assert found is not None
-    assert found.step == 1
+    assert found.step == len(steps(made)) == 1
 
 
 @pytest.mark.parametrize(

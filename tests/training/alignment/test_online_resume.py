@@ -92,6 +92,25 @@ def test_a_killed_run_goes_on_with_the_same_numbers(config, start, tmp_path, met
     assert samples(broken) == samples(unbroken)
 
 
+@pytest.mark.parametrize("place", ["rollout:4", "backward:7"])
+def test_a_stopped_run_keeps_its_finished_steps_and_goes_on(config, start, tmp_path, place):
+    """In the fourth rollout, where a reward hangs, and in the middle of the fourth step."""
+    unbroken = config("reinforce", output_dir=str(tmp_path / "unbroken"))
+    go(unbroken)
+    broken = config("reinforce", checkpoint_every=100)
+    process = start(broken, *PROCESS, "--stop", place)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 143, output
+    found = latest_checkpoint(Path(broken.output_dir) / "checkpoints")
+    assert found is not None
+    assert found.step == {"rollout:4": 2, "backward:7": 3}[place]
+    go(broken)
+    ours, theirs = everything(broken), everything(unbroken)
+    assert ours.keys() == theirs.keys()
+    assert ours == pytest.approx(theirs, rel=1e-6, abs=1e-7)
+    assert samples(broken) == samples(unbroken)
+
+
 def test_two_processes_give_the_numbers_of_one(config, start, tmp_path):
     method = "ppo_ptx"  # it has all parts
     one = config(method, max_steps=3)

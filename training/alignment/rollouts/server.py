@@ -70,8 +70,12 @@ class ServeSource:
             choices = self._complete(prompts[group], {**settings, "n": count, "seed": own})
             return [self._rollout(choice, prompts[group], group) for choice in choices]
 
-        with ThreadPoolExecutor(self.options.concurrency) as pool:
+        pool = ThreadPoolExecutor(self.options.concurrency)
+        try:
             parts = list(pool.map(ask, calls))
+        finally:
+            # After a stop request nobody waits for the calls in hand.
+            pool.shutdown(wait=False, cancel_futures=True)
         found: list[list[Rollout]] = [[] for _ in prompts]
         for (group, _), part in zip(calls, parts, strict=True):
             found[group] += part
