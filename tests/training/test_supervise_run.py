@@ -24,6 +24,7 @@ from core import jobs
 from core.models import Job
 from tests.training.conftest import Launch
 from training.models import MetricPoint, ModelVersion, TrainingRun
+from training.selectors.run import step_samples
 from training.services import cancel_run, child, resume_run
 from training.services.supervise import run_folder
 
@@ -111,6 +112,11 @@ def test_a_run_becomes_a_version(launch: Launch, orphans: Callable[[], list[int]
     assert len(samples) == 2
     assert samples[0].prompt is not None
     assert samples[0].prompt.side == "held_out"
+    through = step_samples(run)
+    assert [[answer.step for answer in answers] for _, answers in through] == 2 * [[0, 2, 4, 6]]
+    assert {str(messages) for messages, _ in through} == {
+        str(sample.prompt.messages) for sample in samples if sample.prompt
+    }
 
 
 def test_a_finished_run_done_again_changes_nothing(launch: Launch) -> None:

@@ -229,6 +229,13 @@ class TrainingConfig:
     sample_max_new_tokens: int = option(
         128, help="Longest sampled answer in tokens.", min=1, max=10**5
     )
+    step_sample_prompts: int = option(
+        4,
+        help="Offline: how many of sample_prompts are also answered, in at most 64 tokens, at each "
+        "held-out evaluation while training, to be read side by side; 0 for none.",
+        min=0,
+        max=10**5,
+    )
     evaluation_reward_model: str | None = option(
         None,
         help="Folder of a reward model that compares the sampled answers before and after; best "

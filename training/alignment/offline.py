@@ -31,6 +31,7 @@ from training.alignment.policies import load_trainee
 from training.alignment.run_data import load_data
 from training.alignment.scoring import by_role, packs, score, score_all, split_roles
 from training.alignment.sharding import distribute, is_sharded, set_sync, shards, whole
+from training.alignment.step_samples import write_step_samples
 from training.alignment.supervision import StopRequest
 from training.alignment.tokenization import Example
 
@@ -63,6 +64,7 @@ def train(  # noqa: C901  # one loop, read from top to bottom
 
         if data.held_out and step % config.evaluate_every == 0:
             journal.metrics(step, total, evaluate(run, state))
+            write_step_samples(run, tokenizer, step)
         if step > start and step % config.checkpoint_every == 0:
             checkpoint(run, step, state)
 
@@ -114,6 +116,7 @@ def train(  # noqa: C901  # one loop, read from top to bottom
         checkpoint(run, total, state)
     if data.held_out:
         journal.metrics(total, total, evaluate(run, state))
+        write_step_samples(run, tokenizer, total)
     save(run, tokenizer)
     accelerator.wait_for_everyone()
     return True

@@ -22,6 +22,7 @@ from training.alignment.reward_model import save_reward_model, set_score_shift
 from training.alignment.run_data import Data
 from training.alignment.scoring import by_role, score_all
 from training.alignment.sharding import assign, is_sharded, whole_weights
+from training.alignment.watching import rewind_samples
 
 # May differ between a run and its continuation: where things lie.
 _FREE = {
@@ -71,7 +72,7 @@ def resume(run: Run) -> tuple[int, dict[str, float]]:
     """Load the last valid checkpoint, if any: the step to go on from and the method's state."""
     found = checkpoints.latest_checkpoint(run.output / "checkpoints")
     if found is None:
-        run.journal.rewind(-1)
+        _rewind(run, -1)
         return 0, {}
     if found.state["identity"] != _identity(run):
         raise TrainingError(
@@ -79,7 +80,7 @@ def resume(run: Run) -> tuple[int, dict[str, float]]:
             "number of processes; use a new folder."
         )
     checkpoints.load_checkpoint(found, run.module, run.optimizer)
-    run.journal.rewind(found.step)
+    _rewind(run, found.step)
     run.journal.say(f"Going on from the checkpoint after step {found.step}.")
     return found.step, dict(found.state["method_state"])
 
@@ -124,6 +125,13 @@ def save(run: Run, tokenizer: Any) -> None:
         model = merge_lora(model)
     write = save_reward_model if run.objective.trains_rewards else save_model
     write(model, tokenizer, run.output / "model")
+
+
+def _rewind(run: Run, step: int) -> None:
+    """Forget what the resumed run will say and write again."""
+    run.journal.rewind(step)
+    if run.accelerator.is_main_process:
+        rewind_samples(run.output, step)
 
 
 def _whole_module(run: Run) -> Trainee:

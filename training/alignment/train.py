@@ -37,6 +37,7 @@ what the output folder holds:
   progress.json       phase, done, total
   metrics.jsonl       one JSON object a line: step, time, total_steps, metrics
   data_report.json    what was truncated or dropped
+  step_samples.jsonl  answers to the same held-out prompts at each evaluation
   reference/, checkpoints/              to resume from
   model/              the trained model: safetensors, tokenizer; a LoRA adapter merged
   adapter/            the LoRA adapter alone

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from training.alignment.advantages import explained_variance, zero_variance_share
+from training.alignment.data import Text
 from training.alignment.experience import Answer, Experience
 from training.alignment.files import replace_whole
 from training.alignment.journal import Journal
@@ -157,9 +158,14 @@ class Alarm:
 
 def append_samples(folder: Path, step: int, answers: Sequence[Answer]) -> None:
     """Add one line an answer to step_samples.jsonl: the same prompts again and again."""
+    append_lines(folder, [_sample(step, answer) for answer in answers])
+
+
+def append_lines(folder: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    """Add to step_samples.jsonl; a reader never sees half of a line that ends with a newline."""
     with (folder / SAMPLES_FILE).open("a", encoding="utf-8") as file:
-        for answer in answers:
-            file.write(json.dumps(_sample(step, answer), ensure_ascii=False) + "\n")
+        for line in lines:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 def rewind_samples(folder: Path, step: int) -> None:
@@ -173,11 +179,10 @@ def rewind_samples(folder: Path, step: int) -> None:
 
 def _sample(step: int, answer: Answer) -> Mapping[str, Any]:
     rollout = answer.rollout
-    prompt = rollout.prompt_text
     return {
         "step": step,
         "position": answer.place,
-        "prompt": [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt,
+        "prompt": as_messages(rollout.prompt_text),
         "text": rollout.text,
         "reward": answer.reward,
         "tokens": len(rollout.completion),
@@ -185,6 +190,11 @@ def _sample(step: int, answer: Answer) -> Mapping[str, Any]:
         "ended": float(answer.ended),
         **{f"reward_{name}": reward for name, reward in answer.rewards.items()},
     }
+
+
+def as_messages(prompt: Text) -> list[dict[str, Any]]:
+    """The prompt as who reads it side by side expects it."""
+    return [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
 
 
 def _is_before(line: str, step: int) -> bool:
