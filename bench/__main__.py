@@ -1,9 +1,10 @@
 """Measures and proves, and writes what came out to docs/results/ with its date.
 
-usage: python -m bench [measures|proofs] [NAME ...]
+usage: python -m bench [measures|proofs] [NAME[.CASE] ...]
 
 Every module of bench/measures/ (`make bench`) and bench/proofs/ (`make prove`) has a function
-`run() -> dict` whose result, JSON-ready, is what is written. A proof that fails raises.
+`run() -> dict` whose result, JSON-ready, is what is written. One with a mapping CASES has
+`run(case) -> dict`, and each of its cases a file of its own. A proof that fails raises.
 """
 
 from __future__ import annotations
@@ -31,23 +32,35 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="all of them when none is named")
     options = parser.parse_args()
     known = modules(options.kind)
-    unknown = set(options.names) - set(known)
+    unknown = {name for name in options.names if name.partition(".")[0] not in known}
     if unknown:
         parser.error(f"no {', '.join(sorted(unknown))} in {options.kind}; there are {known}")
     # Who ends this ends what it started, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     for name in options.names or known:
-        record(options.kind, name)
+        module, _, case = name.partition(".")
+        there = cases(options.kind, module)
+        if case and case not in there:
+            parser.error(f"no case {case} in {module}; there are {there}")
+        for one in [case] if case else there:
+            record(options.kind, module, one)
 
 
 def modules(kind: str) -> list[str]:
     return sorted(found.name for found in pkgutil.iter_modules([str(ROOT / "bench" / kind)]))
 
 
-def record(kind: str, name: str) -> Path:
+def cases(kind: str, module: str) -> list[str]:
+    """What is recorded apart of a measure or proof: its cases, or nothing but the whole."""
+    return list(getattr(importlib.import_module(f"bench.{kind}.{module}"), "CASES", [""]))
+
+
+def record(kind: str, module: str, case: str = "") -> Path:
+    name = f"{module}.{case}" if case else module
     print(f"{kind}: {name} …", flush=True)
     started = time.monotonic()
-    figures = importlib.import_module(f"bench.{kind}.{name}").run()
+    run = importlib.import_module(f"bench.{kind}.{module}").run
+    figures = run(case) if case else run()
     seconds = round(time.monotonic() - started, 1)
     now = datetime.now(UTC)
     result = {

@@ -5,13 +5,13 @@ from __future__ import annotations
 from bench.training.cases import Case
 from bench.training.compare import compare
 
-CASES = (
-    Case("bfloat16", "dpo"),
-    Case("float32", "dpo", dtype="float32"),
-    Case("lora", "dpo", adapter="lora"),
-    Case("long_prompts", "dpo", data="long"),
-)
+CASES = {
+    "bfloat16": Case("dpo"),
+    "float32": Case("dpo", dtype="float32"),
+    "lora": Case("dpo", adapter="lora"),
+    "long_prompts": Case("dpo", data="long", batch=2),
+}
 
 
-def run() -> dict[str, object]:
-    return {case.name: compare(case) for case in CASES}
+def run(case: str) -> dict[str, object]:
+    return compare(CASES[case])

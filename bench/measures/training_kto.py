@@ -5,6 +5,8 @@ from __future__ import annotations
 from bench.training.cases import Case
 from bench.training.compare import compare
 
+CASES = {"bfloat16": Case("kto"), "float32": Case("kto", dtype="float32")}
 
-def run() -> dict[str, object]:
-    return {"bfloat16": compare(Case("bfloat16", "kto"))}
+
+def run(case: str) -> dict[str, object]:
+    return compare(CASES[case])

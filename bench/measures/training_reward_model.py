@@ -5,6 +5,11 @@ from __future__ import annotations
 from bench.training.cases import Case
 from bench.training.compare import compare
 
+CASES = {
+    "bfloat16": Case("reward_bradley_terry"),
+    "float32": Case("reward_bradley_terry", dtype="float32"),
+}
 
-def run() -> dict[str, object]:
-    return {"bfloat16": compare(Case("bfloat16", "reward_bradley_terry"))}
+
+def run(case: str) -> dict[str, object]:
+    return compare(CASES[case])

@@ -4,47 +4,95 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 STEPS = 51  # the first one warms up
-BATCH = 4
+ONLINE_STEPS = 21
 
 
 @dataclass(frozen=True)
 class Case:
-    """One comparison: both sides train the same model on the same tokens in the same order."""
+    """One comparison: both sides train SmolLM2 on the same tokens in the same order.
 
-    name: str
+    bfloat16 means bfloat16 products with float32 weights, optimiser state and residuals on both
+    sides: torch's autocast, which is what `bf16=True` is in TRL. With an adapter the frozen base is
+    bfloat16 and the adapter float32. Both take AdamW (fused; betas 0.9 and 0.999, epsilon 1e-8, no
+    decay) at a constant rate from the first step on, clip gradients at norm 1 and have no dropout.
+    Prompts are cut before either side sees them and the end-of-turn token is scored.
+    """
+
     method: str
     dtype: str = "bfloat16"
     adapter: str = "full"
-    data: str = "pandalm"  # or random tokens: long
-    hyperparameters: dict[str, Any] = field(default_factory=dict)
+    data: str = "pandalm"  # or random words: long
+    batch: int = 4  # examples a step
 
     @property
     def learning_rate(self) -> float:
         return 1e-5 if self.adapter == "lora" else 1e-6
 
+    @property
+    def is_reward(self) -> bool:
+        return self.method.startswith("reward")
 
-def write_rows(case: Case, path: Path, steps: int) -> None:
+
+@dataclass(frozen=True)
+class OnlineCase:
+    """One comparison of methods that sample: the same prompts, in the same order, on both sides.
+
+    Both sample at temperature 1 without a cut and give the same reward; both keep the reference in
+    memory, for the KL has a weight. What they sample differs, and so do their losses; these are
+    compared in float32 on our answers, given to both.
+    """
+
+    method: str
+    hyperparameters: dict[str, Any]
+    dtype: str = "bfloat16"
+    prompts: int = 2
+    samples: int = 4
+    max_new_tokens: int = 48
+    learning_rate: float = 1e-6
+
+
+def write_rows(case: Case, path: Path, steps: int, count: Callable[[str], int]) -> None:
     """The case's rows in the order in which they are trained: batches of similar length, shuffled.
 
-    That order is what TRL's group_by_length is for; ours gains less from it.
+    That order is what TRL's group_by_length is for; ours gains less from it. `count` says how many
+    tokens a text has.
     """
-    rows = long_pairs(steps) if case.data == "long" else pandalm_pairs()
-    rows.sort(key=lambda row: len(row["prompt"]) + max(len(row["chosen"]), len(row["rejected"])))
+    rows = long_pairs(steps * case.batch) if case.data == "long" else pandalm_pairs()
     if case.method == "kto":
         rows = [one for row in rows for one in _labelled(row)]
-    batches = [rows[start : start + BATCH] for start in range(0, len(rows) - BATCH + 1, BATCH)]
+    rows.sort(key=lambda row: _length(row, count))
+    size = case.batch
+    batches = [rows[start : start + size] for start in range(0, len(rows) - size + 1, size)]
     order = np.random.default_rng(0).permutation(len(batches))[:steps]
     if len(order) < steps:
-        raise ValueError(f"{case.name}: the data hold {len(batches)} batches, not {steps}")
+        raise ValueError(f"The data hold {len(batches)} batches of {size} examples, not {steps}.")
     lines = [json.dumps(row) for number in order for row in batches[number]]
     path.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def _length(row: dict[str, Any], count: Callable[[str], int]) -> int:
+    """Tokens of the row's longest sequence, but for what the chat template adds to each."""
+    prompt, *answers = (
+        count(part[0]["content"]) for part in row.values() if isinstance(part, list)
+    )
+    return prompt + max(answers)
+
+
+def prompts(count: int) -> list[list[dict[str, str]]]:
+    """Different prompts of the pairs, short ones, in the order of the data."""
+    found = {row["prompt"][0]["content"]: row["prompt"] for row in pandalm_pairs()}
+    short = [prompt for text, prompt in found.items() if len(text) <= 400]
+    if len(short) < count:
+        raise ValueError(f"The data hold {len(short)} short prompts, not {count}.")
+    return short[:count]
 
 
 def pandalm_pairs() -> list[dict[str, Any]]:
@@ -64,13 +112,13 @@ def pandalm_pairs() -> list[dict[str, Any]]:
     return rows
 
 
-def long_pairs(steps: int) -> list[dict[str, Any]]:
+def long_pairs(count: int) -> list[dict[str, Any]]:
     """Prompts of about 384 tokens with answers of about 64, of words of one token each."""
     words = ["time", "year", "people", "way", "day", "man", "thing", "woman", "life", "child"]
     random = np.random.default_rng(1)
     return [
-        _pair(*(" ".join(random.choice(words, count)) for count in (354, 63, 63)))
-        for _ in range(steps * BATCH)
+        _pair(*(" ".join(random.choice(words, length)) for length in (354, 63, 63)))
+        for _ in range(count)
     ]
 
 

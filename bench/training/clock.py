@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import resource
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -16,10 +17,12 @@ class StepClock:
 
     def __init__(self) -> None:
         self.losses: list[float] = []
+        self.figures: list[Mapping[str, float]] = []  # of each step, as the trainer logs them
         self.began = self.began_cpu = 0.0
 
-    def tick(self, loss: float) -> None:
+    def tick(self, loss: float, figures: Mapping[str, float]) -> None:
         self.losses.append(loss)
+        self.figures.append(figures)
         if len(self.losses) == 1:
             forget_peak()
             self.began, self.began_cpu = time.monotonic(), cpu_seconds()
@@ -29,6 +32,7 @@ class StepClock:
     def write(self, path: Path) -> None:
         figures = {
             "losses": self.losses,
+            "figures": self.figures,
             "seconds": self.ended - self.began,
             "cpu_seconds": self.ended_cpu - self.began_cpu,
             "peak_mb": self.peak,

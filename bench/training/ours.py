@@ -1,7 +1,8 @@
-"""`python -m bench.training.ours RUN.json OUT.json`: our loop, its steps timed.
+"""`python -m bench.training.ours TASK RUN.json OUT.json`: our side of a comparison.
 
-The order of the data is the file's instead of a shuffled one, as the peer's is; nothing else of the
-loop is changed. With --tokens it writes what the peer trains on, and with --limit how many
+`train` is our loop with its steps timed: the order of the data is the file's instead of a shuffled
+one, as the peer's is, and nothing else is changed. `record` also writes the answers of an online
+run, `tokens` what the peer trains on, `reward-model` what both start from, and `limit` how many
 operations a second this machine's matrix products reach.
 """
 
@@ -18,13 +19,15 @@ import numpy as np
 import torch
 
 from bench.training.clock import StepClock
-from training.alignment import batches, offline
+from training.alignment import batches, offline, online
 from training.alignment.config import TrainingConfig
 from training.alignment.journal import Journal
 from training.alignment.memory import reuse_freed_memory
-from training.alignment.models import fingerprint, load_tokenizer
+from training.alignment.methods import get_method
+from training.alignment.models import load_tokenizer
 from training.alignment.objective import Objective
 from training.alignment.reward_model import is_reward_model, load_reward_model, save_reward_model
+from training.alignment.rollouts.transformers import TransformersSource
 from training.alignment.run_data import load_examples
 from training.alignment.supervision import StopRequest
 
@@ -35,14 +38,36 @@ def train(config: TrainingConfig, output: Path) -> None:
     def metrics(self: Journal, step: int, total: int, values: Mapping[str, Any]) -> None:
         told(self, step, total, values)
         if "loss" in values:
-            clock.tick(float(values["loss"]))
+            clock.tick(float(values["loss"]), values)
 
     setattr(Journal, "metrics", metrics)  # noqa: B010  # what is replaced has another type
     batches._permutation = lambda seed, epoch, size: np.arange(size)  # type: ignore[assignment]
     Path(config.output_dir).mkdir(parents=True)
     accelerator = offline.make_accelerator(torch.device("cpu"))
-    offline.train(config, accelerator, StopRequest())
+    loop = online if get_method(config.method).loop == "online" else offline
+    loop.train(config, accelerator, StopRequest())
     clock.write(output)
+
+
+def record(config: TrainingConfig, output: Path) -> None:
+    """Train, and write beside the figures what was asked and answered in each step."""
+    steps, sample = [], TransformersSource.sample
+
+    def recorded(self: TransformersSource, prompts: Any, **settings: Any) -> Any:
+        groups = sample(self, prompts, **settings)
+        rollouts = [rollout for group in groups for rollout in group]
+        steps.append(
+            {
+                "prompts": [rollout.prompt.tolist() for rollout in rollouts],
+                "completions": [rollout.completion.tolist() for rollout in rollouts],
+            }
+        )
+        return groups
+
+    setattr(TransformersSource, "sample", recorded)  # noqa: B010  # as above
+    train(config, output)
+    figures = json.loads(output.read_text())
+    output.write_text(json.dumps(figures | {"answers": steps}))
 
 
 def write_tokens(config: TrainingConfig, output: Path) -> None:
@@ -58,7 +83,7 @@ def write_tokens(config: TrainingConfig, output: Path) -> None:
         }
         first = next(iter(sequences.values()))
         rows.append({"prompt_ids": first.prompt.tolist(), **row, "label": bool(example.target)})
-    output.write_text(json.dumps({"rows": rows, "model": fingerprint(config.base_model)}))
+    output.write_text(json.dumps(rows))
 
 
 def write_reward_model(config: TrainingConfig, output: Path) -> None:
@@ -85,9 +110,9 @@ def matrix_limit(dtype: torch.dtype, seconds: float = 3.0) -> float:
 def main() -> None:
     what, source, output = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     config = TrainingConfig.load(source)
-    if what == "train":
+    if what in ("train", "record"):
         reuse_freed_memory()
-        train(config, output)
+        (train if what == "train" else record)(config, output)
     elif what == "tokens":
         write_tokens(config, output)
     elif what == "reward-model":

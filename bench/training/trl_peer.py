@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from clock import StepClock  # type: ignore[import-not-found]
-from datasets import Dataset  # type: ignore[import-not-found]
+from datasets import Dataset, load_from_disk  # type: ignore[import-not-found]
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
@@ -49,7 +49,14 @@ class Told(TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **others: Any) -> None:
         if logs and "loss" in logs:
-            self.clock.tick(float(logs["loss"]))
+            self.clock.tick(float(logs["loss"]), logs)
+
+
+def dataset(case: dict[str, Any]) -> Any:
+    """The rows in a folder, where TRL keeps the reference's log-probabilities from run to run."""
+    if not Path(case["data"]).exists():
+        Dataset.from_list(columns(case["method"], case["rows"])).save_to_disk(case["data"])
+    return load_from_disk(case["data"])
 
 
 def columns(method: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -90,7 +97,7 @@ def main() -> None:
         output_dir=case["output_dir"],
         per_device_train_batch_size=case["batch_size"],
         gradient_accumulation_steps=1,
-        max_steps=case["steps"],
+        max_steps=case["max_steps"],
         learning_rate=case["learning_rate"],
         lr_scheduler_type="constant",
         warmup_steps=0,
@@ -116,7 +123,7 @@ def main() -> None:
     trainer = Prepared(
         model=model,
         args=settings,
-        train_dataset=Dataset.from_list(columns(case["method"], case["rows"])),
+        train_dataset=dataset(case),
         processing_class=AutoTokenizer.from_pretrained(case["base_model"]),
         callbacks=[Told(clock)],
         **({"peft_config": _lora(is_reward)} if is_lora else {}),
