@@ -1,0 +1,331 @@
+"""SmolLM2 trained on PandaLM's human judgments from the command line, method by method.
+
+- Offline methods, each evaluated on prompts that it has not seen.
+- A reward model, its held-out accuracy beside how often the annotators agree with one another.
+- GRPO and PPO against that reward model: the reward rises, and the KL stays within its budget.
+
+Every run is `python -m training.alignment.train --config run.json`, and every figure is read from
+what that run wrote. Short pairs are taken, so that a step takes seconds on two cores. With
+PREFLOOP_PROOF_FOLDER the runs are kept there, and those that are finished are not run again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, median, stdev
+from typing import Any
+
+from bench.__main__ import ROOT
+from bench.load.labeling import say
+from bench.training import pandalm
+from training.alignment.models import convert_smollm2
+
+Rows = Sequence[Mapping[str, Any]]
+Launch = Callable[[Path], None]
+
+LONGEST = 500  # characters of a prompt and both its answers
+# Each with its own defaults but for the learning rate: a few steps must show.
+OFFLINE = (
+    "sft", "dpo", "cdpo", "robust_dpo", "ipo", "dpop", "simpo", "orpo", "cpo", "slic_hf", "kto",
+)  # fmt: skip
+ONLINE: Mapping[str, Mapping[str, Any]] = {
+    "grpo": {"beta": 0.02},
+    "ppo": {"kl_coefficient": 0.02, "epochs_per_batch": 2},
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is trained on what; the mappings go into the runs' configurations."""
+
+    base_model: Path
+    train: Rows
+    held_out: Rows
+    policy_pairs: int
+    policy_held_out: int
+    prompts: int
+    policy: Mapping[str, Any]
+    reward: Mapping[str, Any]
+    online: Mapping[str, Any]
+
+
+def run() -> dict[str, Any]:
+    train, held_out = pandalm.split(pandalm.short(LONGEST))
+    setting = full(pandalm.pairs_of(train), pandalm.pairs_of(held_out))
+    with working_folder() as home:
+        figures: dict[str, Any] = {
+            "data": {"train_pairs": len(train), "held_out_pairs": len(held_out)},
+            "offline": offline(setting, home),
+            "reward_model": reward_model(setting, home)
+            | {"annotators": pandalm.agreement(held_out)},
+            "online": online(setting, home),
+        }
+        figures["curves"] = curves(home)
+    check_offline(figures["offline"])
+    check_reward_model(figures["reward_model"])
+    check_online(figures["online"])
+    return figures
+
+
+def base_model() -> Path:
+    """SmolLM2-135M-Instruct as a model folder, converted the first time."""
+    folder = ROOT / "var" / "bench" / "smollm2"
+    if not (folder / "config.json").exists():
+        convert_smollm2(folder)
+    return folder
+
+
+def full(train: Rows, held_out: Rows) -> Setting:
+    shared = {"device": "cpu", "dtype": "bfloat16", "max_length": 384, "max_prompt_length": 192}
+    offline = {**shared, "gradient_accumulation": 1, "checkpoint_every": 1000, "warmup_steps": 2}
+    return Setting(
+        base_model=base_model(),
+        train=train,
+        held_out=held_out,
+        policy_pairs=64,
+        policy_held_out=24,
+        prompts=16,
+        policy={
+            **offline,
+            "batch_size": 8,
+            "learning_rate": 1e-5,
+            "evaluation_limit": 8,
+            "evaluate_every": 1000,
+            "sample_prompts": 4,
+            "sample_max_new_tokens": 24,
+        },
+        reward={
+            **offline,
+            "batch_size": 16,
+            "learning_rate": 5e-5,
+            "epochs": 2,
+            "schedule": "cosine",
+            "evaluation_limit": 32,
+            "evaluate_every": 14,
+        },
+        online={
+            **shared,
+            "batch_size": 32,
+            "learning_rate": 2e-5,
+            "prompts_per_step": 8,
+            "samples_per_prompt": 4,
+            "max_new_tokens": 24,
+            "epochs": 1000,
+            "max_steps": 12,
+            "kl_budget": 10.0,
+            "checkpoint_every": 1000,
+        },
+    )
+
+
+@contextmanager
+def working_folder() -> Iterator[Path]:
+    kept = os.environ.get("PREFLOOP_PROOF_FOLDER")
+    if kept:
+        Path(kept).mkdir(parents=True, exist_ok=True)
+        yield Path(kept)
+        return
+    with tempfile.TemporaryDirectory(prefix="prefloop-proof-") as folder:
+        yield Path(folder)
+
+
+def command_line(config: Path) -> None:
+    """Train as a person would; raises with the run's own words when it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "training.alignment.train", "--config", str(config)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{config} failed:\n{done.stderr[-4000:]}")
+
+
+def offline(
+    setting: Setting, home: Path, methods: Sequence[str] = OFFLINE, launch: Launch = command_line
+) -> dict[str, Any]:
+    """Each method's evaluation on held-out pairs after the same few steps on the same pairs."""
+    data = {
+        "train_file": _write(home / "policy.jsonl", setting.train[: setting.policy_pairs]),
+        "held_out_file": _write(home / "held.jsonl", setting.held_out[: setting.policy_held_out]),
+        "reference_cache": str(home / "reference"),
+        "convert_data": True,
+    }
+    told = {}
+    for method in methods:
+        say(f"{method}: {len(setting.train[: setting.policy_pairs])} pairs")
+        output = _train(setting, home, method, launch, {**data, **setting.policy})
+        told[method] = _evaluated(output)
+    return told
+
+
+def reward_model(setting: Setting, home: Path, launch: Launch = command_line) -> dict[str, Any]:
+    """Accuracy and margin on held-out pairs, with 95 % intervals that resample prompts."""
+    say(f"reward model: {len(setting.train)} pairs")
+    data = {
+        "train_file": _write(home / "train.jsonl", setting.train),
+        "held_out_file": _write(home / "held_out.jsonl", setting.held_out),
+    }
+    values = {**data, **setting.reward}
+    output = _train(setting, home, "reward_bradley_terry", launch, values)
+    held_out = _json(output / "evaluation.json")["held_out"]
+    return {
+        "accuracy": _rounded(held_out["accuracy"]["value"]),
+        "accuracy_95": [_rounded(held_out["accuracy"][end]) for end in ("low", "high")],
+        "examples": held_out["examples"],
+        "prompts": held_out["prompts"],
+        **_pace(output),
+    }
+
+
+def online(setting: Setting, home: Path, launch: Launch = command_line) -> dict[str, Any]:
+    """Reward and KL of each step of each method, against the reward model trained before."""
+    scorer = str(home / "reward_bradley_terry" / "model")
+    prompts = list({json.dumps(row["prompt"]): row for row in setting.train}.values())
+    values = {
+        "train_file": _write(
+            home / "prompts.jsonl",
+            [{"prompt": row["prompt"]} for row in prompts[: setting.prompts]],
+        ),
+        "reward_sources": {"helpful": {"kind": "reward_model", "folders": [scorer]}},
+        **setting.online,
+    }
+    told = {}
+    for method, hyperparameters in ONLINE.items():
+        say(f"{method}: {setting.online['max_steps']} updates")
+        critic = {"value_model": scorer} if method == "ppo" else {}
+        options = {**values, "hyperparameters": dict(hyperparameters), **critic}
+        output = _train(setting, home, method, launch, options)
+        told[method] = _summary(output) | {"kl_budget": setting.online["kl_budget"]}
+    return told
+
+
+def check_offline(told: Mapping[str, Any]) -> None:
+    for method, figures in told.items():
+        moved = figures["chosen_moved" if method == "sft" else "margin_moved"]
+        assert moved > 0.0, (method, figures)
+
+
+def check_reward_model(told: Mapping[str, Any]) -> None:
+    assert told["accuracy_95"][0] > 0.5, told
+
+
+def check_online(told: Mapping[str, Any]) -> None:
+    for method, figures in told.items():
+        assert figures["rise"] > 2.0 * figures["rise_error"], (method, figures)
+        assert figures["largest_kl"] < figures["kl_budget"], (method, figures)
+
+
+def _train(
+    setting: Setting, home: Path, method: str, launch: Launch, values: Mapping[str, Any]
+) -> Path:
+    output = home / method
+    output.mkdir(exist_ok=True)
+    config = home / f"{method}.json"
+    own = {"method": method, "base_model": str(setting.base_model), "output_dir": str(output)}
+    config.write_text(json.dumps({**values, **own}, indent=2))
+    launch(config)
+    return output
+
+
+def _evaluated(output: Path) -> dict[str, Any]:
+    """Accuracy by the method's own reward, how far log-probabilities moved, KL and perplexity."""
+    evaluation = _json(output / "evaluation.json")
+    held_out, perplexity = evaluation["held_out"], evaluation["perplexity"]
+    sides = {side: _moved(evaluation, side) for side in ("chosen", "rejected")}
+    known = [moved for moved in sides.values() if moved is not None]
+    apart = known[0] - known[1] if len(known) == 2 else None
+    return {
+        "accuracy_before": _value(held_out, "accuracy_before"),
+        "accuracy": _value(held_out, "accuracy"),
+        "reward_margin": _value(held_out, "reward_margin"),
+        "chosen_moved": _rounded(sides["chosen"]),
+        "rejected_moved": _rounded(sides["rejected"]),
+        "margin_moved": _rounded(apart),
+        "perplexity_before": _value(perplexity, "before"),
+        "perplexity": _value(perplexity, "after"),
+        "kl_of_samples": _value(evaluation["kl"], "k1"),
+        **_pace(output),
+    }
+
+
+def _moved(evaluation: Mapping[str, Any], side: str) -> float | None:
+    """Mean change of a side's log-probability in nats; lone answers are told by their label."""
+    if side in evaluation["movement"]:
+        value: float = evaluation["movement"][side]["difference"]["value"]
+        return value
+    ratio: float | None = evaluation["held_out"].get(f"log_ratio_{side}", {}).get("value")
+    return ratio
+
+
+def _summary(output: Path) -> dict[str, Any]:
+    """How far the reward of the last third of the steps stands above that of the first.
+
+    The error is that of the difference of both means, by the spread within each third.
+    """
+    steps = [line["metrics"] for line in _lines(output)]
+    rewards = [step["reward"] for step in steps]
+    third = len(rewards) // 3
+    first, last = rewards[:third], rewards[-third:]
+    error = ((stdev(first) ** 2 + stdev(last) ** 2) / third) ** 0.5
+    return {
+        "first_third": _rounded(mean(first)),
+        "last_third": _rounded(mean(last)),
+        "rise": _rounded(mean(last) - mean(first)),
+        "rise_error": _rounded(error),
+        "largest_kl": _rounded(max(step["kl_k3"] for step in steps)),
+        **_pace(output),
+    }
+
+
+def curves(home: Path) -> dict[str, Any]:
+    """Reward, KL to the reference in nats an answer and tokens an answer, step by step."""
+    names = {"reward": "reward", "kl": "kl_k3", "tokens": "completion_length"}
+    return {
+        method: {
+            told: [_rounded(line["metrics"][name]) for line in _lines(home / method)]
+            for told, name in names.items()
+        }
+        for method in ONLINE
+    }
+
+
+def _pace(output: Path) -> dict[str, Any]:
+    seconds = [
+        line["metrics"]["seconds_per_step"]
+        for line in _lines(output)
+        if "seconds_per_step" in line["metrics"]
+    ]
+    return {"steps": len(seconds), "seconds_a_step": round(median(seconds), 1)}
+
+
+def _write(path: Path, rows: Rows) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return str(path)
+
+
+def _lines(output: Path) -> list[dict[str, Any]]:
+    text = (output / "metrics.jsonl").read_text("utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def _json(path: Path) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return value
+
+
+def _value(figures: Mapping[str, Any], name: str) -> float | None:
+    return _rounded(figures.get(name, {}).get("value"))
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

@@ -1,0 +1,119 @@
+"""The proof on a real model, small: a random Llama whose judges prefer yes to no."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.proofs import smollm2
+from bench.training import pandalm
+from tests.training.alignment import tiny
+from training.alignment.config import TrainingConfig
+from training.alignment.train import run
+
+
+def _in_process(config: Path) -> None:
+    assert run(TrainingConfig.load(config)) == 0
+
+
+@pytest.fixture
+def setting(tmp_path: Path) -> smollm2.Setting:
+    rows = [
+        json.loads(line)
+        for line in tiny.write_pairs(tmp_path / "rows", 40).read_text().split("\n")
+        if line
+    ]
+    shared = {"device": "cpu", "learning_rate": 3e-3, "batch_size": 8, "warmup_steps": 0}
+    lengths = {"max_length": 96, "max_prompt_length": 64}
+    return smollm2.Setting(
+        base_model=tiny.write_model(tmp_path / "model"),
+        train=rows[:24],
+        held_out=rows[24:],
+        policy_pairs=16,
+        policy_held_out=12,
+        prompts=4,
+        policy={**shared, **lengths, "gradient_accumulation": 1, "sample_prompts": 2,
+                "sample_max_new_tokens": 4},
+        reward={**shared, **lengths, "gradient_accumulation": 1, "epochs": 4},
+        online={**shared, **lengths, "batch_size": 32,
+            "learning_rate": 1e-2, "prompts_per_step": 4,
+                "samples_per_prompt": 8, "max_new_tokens": 6, "epochs": 1000, "max_steps": 18,
+                "kl_budget": 50.0},
+    )  # fmt: skip
+
+
+def test_offline_methods_are_told_by_what_their_runs_wrote(
+    setting: smollm2.Setting, tmp_path: Path
+) -> None:
+    told = smollm2.offline(setting, tmp_path, ["sft", "dpo", "simpo", "kto"], _in_process)
+    smollm2.check_offline(told)
+    evaluation = json.loads((tmp_path / "dpo" / "evaluation.json").read_text())
+    assert told["dpo"]["accuracy"] == pytest.approx(
+        evaluation["held_out"]["accuracy"]["value"], abs=1e-4
+    )
+    assert told["sft"]["perplexity"] < told["sft"]["perplexity_before"]
+    assert told["sft"]["accuracy"] is None
+    assert told["dpo"]["steps"] == 2
+
+
+def test_a_method_that_moved_the_wrong_way_fails_the_proof() -> None:
+    with pytest.raises(AssertionError):
+        smollm2.check_offline({"dpo": {"margin_moved": -0.1, "chosen_moved": 1.0}})
+    with pytest.raises(AssertionError):
+        smollm2.check_online(
+            {"grpo": {"rise": 0.1, "rise_error": 0.2, "largest_kl": 1.0, "kl_budget": 10.0}}
+        )
+
+
+def test_the_reward_model_drives_both_online_methods(
+    setting: smollm2.Setting, tmp_path: Path
+) -> None:
+    scored = smollm2.reward_model(setting, tmp_path, _in_process)
+    assert scored["accuracy"] == 1.0
+    told = smollm2.online(setting, tmp_path, _in_process)
+    assert set(told) == {"grpo", "ppo"}
+    smollm2.check_online(told)
+    curves = smollm2.curves(tmp_path)["ppo"]
+    assert [len(curves[name]) for name in ("reward", "kl", "tokens")] == [18, 18, 18]
+    assert max(curves["kl"]) == told["ppo"]["largest_kl"]
+
+
+def test_a_run_that_fails_is_told_in_its_own_words(
+    setting: smollm2.Setting, tmp_path: Path
+) -> None:
+    broken = replace(setting, policy={**setting.policy, "learning_rate": -1.0})
+    with pytest.raises(RuntimeError, match="learning_rate"):
+        smollm2.offline(broken, tmp_path, ["dpo"])
+
+
+def test_held_out_prompts_are_not_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = [_item(f"Question {number // 2}", "112") for number in range(120)]
+    (tmp_path / "pandalm").mkdir()
+    (tmp_path / "pandalm" / "testset-v1.json").write_text(json.dumps(items))
+    monkeypatch.setenv("PREFLOOP_TEST_DATA", str(tmp_path))
+    train, held_out = pandalm.split(pandalm.short(100))
+    assert (len(train), len(held_out)) == (52, 68)
+    assert not {item["instruction"] for item in train} & {item["instruction"] for item in held_out}
+    assert pandalm.short(16) == []
+
+
+def test_agreement_counts_pairs_of_annotators() -> None:
+    items = [_item("a", "112"), _item("b", "110")]
+    assert pandalm.agreement(items) == {"agree": 0.3333, "agree_where_both_decide": 0.5}
+
+
+def _item(instruction: str, votes: str) -> dict[str, Any]:
+    said = {f"annotator{number}": int(vote) for number, vote in enumerate(votes, start=1)}
+    return {
+        "instruction": instruction,
+        "input": "",
+        "response1": "good",
+        "response2": "bad",
+        **said,
+    }
