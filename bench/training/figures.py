@@ -57,7 +57,7 @@ def resources(runs: Sequence[Run], operations: float, limit: float) -> dict[str,
 
 
 def median(runs: Sequence[Run], name: str) -> float:
-    return statistics.median(run[name] for run in runs)
+    return float(statistics.median(run[name] for run in runs))
 
 
 def useful_tokens(rows: Sequence[Run]) -> int:
