@@ -26,12 +26,13 @@ from typing import Any
 from bench.__main__ import ROOT
 from bench.load.labeling import say
 from bench.training import pandalm
-from training.alignment.models import convert_smollm2
+from bench.training.processes import smollm2
 
 Rows = Sequence[Mapping[str, Any]]
 Launch = Callable[[Path], None]
 
-LONGEST = 500  # characters of a prompt and both its answers
+# Characters of a prompt and both its answers; shorter ones for the reward model and its use.
+LONGEST, SHORTER = 500, 350
 # Each with its own defaults but for the learning rate: a few steps must show.
 OFFLINE = (
     "sft", "dpo", "cdpo", "robust_dpo", "ipo", "dpop", "simpo", "orpo", "cpo", "slic_hf", "kto",
@@ -58,36 +59,27 @@ class Setting:
 
 
 def run() -> dict[str, Any]:
-    train, held_out = pandalm.split(pandalm.short(LONGEST))
-    setting = full(pandalm.pairs_of(train), pandalm.pairs_of(held_out))
+    judged = {longest: pandalm.split(pandalm.short(longest)) for longest in (LONGEST, SHORTER)}
+    long, short = (full(*map(pandalm.pairs_of, sides)) for sides in judged.values())
+    annotators = {"annotators": pandalm.agreement(judged[SHORTER][1])}
     with working_folder() as home:
-        figures: dict[str, Any] = {
-            "data": {"train_pairs": len(train), "held_out_pairs": len(held_out)},
-            "offline": offline(setting, home),
-            "reward_model": reward_model(setting, home)
-            | {"annotators": pandalm.agreement(held_out)},
-            "online": online(setting, home),
+        figures = {
+            "offline": offline(long, home),
+            "reward_model": reward_model(short, home) | annotators,
+            "online": online(short, home),
+            "curves": curves(home),
         }
-        figures["curves"] = curves(home)
     check_offline(figures["offline"])
     check_reward_model(figures["reward_model"])
     check_online(figures["online"])
     return figures
 
 
-def base_model() -> Path:
-    """SmolLM2-135M-Instruct as a model folder, converted the first time."""
-    folder = ROOT / "var" / "bench" / "smollm2"
-    if not (folder / "config.json").exists():
-        convert_smollm2(folder)
-    return folder
-
-
 def full(train: Rows, held_out: Rows) -> Setting:
     shared = {"device": "cpu", "dtype": "bfloat16", "max_length": 384, "max_prompt_length": 192}
     offline = {**shared, "gradient_accumulation": 1, "checkpoint_every": 1000, "warmup_steps": 2}
     return Setting(
-        base_model=base_model(),
+        base_model=smollm2(),
         train=train,
         held_out=held_out,
         policy_pairs=64,
@@ -104,12 +96,12 @@ def full(train: Rows, held_out: Rows) -> Setting:
         },
         reward={
             **offline,
-            "batch_size": 16,
+            "batch_size": 8,
             "learning_rate": 5e-5,
             "epochs": 2,
             "schedule": "cosine",
-            "evaluation_limit": 32,
-            "evaluate_every": 14,
+            "evaluation_limit": 16,
+            "evaluate_every": 1000,
         },
         online={
             **shared,
@@ -181,8 +173,9 @@ def reward_model(setting: Setting, home: Path, launch: Launch = command_line) ->
     return {
         "accuracy": _rounded(held_out["accuracy"]["value"]),
         "accuracy_95": [_rounded(held_out["accuracy"][end]) for end in ("low", "high")],
-        "examples": held_out["examples"],
-        "prompts": held_out["prompts"],
+        "train_pairs": len(setting.train),
+        "held_out_pairs": held_out["examples"],
+        "held_out_prompts": held_out["prompts"],
         **_pace(output),
     }
 
