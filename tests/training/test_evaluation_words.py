@@ -67,6 +67,10 @@ def test_demonstrations_and_wins_in_words() -> None:
     found = evaluated({"held_out": {"examples": 9}, "perplexity": perplexity})
     assert "went from 9.00 to 7.50" in found.sentence
     assert found.is_clear
+    taxed = evaluated({"held_out": {"examples": 9}, "alignment_tax": perplexity})
+    assert [(figure.label, figure.value) for figure in taxed.figures] == [
+        ("Alignment tax: perplexity before", "9.00"), ("Alignment tax: perplexity after", "7.50"),
+    ]  # fmt: skip
     won = evaluated({"held_out": {"examples": 9}, "win_rate": estimate(0.65)})
     assert "prefers its answers in 65 % of cases (55 to 75)" in won.sentence
     assert won.is_clear

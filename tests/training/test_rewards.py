@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +57,37 @@ def test_a_run_names_it_and_the_worker_finds_its_folder(
     run = launch("ppo", config={"reward_sources": SOURCE}, evaluated_by="version:2")
     assert run.config["reward_sources"] == SOURCE
     whole = with_folders(
-        project=cast.project, method=get_method("ppo"), config=run.config, evaluated_by="version:2"
-    )
+        project=cast.project, method=get_method("ppo"), base=Path(), config=run.config,
+        evaluated_by="version:2",
+    )  # fmt: skip
     folder = str(reward_models(cast.project)[0].folder)
     assert whole["reward_sources"]["reward"]["folders"] == [folder]
     assert whole["value_model"] == whole["evaluation_reward_model"] == folder
+
+
+@pytest.mark.parametrize("has_more", [False, True])
+def test_the_value_model_reads_the_policys_tokens(
+    scorer: ModelVersion, cast: Cast, tmp_path: Path, has_more: bool
+) -> None:
+    folder = reward_models(cast.project)[0].folder
+    folder.mkdir(parents=True)
+    own = {"model": {"vocab": {"a": 0}}, "added_tokens": [{"id": 1, "content": "</s>"}]}
+    more = {**own, "model": {"vocab": {"a": 0, "b": 2}}}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(own))
+    (folder / "tokenizer.json").write_text(json.dumps(more if has_more else own))
+    try:
+        whole = with_folders(
+            project=cast.project, method=get_method("ppo"), base=tmp_path,
+            config={"reward_sources": SOURCE},
+        )  # fmt: skip
+        assert whole["value_model"] == (None if has_more else str(folder))
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_a_verifier_is_chosen_among_those_that_exist(launch: Launch) -> None:
+    source = {"check": {"kind": "verifier", "verifier": "exact_answer"}}
+    assert launch("grpo", config={"reward_sources": source}).config["reward_sources"] == source
 
 
 def test_ppo_ptx_reads_what_was_preferred(
@@ -88,6 +116,22 @@ def test_a_zero_set_by_demonstrations_reads_what_was_rewritten(
     assert all("Better" in str(row.completions["completion"]) for row in rows)
 
 
+def test_a_policy_is_measured_on_held_out_demonstrations_if_there_are_any(
+    launch: Launch, cast: Cast, tmp_path: Path
+) -> None:
+    plain = launch("dpo")
+    _write_data(plain, tmp_path / "plain" / "data")
+    assert _write_config(plain, tmp_path / "plain", tmp_path).demonstrations_file is None
+    for side in (Side.TRAIN, Side.HELD_OUT):
+        rewrite(cast.project, side)
+    snapshot = freeze_snapshot(project=cast.project, created_by=cast.rosa)
+    run = launch("dpo", snapshot=snapshot)
+    _write_data(run, tmp_path / "data")
+    file = Path(_write_config(run, tmp_path, tmp_path).demonstrations_file or "")
+    assert file.name == "held_out.jsonl"
+    assert "Better" in str(read_rows(file, "demonstrations"))
+
+
 def test_ppo_ptx_needs_texts(scorer: ModelVersion, launch: Launch, cast: Cast) -> None:
     snapshot = Snapshot.objects.get(project=cast.project)
     snapshot.manifest["rows"]["demonstrations_from_preferred"] = {}
@@ -108,6 +152,8 @@ def test_ppo_ptx_needs_texts(scorer: ModelVersion, launch: Launch, cast: Cast) -
         ({"reward_sources": SOURCE, "rollout_source": {"kind": "serve", "url": "http://x"}},
          "samples its answers itself"),
         ({"reward_sources": {"reward": {"kind": "judge", "judge": "lena"}}}, "no judges yet"),
+        ({"reward_sources": {"check": {"kind": "verifier", "verifier": "nobody"}}},
+         "no verifier “nobody”; there are contains_answer, exact_answer, final_number"),
     ],
 )  # fmt: skip
 def test_what_is_refused(

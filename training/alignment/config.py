@@ -147,7 +147,9 @@ class TrainingConfig:
         choices=("none", "data", "demonstrations"),
     )
     demonstrations_file: str | None = option(
-        None, help="JSONL file with the demonstrations that score_zero is about."
+        None,
+        help="JSONL file with demonstrations: what score_zero is about, and for a policy what its "
+        "evaluation tells the perplexity of before and after (alignment tax).",
     )
     reference_cache: str | None = option(
         None,

@@ -88,7 +88,7 @@ def load_data(
         start += fingerprint(config.reference_model)
     key = cache_key([*train_side, *held_out], objective.roles, start)
     if not objective.method.needs_reference:
-        extra = _demonstrations(config, tokenizer)
+        extra = demonstrations(config, tokenizer) if config.score_zero == "demonstrations" else []
         return Data(train_side, held_out, {}, {}, key, extra)
     used = sorted(set(rows_used(len(train_side))))
     values = _reference(
@@ -206,8 +206,9 @@ def _prompt(example: Example) -> Tokens:
     return next(iter(example.sequences.values())).prompt
 
 
-def _demonstrations(config: TrainingConfig, tokenizer: Any) -> list[Example]:
-    if config.score_zero != "demonstrations" or config.demonstrations_file is None:
+def demonstrations(config: TrainingConfig, tokenizer: Any) -> list[Example]:
+    """The rows of demonstrations_file as tokens; none without one."""
+    if config.demonstrations_file is None:
         return []
     rows = read_rows(Path(config.demonstrations_file), "demonstrations")
     return tokenize_rows(rows, tokenizer, limits(config), DataReport())

@@ -173,7 +173,7 @@ def _figures(figures: dict[str, Any]) -> list[Figure]:
     """The numbers that are there; an interval may be missing, for want of prompts."""
     kl, perplexity = figures.get("kl", {}), figures.get("perplexity", {})
     held_out, length = figures.get("held_out", {}), figures.get("length", {})
-    nats, of = kl.get("unit", ""), perplexity.get("of", "")
+    nats, of, tax = kl.get("unit", ""), perplexity.get("of", ""), figures.get("alignment_tax", {})
     score = "of scores" if figures.get("kind") == "reward" else "against the reference"
     rows = [
         ("Held-out accuracy", held_out.get("accuracy"), "{:.2f}", ""),
@@ -188,6 +188,8 @@ def _figures(figures: dict[str, Any]) -> list[Figure]:
         ("KL from the reference (k3)", kl.get("k3"), "{:.2f}", nats),
         ("Perplexity before", perplexity.get("before"), "{:.2f}", of),
         ("Perplexity after", perplexity.get("after"), "{:.2f}", of),
+        ("Alignment tax: perplexity before", tax.get("before"), "{:.2f}", "other demonstrations"),
+        ("Alignment tax: perplexity after", tax.get("after"), "{:.2f}", "other demonstrations"),
         ("Answer length before", length.get("before"), "{:.0f}", length.get("unit", "")),
         ("Answer length after", length.get("after"), "{:.0f}", length.get("unit", "")),
         *_diversity(figures.get("diversity", {})),

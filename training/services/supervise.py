@@ -15,6 +15,7 @@ from training.alignment.config import TrainingConfig
 from training.alignment.methods import get_method
 from training.models import TrainingRun
 from training.selectors.model import find_model
+from training.selectors.training_data import rows_of_kind
 from training.services import child
 from training.services.base_model import prepare_model
 from training.services.code import code_version
@@ -111,17 +112,36 @@ def _write_data(run: TrainingRun, folder: Path) -> None:
             folder=building / "demonstrations",
             demonstrations_from_preferred=path == "ptx_file",
         )
+    elif _has_other_demonstrations(run):
+        write_training_files(
+            snapshot=run.snapshot,
+            data="demonstrations",
+            criterion=run.criterion,
+            folder=building / "held_out_demonstrations",
+        )
     building.rename(folder)
+
+
+def _has_other_demonstrations(run: TrainingRun) -> bool:
+    """Whether the evaluation can tell what a policy loses on demonstrations that it is not about:
+    held-out ones, for rewrites may be among what it is trained on."""
+    method = get_method(run.method)
+    if method.trains == "reward" or method.data == "demonstrations":
+        return False
+    rows = rows_of_kind(run.snapshot, "demonstrations").get(run.criterion)
+    return rows is not None and rows.is_enough
 
 
 def _write_config(run: TrainingRun, folder: Path, base: Path) -> TrainingConfig:
     path = demonstrations_for(run.config)
     demonstrations = str(folder / "data" / "demonstrations" / "train.jsonl")
+    others = folder / "data" / "held_out_demonstrations" / "held_out.jsonl"
     config = TrainingConfig.from_dict(
         {
             **with_folders(
                 project=run.project,
                 method=get_method(run.method),
+                base=base,
                 config=run.config,
                 evaluated_by=run.data_options.get("evaluated_by", ""),
             ),
@@ -130,6 +150,7 @@ def _write_config(run: TrainingRun, folder: Path, base: Path) -> TrainingConfig:
             "train_file": str(folder / "data" / "train.jsonl"),
             "held_out_file": str(folder / "data" / "held_out.jsonl"),
             **({path: demonstrations} if path else {}),
+            **({"demonstrations_file": str(others)} if others.exists() else {}),
             "reference_cache": str(Path(settings.DATA_DIR) / "reference"),
             "output_dir": str(folder / "output"),
         }

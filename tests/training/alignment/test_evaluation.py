@@ -144,6 +144,24 @@ def test_demonstrations_are_judged_by_their_perplexity(make_config, tmp_path):
     assert result["movement"]["chosen"]["fell"]["value"] == 0.0
 
 
+def test_what_training_costs_on_other_texts_is_told(make_config, tmp_path):
+    from tests.training.alignment import tiny
+
+    rows = [
+        {"prompt": tiny.user(f"{number:02d}?"), "completion": tiny.assistant("no" * 3)}
+        for number in range(12)
+    ]
+    file = tiny.write_lines(tmp_path / "others.jsonl", rows)
+    config = make_config(max_steps=10, demonstrations_file=str(file))
+    run(config)
+    tax = evaluation(config)["alignment_tax"]
+    assert (tax["of"], tax["answers"], tax["tokens"]) == ("demonstrations", 12, 12 * 7)
+    assert tax["after"]["value"] > tax["before"]["value"]  # the policy has learned to say yes
+    plain = make_config(max_steps=1, output_dir=str(tmp_path / "plain"))
+    run(plain)
+    assert evaluation(plain)["alignment_tax"] == {}
+
+
 def test_weighted_demonstrations_have_the_loss_of_their_tokens(make_config, tmp_path):
     """The loss of sft is a mean over tokens; long and heavy answers count for more."""
     from tests.training.alignment import tiny

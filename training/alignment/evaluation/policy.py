@@ -19,7 +19,7 @@ from training.alignment.journal import Journal
 from training.alignment.models import load_tokenizer
 from training.alignment.objective import LogProbs, Objective
 from training.alignment.policies import compute_dtype, load_scorer
-from training.alignment.run_data import load_examples
+from training.alignment.run_data import demonstrations, load_examples
 from training.alignment.scoring import by_role, score_all, split_roles
 from training.alignment.tokenization import Example, TokenSequence
 
@@ -35,17 +35,20 @@ def evaluate_policy(
     tokenizer = load_tokenizer(policy)
     examples, report = load_examples(config, objective, tokenizer, str(config.held_out_file))
     prompts = samples.sample_prompts(examples, config)
+    extra = demonstrations(config, tokenizer)
     words = f"Evaluating on {len(examples)} held-out examples and {len(prompts)} prompts."
     journal.progress("evaluating", 0, 2 * len(prompts), words)
 
     reference = _reference(config, device)
     before_scores = _scores(reference, examples, objective, config, device)
+    before_extra = _completions(reference, extra, config, device)
     before = samples.sample(reference, tokenizer, prompts, config)
     journal.progress("evaluating", len(prompts), 2 * len(prompts), "Sampled the reference.")
     del reference
     gc.collect()
     scorer = load_scorer(config, str(policy), device, dtype=torch.float32)
     after_scores = _scores(scorer, examples, objective, config, device)
+    after_extra = _completions(scorer, extra, config, device)
     after = samples.sample(scorer, tokenizer, prompts, config)
     journal.progress("evaluating", 2 * len(prompts), 2 * len(prompts), "Sampled the policy.")
     policy_tokens = samples.token_log_probs(scorer, after.sequences, config, device)
@@ -67,6 +70,7 @@ def evaluate_policy(
         },
         "movement": _movement(after_scores, before_scores, examples, config.seed),
         "perplexity": _perplexity(after_scores, before_scores, examples, config.seed),
+        "alignment_tax": _perplexity(after_extra, before_extra, extra, config.seed),
         "kl": samples.divergence(policy_tokens, reference_tokens, config),
         "length": samples.lengths(before, after, config),
         "diversity": samples.diversity(before, after, config),
@@ -89,7 +93,23 @@ def _scores(
     """Log-probabilities by role; a method that learns from its own answers has none to score."""
     if objective.method.loop == "online":
         return {}
-    roles = objective.roles
+    return _scored(scorer, examples, objective.roles, config, device)
+
+
+def _completions(
+    scorer: nn.Module, examples: Sequence[Example], config: TrainingConfig, device: torch.device
+) -> dict[str, Tensor]:
+    """Log-probabilities of the demonstrations beside the held-out side, if there are any."""
+    return _scored(scorer, examples, ["completion"], config, device) if examples else {}
+
+
+def _scored(
+    scorer: nn.Module,
+    examples: Sequence[Example],
+    roles: Sequence[str],
+    config: TrainingConfig,
+    device: torch.device,
+) -> dict[str, Tensor]:
     values = score_all(scorer, by_role(examples, roles), device, batch_size=2 * config.batch_size)
     return split_roles(values.cpu(), roles, examples)
 
