@@ -47,23 +47,33 @@ NEW = timedelta(seconds=2)
 
 def _own(request: SignedInRequest, project: Project, numbers: Sequence[str]) -> list[Assignment]:
     """The user's own assignments of these numbers, in their order; 404 when one is not theirs."""
-    known = [int(number) for number in numbers if number.isdecimal() and len(number) < 19]
+    found = _found(request, project, numbers)
+    if not numbers or not all(number in found for number in numbers):
+        raise Http404
+    return [found[number] for number in numbers]
+
+
+def _found(
+    request: SignedInRequest, project: Project, numbers: Sequence[str]
+) -> dict[str, Assignment]:
+    """Those of these numbers that are the user's own, as they were written."""
+    known = {number: int(number) for number in numbers if number.isdecimal() and len(number) < 19}
     rows = Assignment.objects.visible_to(request.user).filter(item__project=project)
     rows = rows.exclude(occasion=Assignment.REVIEW).select_related("item")
-    found = rows.in_bulk(known)
-    if not numbers or len(known) < len(numbers) or len(found) < len(set(known)):
-        raise Http404
+    found = rows.in_bulk(known.values())
     for assignment in found.values():
         assignment.item.project = project
-    return [found[number] for number in known]
+    return {number: found[key] for number, key in known.items() if key in found}
 
 
 def _named(request: SignedInRequest, project: Project) -> tuple[Assignment, Assignment | None]:
-    """What the form answers, and what is on screen already."""
-    held = request.POST.get("held", "")
-    numbers = [request.POST.get("assignment", ""), *filter(None, [held])]
-    assignment, *others = _own(request, project, numbers)
-    return assignment, others[0] if others else None
+    """What the form answers, and what is on screen already. The latter must not cost the answer:
+    when it is not theirs, the reply brings the next to show."""
+    number, held = request.POST.get("assignment", ""), request.POST.get("held", "")
+    found = _found(request, project, [number, held])
+    if number not in found:
+        raise Http404
+    return found[number], found.get(held)
 
 
 def _shown(

@@ -111,6 +111,22 @@ def test_the_next_item_is_held_ready_and_opened_when_it_is_shown(cast: Cast) -> 
     assert Assignment.objects.count() == 3
 
 
+@pytest.mark.parametrize("held", ["theirs", "987654321", "junk"])
+def test_what_is_held_by_another_does_not_cost_the_answer(cast: Cast, held: str) -> None:
+    for _ in range(3):
+        make_item(cast.project)
+    client = sign_in(cast.lena)
+    first = open_item(cast, client)
+    if held == "theirs":
+        held = str(open_item(cast, sign_in(cast.bob)).pk)
+    reply = client.post(url("label-submit", cast), form(first, held=held), headers=HTMX)
+    assert reply.headers["Prefloop-Stored"]
+    assert Judgment.objects.get().assignment == first
+    number = re.search(r'name="assignment" value="(\d+)"', reply.content.decode())
+    assert number is not None
+    assert Assignment.objects.get(pk=number[1]).annotator == first.annotator
+
+
 def test_nothing_is_held_ready_behind_the_last_item(cast: Cast) -> None:
     for _ in range(2):
         make_item(cast.project)
