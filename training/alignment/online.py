@@ -336,5 +336,6 @@ def _stopped(run: Run, step: int, state: Mapping[str, float]) -> bool:
 
 def _log_line(step: int, total: int, values: Mapping[str, float]) -> str:
     shown = ("reward", "kl_k3", "entropy", "completion_length", "loss", "seconds_per_step")
-    parts = [f"{name} {values[name]:.4g}" for name in shown if name in values]
+    late = [name for name in values if name.endswith("_timed_out") and values[name]]
+    parts = [f"{name} {values[name]:.4g}" for name in (*shown, *late) if name in values]
     return f"step {step}/{total}  " + "  ".join(parts)

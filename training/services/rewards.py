@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from annotation.models import Project
 from core.errors import PrefloopError
 from training.alignment.methods import Method
 from training.alignment.options import OptionError
-from training.alignment.rewards.settings import JudgeOptions, parse_rewards
+from training.alignment.rewards.protocol import RewardError
+from training.alignment.rewards.settings import JudgeOptions, VerifierOptions, parse_rewards
+from training.alignment.rewards.verifiers import VARIABLE, verifier_names
 from training.selectors.model import ModelChoice, find_reward_model
 
 SOURCES = ("reward_sources", "watch_sources")
@@ -36,6 +41,9 @@ def check_rewards(
                 "verifier.",
                 **{key: "there are no judges yet"},
             )
+        for source in parsed.values():
+            if isinstance(source, VerifierOptions):
+                _check_verifier(key, source.verifier)
         _mapped(config.get(key, {}), lambda name: find_reward_model(project, name))
     if method.needs_rewards and not config.get("reward_sources"):
         raise PrefloopError(
@@ -46,9 +54,18 @@ def check_rewards(
 
 
 def with_folders(
-    *, project: Project, method: Method, config: Mapping[str, Any], evaluated_by: str = ""
+    *,
+    project: Project,
+    method: Method,
+    base: Path,
+    config: Mapping[str, Any],
+    evaluated_by: str = "",
 ) -> dict[str, Any]:
-    """The config as the library reads it. PPO's value model starts from the first reward model."""
+    """The config as the library reads it. `base` is the folder of what training starts from.
+
+    PPO's value model starts from the first reward model that reads the policy's token ids, or from
+    the policy itself.
+    """
 
     def folder(name: str) -> str:
         return str(find_reward_model(project, name).folder)
@@ -60,8 +77,36 @@ def with_folders(
         found["evaluation_reward_model"] = folder(evaluated_by)
     if method.needs_value_model:
         models = [one["folders"] for one in found["reward_sources"].values() if "folders" in one]
-        found["value_model"] = models[0][0] if models else None
+        fit = [one for folders in models for one in folders if _reads_alike(Path(one), base)]
+        found["value_model"] = fit[0] if fit else None
     return {**config, **found}
+
+
+def _check_verifier(key: str, name: str) -> None:
+    try:
+        known = verifier_names()
+    except RewardError as error:
+        raise PrefloopError(f"The operator's list of verifiers is wrong: {error}.") from error
+    if name not in known:
+        raise PrefloopError(
+            f"There is no verifier “{name}”; there are {', '.join(known)}. Choose one of them, or "
+            f"ask the operator to install its package or to name it in {VARIABLE}.",
+            **{key: f"there is no verifier “{name}”"},
+        )
+
+
+def _reads_alike(folder: Path, other: Path) -> bool:
+    """False where both folders tell their vocabularies, and these differ."""
+    one, two = _vocabulary(folder), _vocabulary(other)
+    return one is None or two is None or one == two
+
+
+def _vocabulary(folder: Path) -> tuple[Any, ...] | None:
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        values = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+        added = [(token["id"], token["content"]) for token in values["added_tokens"]]
+        return values["model"]["vocab"], added
+    return None
 
 
 def _mapped(

@@ -19,7 +19,7 @@ from training.alignment.rewards.settings import (
     VerifierOptions,
     parse_rewards,
 )
-from training.alignment.rewards.verifiers import VerifierSource, load_verifier
+from training.alignment.rewards.verifiers import verifier_source
 
 
 def build_rewards(
@@ -43,7 +43,12 @@ def _build(
             case RewardModelOptions():
                 return _reward_model(name, options, tokenizer, device, dtype)
             case VerifierOptions():
-                return VerifierSource(load_verifier(options.verifier), name=name)
+                return verifier_source(
+                    options.verifier,
+                    name=name,
+                    time_limit=options.time_limit,
+                    timed_out_reward=options.timed_out_reward,
+                )
             case LengthOptions():
                 return LengthPenalty(free=options.free, limit=options.limit, name=name)
             case FormatOptions():

@@ -10,7 +10,10 @@ from training.alignment.rollouts.protocol import Rollout
 
 
 class Scores(NamedTuple):
-    """The total [n], and each source's own rewards [n] before its weight, by name."""
+    """The total [n], and each source's own rewards [n] before its weight, by name.
+
+    Of a source with a time limit, `<name>_timed_out` is 1 where an answer ran out of it.
+    """
 
     total: Rewards
     parts: Mapping[str, Rewards]
@@ -46,7 +49,12 @@ class Composed:
         weighted = [
             weight * rewards for weight, rewards in zip(self.weights, parts.values(), strict=True)
         ]
-        return Scores(np.sum(weighted, axis=0), parts)
+        late = {
+            f"{source.name}_timed_out": source.timed_out
+            for source in self.sources
+            if getattr(source, "timed_out", None) is not None
+        }
+        return Scores(np.sum(weighted, axis=0), {**parts, **late})
 
 
 def _checked(source: RewardSource, rollouts: Sequence[Rollout]) -> Rewards:

@@ -50,6 +50,15 @@ class VerifierOptions(SourceOptions):
     """A function that checks the answer."""
 
     verifier: str = option(help="Name of the verifier.")
+    time_limit: float = option(
+        10.0,
+        help="Longest time in seconds that an installed verifier may take for an answer.",
+        min=0.01,
+        max=86400.0,
+    )
+    timed_out_reward: float = option(
+        0.0, help="The reward of an answer that took it longer.", min=-1e6, max=1e6
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,9 @@ A verifier is verify(prompt, answer, facts) -> float, with the prompt as it stan
 answer's text and the row's further fields. It comes from this module, from an installed package's
 entry point in the group `prefloop.verifiers`, or from the operator, who names functions in
 PREFLOOP_VERIFIERS ("name=package.module:function", separated by commas). Never from a form.
+
+Those of this module are called in this process. Others may hang: each of their calls has a time
+limit, and they run in a process of their own.
 """
 
 import os
@@ -16,6 +19,7 @@ import numpy as np
 
 from training.alignment.data import Text
 from training.alignment.rewards.protocol import RewardError, Rewards
+from training.alignment.rewards.verifier_process import VerifierProcess
 from training.alignment.rollouts.protocol import Rollout
 
 GROUP = "prefloop.verifiers"
@@ -32,15 +36,36 @@ _NUMBER = re.compile(
 
 
 class VerifierSource:
-    """The reward that a verifier gives, one answer at a time."""
+    """The reward that a verifier gives, one answer at a time.
 
-    def __init__(self, verify: Verifier, *, name: str) -> None:
+    An answer whose call runs out of time gets `timed_out_reward`. `timed_out` [n] has 1 for each
+    such answer of the last call; it is None for a verifier without a limit.
+    """
+
+    def __init__(
+        self, verify: Verifier | VerifierProcess, *, name: str, timed_out_reward: float = 0.0
+    ) -> None:
         self.name = name
+        self.timed_out_reward = timed_out_reward
+        self.timed_out: Rewards | None = None
         self._verify = verify
 
     def __call__(self, rollouts: Sequence[Rollout]) -> Rewards:
         found = [self._verify(item.prompt_text, item.text, item.facts) for item in rollouts]
-        return np.array(found, dtype=np.float64)
+        if isinstance(self._verify, VerifierProcess):
+            self.timed_out = np.array([reward is None for reward in found], dtype=np.float64)
+        return np.array(
+            [self.timed_out_reward if reward is None else reward for reward in found],
+            dtype=np.float64,
+        )
+
+
+def verifier_source(
+    verifier: str, *, name: str, time_limit: float, timed_out_reward: float
+) -> VerifierSource:
+    """The verifier of this name as a source; raises RewardError when it cannot be used."""
+    verify = _OWN.get(verifier) or _limited(verifier, time_limit)
+    return VerifierSource(verify, name=name, timed_out_reward=timed_out_reward)
 
 
 def verifier_names() -> list[str]:
@@ -52,12 +77,7 @@ def load_verifier(name: str) -> Verifier:
     """The verifier of this name; raises RewardError when there is none or it cannot be imported."""
     if name in _OWN:
         return _OWN[name]
-    found = _installed().get(name)
-    if found is None:
-        raise RewardError(
-            f"there is no verifier '{name}'; known are {', '.join(verifier_names())}. Install the "
-            f"package that has it, or name it in {VARIABLE}."
-        )
+    found = _found(name)
     try:
         loaded: Verifier = found.load()
     except (ImportError, AttributeError) as error:
@@ -94,6 +114,21 @@ _OWN: Mapping[str, Verifier] = {
     "contains_answer": contains_answer,
     "final_number": final_number,
 }
+
+
+def _limited(name: str, time_limit: float) -> VerifierProcess:
+    _found(name)  # a name that is wrong is told in fewer words than a process takes to start
+    return VerifierProcess(name, time_limit=time_limit)
+
+
+def _found(name: str) -> EntryPoint:
+    found = _installed().get(name)
+    if found is None:
+        raise RewardError(
+            f"there is no verifier '{name}'; known are {', '.join(verifier_names())}. Install the "
+            f"package that has it, or name it in {VARIABLE}."
+        )
+    return found
 
 
 def _installed() -> dict[str, EntryPoint]:

@@ -3,8 +3,11 @@ import sys
 from typing import Any
 
 import pytest
+import torch
 
+from tests.training.alignment import tiny
 from tests.training.alignment.rewards.rollouts import rollout
+from training.alignment.rewards.build import build_rewards
 from training.alignment.rewards.protocol import RewardError
 from training.alignment.rewards.verifiers import VerifierSource, load_verifier, verifier_names
 
@@ -64,12 +67,18 @@ def installed(tmp_path, monkeypatch):
     (tmp_path / "shouting_verifier.py").write_text(
         "def verify(prompt, answer, facts):\n"
         "    return float(answer.isupper()) + len(prompt) + facts['bonus']\n"
+        "def hang(prompt, answer, facts):\n"
+        "    while answer == 'hang': pass\n"
+        "    return 1.0 / len(answer)\n"
+        "def leave(prompt, answer, facts):\n"
+        "    __import__('os')._exit(3)\n"
     )
     info = tmp_path / "shouting-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: shouting\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         "[prefloop.verifiers]\nshouts = shouting_verifier:verify\nbroken = shouting_verifier:gone\n"
+        "hangs = shouting_verifier:hang\nleaves = shouting_verifier:leave\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     yield tmp_path
@@ -121,3 +130,44 @@ def test_a_row_without_an_answer_says_so():
         rewards("exact_answer", ["x"])
     with pytest.raises(RewardError, match="holds no number"):
         rewards("final_number", ["4"], answer="four")
+
+
+def limited(name, **settings):
+    settings = {"kind": "verifier", "verifier": name, **settings}
+    return build_rewards(
+        {"check": settings},
+        tokenizer=tiny.byte_tokenizer(),
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+    )
+
+
+def test_a_verifier_that_hangs_costs_its_answer_alone(installed):
+    composed = limited("hangs", time_limit=0.5, timed_out_reward=-1.0)
+    answers = [rollout(text) for text in ("a", "hang", "ab")]
+    scores = composed.score(answers)
+    assert scores.total.tolist() == [1.0, -1.0, 0.5]
+    assert scores.parts["check_timed_out"].tolist() == [0, 1, 0]
+    assert composed.score(answers[:1]).parts["check_timed_out"].tolist() == [0]
+
+
+def test_an_installed_verifier_gives_what_it_gives_here(installed):
+    answers = [rollout(text, bonus=0.5) for text in ("YES", "no")]
+    assert limited("shouts").score(answers).total.tolist() == [2.5, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("hangs", "", "'check': verifier 'hangs' failed with ZeroDivisionError"),
+        ("leaves", "a", "'check': verifier 'leaves' ended its process with exit status 3"),
+    ],
+)
+def test_a_verifier_that_fails_is_named(installed, name, text, words):
+    with pytest.raises(RewardError, match=words):
+        limited(name).score([rollout(text)])
+
+
+def test_an_installed_verifier_that_cannot_be_loaded_is_named_at_the_start(installed):
+    with pytest.raises(RewardError, match=r"'check': verifier 'broken' .* cannot be loaded"):
+        limited("broken")
