@@ -1,7 +1,8 @@
 """`python -m bench.report`: docs/results/README.md from the newest file of each measure and proof.
 
 The page is never written by hand; a test compares it with what this makes of the files. So are
-the tables of docs/queue.md, each between `<!-- figures NAME.KEY -->` and `<!-- end -->`.
+the tables of docs/queue.md and docs/smollm2.md, each between `<!-- figures NAME.KEY -->` and
+`<!-- end -->`, and the curves of the latter.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.__main__ import RESULTS, ROOT
+from bench.plots import draw
 
 HEAD = """# Results
 
@@ -52,7 +54,8 @@ def flat(figures: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
             yield words, f"{value:,}" if isinstance(value, int) else str(value)
 
 
-QUEUE = ROOT / "docs" / "queue.md"
+PAGES = (ROOT / "docs" / "queue.md", ROOT / "docs" / "smollm2.md")
+CURVES = ROOT / "docs" / "pictures" / "smollm2.svg"
 FIGURES = re.compile(r"(<!-- figures (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -90,9 +93,18 @@ def _rows(value: Any) -> str:
     return "\n".join(lines) + "\n"
 
 
+def curves() -> str | None:
+    """Reward and KL of the online methods as a picture; None before they were recorded."""
+    found = newest().get("smollm2")
+    return None if found is None else draw(found["figures"]["curves"], ("reward", "kl"))
+
+
 def main() -> None:
     (RESULTS / "README.md").write_text(page())
-    QUEUE.write_text(with_figures(QUEUE.read_text()))
+    for path in PAGES:
+        path.write_text(with_figures(path.read_text()))
+    if picture := curves():
+        CURVES.write_text(picture)
 
 
 if __name__ == "__main__":
