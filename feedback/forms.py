@@ -58,6 +58,9 @@ class ExportForm(forms.Form):
         if isinstance(snapshots, forms.ModelChoiceField):
             snapshots.queryset = Snapshot.objects.filter(project=project, replaced_by=None)
             snapshots.initial = snapshots.queryset.first()
+            asked = self.initial.get("snapshot", "")
+            chosen = snapshots.queryset.filter(pk=asked).first() if str(asked).isdecimal() else None
+            self.fields["shape"].initial = _likely_shape(chosen or snapshots.initial)
         criteria = self.fields["criterion"]
         if isinstance(criteria, forms.ChoiceField):
             criteria.choices = [("", "All"), *names.items()]
@@ -65,6 +68,15 @@ class ExportForm(forms.Form):
     def options(self) -> dict[str, Any]:
         names = ("side", "criterion", "ties", "binary_from_pairs", "rewrites")
         return {name: self.cleaned_data[name] for name in names}
+
+
+def _likely_shape(snapshot: Snapshot | None) -> str:
+    """The first that there is something of."""
+    if snapshot is None:
+        return Export.Shape.JUDGMENTS
+    rows = snapshot.manifest["rows"]
+    shapes = ("pairs", "binary", "lists", "demonstrations")
+    return next((shape for shape in shapes if rows.get(shape)), Export.Shape.RECORDS)
 
 
 class PolicyForm(_PolicyForm):

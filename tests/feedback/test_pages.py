@@ -51,6 +51,23 @@ def test_empty_and_full(cast: Cast, client: Client, name: str) -> None:
     assert client.get(address(cast, name)).status_code == 200
 
 
+def test_an_export_begins_with_what_there_is(cast: Cast, client: Client) -> None:
+    as_user(client, cast.rosa)
+    page = address(cast, "exports")
+    assert '<option value="judgments" selected>' in client.get(page).text
+    for side in (Side.TRAIN, Side.HELD_OUT):
+        judged(cast.project, Kind.THUMBS, 1, 1, side=side)
+    resolve_items(project=cast.project)
+    freeze(project=cast.project, created_by=cast.rosa)
+    assert '<option value="binary" selected>' in client.get(page).text
+    judge_all(cast, 6)
+    resolve_items(project=cast.project)
+    freeze(project=cast.project, created_by=cast.rosa)
+    assert '<option value="pairs" selected>' in client.get(page).text
+    older = Snapshot.objects.earliest("pk").pk
+    assert '<option value="binary" selected>' in client.get(page, {"snapshot": older}).text
+
+
 def test_a_filter_that_means_nothing_shows_all(cast: Cast, client: Client) -> None:
     judge_all(cast)
     resolve_items(project=cast.project)
