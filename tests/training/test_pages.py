@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ from tests.training.conftest import TINY, Launch
 from tests.training.test_promotion import make_version
 from training.models import Evaluation, MetricPoint, ModelVersion, Sample, TrainingRun
 from training.selectors.promotion import promoted_version
+from training.selectors.run import run_settings
 from training.services import promote_version
 
 FIGURES = {
@@ -78,13 +81,48 @@ def page(client: Client, name: str, *args: Any, status: int = 200, **data: Any) 
 
 def test_a_run_in_progress(admin: Client, run: TrainingRun) -> None:
     shown = page(admin, "run", run.project_id, run.pk)
-    for words in ("First try", "step 2 of 6", "Stop", "<svg", "Log-probabilities", "every 1s"):
+    for words in ("First try", "step 2 of 6", "Stop", "<svg", "every 1s"):
         assert words in shown
+    # Curves that have numbers, once there are any.
+    assert "What training lowers" in shown
+    assert "Log-probabilities" not in shown
     assert "What changed" not in shown
     state = page(admin, "run-state", run.project_id, run.pk)
     assert "step 2 of 6" in state
     assert "First try" in page(admin, "runs")
     assert "First try" in page(admin, "project-runs", run.project_id)
+
+
+def test_settings_in_the_registrys_order_and_no_others(admin: Client, run: TrainingRun) -> None:
+    """The row's JSON has an order of its own."""
+    names = [name for name, _ in run_settings(run)]
+    assert names[:3] == ["beta", "nll weight", "seed"]
+    assert names.index("learning rate") < names.index("batch size")
+    assert not {"score zero", "chat texts", "lora rank", "temperature"} & set(names)
+
+
+def test_a_run_is_launched_again_with_changes(admin: Client, launch: Launch, cast: Cast) -> None:
+    config = {"hyperparameters": {"beta": 0.3}, "soft_labels": True, "adapter": "lora"}
+    run = launch(name="First try", config=config)
+    shown = page(admin, "run", run.project_id, run.pk)
+    [query] = re.findall(r'href="[^"]*/runs/new/\?([^"]+)">Launch another', shown)
+    url = reverse("training:launch", args=[run.project_id])
+    given = form_data(admin.get(f"{url}?{html.unescape(query)}").text) | {"max_length": "190"}
+    assert admin.post(url, given).status_code == 302
+    again = TrainingRun.objects.exclude(pk=run.pk).get()
+    assert again.config == run.config | {"max_length": 190}
+    assert (again.name, again.base_model, again.snapshot) == (run.name, TINY, run.snapshot)
+    client = Client()
+    client.force_login(cast.rosa)  # who may look, not launch
+    assert "Launch another" not in page(client, "run", run.project_id, run.pk)
+
+
+def test_a_table_of_runs_says_methods_and_models_in_words(admin: Client, launch: Launch) -> None:
+    run = launch("reward_bradley_terry", base_model=TINY)
+    TrainingRun.objects.filter(pk=run.pk).update(base_model="version:3")
+    shown = page(admin, "project-runs", run.project_id)
+    assert "Bradley–Terry reward model, overall" in shown
+    assert "version 3" in shown
 
 
 def test_the_end_of_a_run_loads_the_page_anew(admin: Client, version: ModelVersion) -> None:

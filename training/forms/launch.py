@@ -19,13 +19,13 @@ from training.forms.options import option_field
 from training.forms.rewards import REWARD_FIELDS, reward_config, reward_fields
 from training.forms.sweep import SWEEP_FIELDS, clean_grid, sweep_fields
 from training.selectors.model import available_models, reward_models
+from training.selectors.option import LORA, is_used, online_options
 from training.selectors.training_data import Rows, rows_by_criterion
 from training.services.run import PATHS, defaults_of
 
 METHOD_PREFIX = "method-"
 # The fields that people set for each run; the others are folded.
 BASIC = ("learning_rate", "epochs", "max_steps", "batch_size", "gradient_accumulation")
-LORA = ("lora_rank", "lora_alpha", "lora_dropout")
 MAIN = (
     "name",
     "criterion",
@@ -37,8 +37,6 @@ MAIN = (
 )
 DATA_SWITCHES = ("binary_from_pairs", "rewrites", "convert_data")
 SHOWN_OF_METHOD = 6
-# How the library marks the options of the online loop.
-ONLINE = "Online: "
 # Answered by fields of their own, or by nobody outside the worker.
 ELSEWHERE = (*PATHS, "method", "hyperparameters", "adapter", "device")
 
@@ -150,7 +148,8 @@ class LaunchForm(forms.Form):
     def _add_options(self) -> None:
         defaults = defaults_of(self.method, self.adapter)
         for option in describe_options(TrainingConfig):
-            if option.name in ELSEWHERE or not is_used(option, self.method, self.adapter):
+            used = has_field(option) and is_used(option, self.method, self.adapter)
+            if option.name in ELSEWHERE or not used:
                 continue
             self.fields[option.name] = option_field(option)
             if option.name in defaults:
@@ -283,28 +282,5 @@ def untouched_values(method: Method | None, adapter: str) -> dict[str, str]:
     return {name: str(value) for name, value in values.items()}
 
 
-def online_options() -> list[str]:
-    """Options that only a method which samples while it trains has a use for."""
-    return [one.name for one in describe_options(TrainingConfig) if is_online(one)]
-
-
-def is_online(option: Option) -> bool:
-    return option.help.startswith(ONLINE)
-
-
-def is_used(option: Option, method: Method, adapter: str) -> bool:
-    """Whether a run of this method and adapter looks at the option, and a field can hold it."""
-    if option.type is Mapping or option.name == "test_reward":
-        return False
-    if option.name in LORA:
-        return adapter == "lora"
-    if option.name == "convert_data":
-        return method.data == "demonstrations"
-    if option.name in ("bad_rows", "chat_texts"):
-        # A snapshot's rows are whole, and are chats.
-        return False
-    if option.name == "score_zero":
-        return method.trains == "reward"
-    if option.name == "soft_labels":
-        return method.data == "pairs"
-    return method.loop == "online" or not is_online(option)
+def has_field(option: Option) -> bool:
+    return option.type is not Mapping and option.name != "test_reward"

@@ -11,6 +11,7 @@ from django.utils import timezone
 from annotation.models import Project, Prompt
 from core.models import Job
 from feedback.models import Snapshot
+from training.alignment.methods import get_method
 
 if TYPE_CHECKING:
     from core.models import User
@@ -69,7 +70,16 @@ class TrainingRun(models.Model):
         ordering = ["-pk"]
 
     def __str__(self) -> str:
-        return self.name or f"{self.method.upper()} run {self.pk}"
+        return self.name or f"{self.method_title}, run {self.pk}"
+
+    @property
+    def method_title(self) -> str:
+        return get_method(self.method).title
+
+    @property
+    def starts_from(self) -> str:
+        """The base model as people call it: "version 3"."""
+        return self.base_model.replace("version:", "version ", 1)
 
 
 class MetricPoint(models.Model):

@@ -68,7 +68,7 @@ def _settings(run: TrainingRun) -> dict[str, str]:
         "method": run.method,
         "snapshot": str(run.snapshot.version),
         "criterion": run.criterion,
-        "base model": run.base_model,
+        "base model": run.starts_from,
     }
     return about | dict(run_settings(run))
 

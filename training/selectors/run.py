@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -12,12 +12,9 @@ from training.alignment.config import TrainingConfig
 from training.alignment.methods import get_method
 from training.alignment.options import describe_options
 from training.models import MetricPoint, StepSample, TrainingRun
+from training.selectors.option import is_used
 
 Points = list[tuple[int, float]]
-# The library marks in its help what only the online loop reads.
-ONLINE_OPTIONS = {
-    one.name for one in describe_options(TrainingConfig) if one.help.startswith("Online: ")
-}
 
 
 @dataclass(frozen=True)
@@ -42,15 +39,20 @@ PLOTS = (
     Plot(
         "Accuracy",
         "share",
-        {"accuracy": "training", "held_out_accuracy": "held out"},
-        "How often the implied reward is on the judges' side.",
+        {
+            "accuracy": "training",
+            "held_out_accuracy": "held out",
+            "held_out_token_accuracy": "held-out tokens",
+        },
+        "How often the reward is on the judges' side; of demonstrations, how often a token is the "
+        "model's first choice.",
         include=(0.0, 1.0),
     ),
     Plot(
         "Reward margin",
         "margin",
         {"reward_margin": "training", "held_out_reward_margin": "held out"},
-        "Implied reward of chosen minus rejected responses, against the reference model.",
+        "Of chosen minus rejected responses, implied by log-probabilities or a reward model's.",
         include=(0.0,),
     ),
     Plot(
@@ -111,14 +113,17 @@ def curves(run: TrainingRun) -> dict[str, Points]:
 
 
 def run_settings(run: TrainingRun) -> list[tuple[str, str]]:
-    """What was set, the method's own first; nothing that the run does not use."""
-    config = {name: value for name, value in run.config.items() if name != "hyperparameters"}
-    if config["adapter"] == "full":
-        config = {name: value for name, value in config.items() if not name.startswith("lora_")}
-    if get_method(run.method).loop == "offline":
-        config = {name: value for name, value in config.items() if name not in ONLINE_OPTIONS}
-    values = {**run.config["hyperparameters"], **config}
-    return [(name.replace("_", " "), _in_words(value)) for name, value in values.items()]
+    """What was set, the method's own first, in the registry's order (a row's JSON has none);
+    nothing that the run does not look at."""
+    method, adapter = get_method(run.method), run.config["adapter"]
+    own = [one.name for one in describe_options(method.hyperparameters)]
+    common = [one.name for one in describe_options(TrainingConfig) if is_used(one, method, adapter)]
+    found = _ordered(run.config["hyperparameters"], own) | _ordered(run.config, common)
+    return [(name.replace("_", " "), _in_words(value)) for name, value in found.items()]
+
+
+def _ordered(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: values[name] for name in names if name in values and name != "hyperparameters"}
 
 
 def _in_words(value: object) -> str:

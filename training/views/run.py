@@ -17,6 +17,7 @@ from annotation.models import Project
 from core.access import SignedInRequest, admin_only
 from core.csv_reply import csv_reply
 from training.alignment.methods import get_method
+from training.forms.again import launch_query
 from training.models import TrainingRun
 from training.selectors.evaluation import evaluated
 from training.selectors.run import curves, plots_of, run_settings, step_samples
@@ -70,6 +71,7 @@ def run(request: SignedInRequest, project: Project, run_id: int) -> HttpResponse
         "run": found,
         "method": get_method(found.method),
         "settings": run_settings(found),
+        "again": launch_query(found),
     }
     version = getattr(found, "model_version", None)
     if version is not None:
@@ -87,7 +89,10 @@ def run(request: SignedInRequest, project: Project, run_id: int) -> HttpResponse
 
 def _plots(found: TrainingRun) -> list[Any]:
     points = curves(found)
-    return [(plot, draw(plot, points)) for plot in plots_of([found])]
+    plots = plots_of([found])
+    # Reward models have no log-probabilities, demonstrations no margin.
+    drawn = [plot for plot in plots if points.keys() & plot.names.keys()]
+    return [(plot, draw(plot, points)) for plot in drawn or plots]
 
 
 @project_view(Capability.RESEARCH)
