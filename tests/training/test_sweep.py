@@ -125,7 +125,8 @@ def test_its_page(admin: Client, sweep: Sweep) -> None:
     measure(sweep.runs.order_by("pk")[1], held_out_accuracy=0.875)
     url = reverse("training:sweep", args=[sweep.project_id, sweep.pk])
     shown = admin.get(url).content.decode()
-    for words in ("Rates", "learning_rate 1e-05, beta 0.5", "0.8750", "best", "Stop all"):
+    named = "learning_rate 1e-05, beta 0.5"
+    for words in ("Rates", named, "0.8750", "held-out accuracy", "best", "Stop all"):
         assert words in shown
     live = reverse("training:sweep-live", args=[sweep.project_id, sweep.pk])
     assert admin.get(live).status_code == 200

@@ -19,10 +19,8 @@ def sweep_fields(names: Sequence[str]) -> dict[str, forms.Field]:
     choices = [("", "Nothing"), *((name, label_of(name)) for name in names)]
     found: dict[str, forms.Field] = {}
     for row in range(1, ROWS + 1):
-        also = "" if row == 1 else " and"
-        found[f"sweep_{row}"] = forms.ChoiceField(
-            choices=choices, required=False, label=f"Vary{also}"
-        )
+        label = "Vary" if row == 1 else "And vary"
+        found[f"sweep_{row}"] = forms.ChoiceField(choices=choices, required=False, label=label)
         found[f"sweep_{row}_values"] = forms.CharField(
             required=False, max_length=300, label=f"Values {row}",
             help_text="With commas between: 1e-6, 5e-6, 1e-5. One run for each.",

@@ -33,6 +33,14 @@ class SweepTable:
     rows: list[SweepRow]
 
     @property
+    def title(self) -> str:
+        return in_words(self.metric)
+
+    @property
+    def choices(self) -> list[tuple[str, str]]:
+        return [(name, in_words(name)) for name in self.metrics]
+
+    @property
     def less_is_better(self) -> bool:
         return is_less_better(self.metric)
 
@@ -48,6 +56,10 @@ def sweep_table(sweep: Sweep, metric: str = "") -> SweepTable:
     best = next((run.pk for run in ordered if values[run.pk] is not None), None)
     rows = [SweepRow(run, _point(sweep, run), values[run.pk], run.pk == best) for run in ordered]
     return SweepTable(chosen, metrics, list(sweep.grid), rows)
+
+
+def in_words(metric: str) -> str:
+    return metric.replace("held_out_", "held-out ").replace("_", " ")
 
 
 def is_less_better(metric: str) -> bool:
