@@ -20,7 +20,13 @@ from tests.training.conftest import QUICK, TINY
 from training.models import Recipe, TrainingRun
 from training.selectors.model import scores_answers
 from training.services import resume_recipe, start_recipe, stop_recipe
-from training.services.recipe import go_on, go_on_with_recipes, next_step, rlhf_stages
+from training.services.recipe import (
+    Stage,
+    go_on,
+    go_on_with_recipes,
+    next_step,
+    rlhf_stages,
+)
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -79,6 +85,30 @@ def test_every_stage_is_checked_before_the_first(
             project=cast.project, snapshot=snapshot, criterion=criterion, base_model=TINY,
             stages=stages, created_by=cast.ada,
         )  # fmt: skip
+    assert not Recipe.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("stages", "field"),
+    [
+        (rlhf_stages(sft={}, reward={"score_zero": "demonstrations"}, policy={}), "reward"),
+        ([Stage("ppo_ptx", rewarded_by=0)], "policy_method"),
+    ],
+)
+def test_demonstrations_are_asked_for_before_the_first_stage(
+    cast: Cast, snapshot: Snapshot, stages: list[Stage], field: str
+) -> None:
+    rows = snapshot.manifest["rows"]
+    if field == "policy_method":  # its prompts are there, and nothing to learn to write
+        rows |= {key: {} for key in ("demonstrations", "demonstrations_from_preferred")}
+        Snapshot.objects.filter(pk=snapshot.pk).update(manifest=snapshot.manifest)
+        snapshot.refresh_from_db()
+    with pytest.raises(PrefloopError, match="also needs demonstrations") as refused:
+        start_recipe(
+            project=cast.project, snapshot=snapshot, criterion="overall", base_model=TINY,
+            stages=stages, created_by=cast.ada,
+        )  # fmt: skip
+    assert field in refused.value.fields
     assert not Recipe.objects.exists()
 
 

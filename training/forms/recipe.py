@@ -9,6 +9,7 @@ from django import forms
 from django.conf import settings
 
 from annotation.models import Project
+from core.errors import PrefloopError
 from feedback.models import Snapshot
 from training.alignment.methods import methods
 from training.forms.choice import ADAPTERS, snapshots_of
@@ -71,6 +72,11 @@ class RecipeForm(forms.Form):
             (title, [self[name] for name in self.fields if name.startswith(f"{stage}-")])
             for stage, title in STAGES.items()
         ]
+
+    def refuse(self, error: PrefloopError) -> None:
+        """Puts what a service did not take beside the field that it is about."""
+        field = next((name for name in error.fields if name in self.fields), None)
+        self.add_error(field, error.message)
 
     def stage_configs(self) -> dict[str, dict[str, Any]]:
         """The config of each stage, as `rlhf_stages` takes it."""

@@ -19,6 +19,7 @@ from training.models import ModelVersion, Recipe, RecipeStep, TrainingRun
 from training.selectors.model import find_model, version_name
 from training.services.run import (
     _check_data,
+    _check_demonstrations,
     _check_snapshot,
     cancel_run,
     checked_config,
@@ -114,6 +115,11 @@ def _check_stage(snapshot: Snapshot, criterion: str, stage: Stage) -> None:
         convert=checked["convert_data"],
         rewrites=stage.data_options.get("rewrites", False),
     )
+    try:
+        _check_demonstrations(snapshot, method, criterion, checked)
+    except PrefloopError as error:
+        field = "reward" if method.trains == "reward" else "policy_method"
+        raise PrefloopError(error.message, **{field: error.message.rstrip(".")}) from error
 
 
 def go_on(*, recipe: Recipe) -> TrainingRun | None:

@@ -53,7 +53,7 @@ def _start(request: SignedInRequest, project: Project, form: RecipeForm) -> Reci
             client_key=given["client_key"],
         )
     except PrefloopError as error:
-        form.add_error(None, error.message)
+        form.refuse(error)
         return None
 
 
