@@ -8,7 +8,7 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import Browser, CDPSession, Page, expect
 
-from annotation.models import Item, ItemResponse, Judgment, Protocol, Rewrite
+from annotation.models import Assignment, Item, ItemResponse, Judgment, Protocol, Rewrite
 from tests.browser.labeling import NARROW, Open, shown_ranks
 from tests.browser.signing import leave, sign_in
 from tests.cast import Cast, make_item, make_prompt, make_response
@@ -227,6 +227,22 @@ def test_thumbs_by_touch(cast: Cast, phone: Open) -> None:
     rest(page)
     page.locator("label[for=overall-1]").tap()
     assert thumbs(judged(page, 2)) == [0, 1]
+
+
+def test_skip_and_flag_by_touch(cast: Cast, phone: Open) -> None:
+    for _ in range(3):
+        make_item(cast.project)
+    page = phone()
+    page.get_by_role("button", name="Skip").tap()
+    page.get_by_label("Why (optional)").fill("Not my field")
+    page.locator("#skip-dialog").get_by_role("button", name="Skip").tap()
+    expect(page.locator("#said")).to_contain_text("Skipped.")
+    page.get_by_role("button", name="Flag").tap()
+    page.get_by_label("Note (optional)").fill("Cut off")
+    page.locator("#flag-dialog .button-primary").tap()
+    expect(page.locator("#said")).to_contain_text("Flagged for the manager.")
+    reasons = Assignment.objects.filter(state="skipped").values_list("skip_reason", flat=True)
+    assert set(reasons) == {"Not my field", "flag: Cut off"}
 
 
 def make_list(cast: Cast, size: int, text: str = "Short {}.") -> Item:
