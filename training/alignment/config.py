@@ -49,8 +49,19 @@ class TrainingConfig:
     adapter: str = option(
         "full", help="Train all weights, or a LoRA adapter.", choices=("full", "lora")
     )
-    lora_rank: int = option(16, help="Rank of the LoRA matrices.", min=1, max=4096)
-    lora_alpha: float = option(32.0, help="LoRA scale; alpha ÷ rank multiplies.", min=1e-3, max=1e5)
+    lora_rank: int = option(
+        16,
+        help="Rank of the LoRA matrices. A start adapter that is trained on keeps its own.",
+        min=1,
+        max=4096,
+    )
+    lora_alpha: float = option(
+        32.0,
+        help="LoRA scale; alpha ÷ rank multiplies. A start adapter that is trained on keeps its "
+        "own.",
+        min=1e-3,
+        max=1e5,
+    )
     lora_dropout: float = option(0.0, help="Dropout inside the LoRA branch.", min=0.0, max=0.9)
     learning_rate: float = option(
         1e-6,
@@ -205,7 +216,8 @@ class TrainingConfig:
     step_kl_limit: float | None = option(
         None,
         help="Online: end a step's updates early once the policy has moved this far from the one "
-        "that sampled, in nats a token.",
+        "that sampled, in nats a token. An update shows how far those before it went, so the one "
+        "after the crossing is still made.",
         min=0.0,
         max=1e6,
     )

@@ -106,3 +106,11 @@ def test_the_web_process_reads_the_registry_without_torch():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "[]"
+
+
+def test_what_a_run_does_unlike_its_name_is_in_the_help():
+    """A limit that lags, and settings that an adapter which goes on has of its own."""
+    found = {item.name: item.help for item in describe_options(TrainingConfig)}
+    assert "the one after the crossing is still made" in found["step_kl_limit"]
+    for name in ("lora_rank", "lora_alpha"):
+        assert "A start adapter that is trained on keeps its own" in found[name]
