@@ -50,6 +50,7 @@ class CompletionScorer(nn.Module):
         completion_mask: Tensor,
         packing: Packing | None = None,
         temperature: float | None = None,
+        first_choice: bool = False,
     ) -> Tensor:
         """Log-probabilities of the completion tokens, float32, shape [n], row by row.
 
@@ -59,6 +60,8 @@ class CompletionScorer(nn.Module):
             completion_mask: [b, t] bool, true at completion tokens; never at position 0.
             packing: how the tokens are laid out when they are one packed row.
             temperature: divides the logits; the scorer's own when left out.
+            first_choice: give 1 for each token that is the likeliest at its place and 0 for the
+                others instead, without gradient.
         """
         base = _causal_model(self.model)
         device, low = input_ids.device, self.compute_dtype is not torch.float32
@@ -66,6 +69,8 @@ class CompletionScorer(nn.Module):
             hidden = hidden_states(base, input_ids, packing)
         rows = predictors(hidden, completion_mask, packing)
         head, targets = base.get_output_embeddings(), input_ids[completion_mask]
+        if first_choice:
+            return is_first_choice(rows, head, targets)
         divisor = self.temperature if temperature is None else temperature
         return project(rows, head, targets, dtype=self.compute_dtype, temperature=divisor)
 
@@ -119,6 +124,16 @@ def project(
     chunks = torch.split(hidden, _ROWS_PER_CHUNK), torch.split(targets, _ROWS_PER_CHUNK)
     parts = [_recomputed(chunk_log_probs, *part) for part in zip(*chunks, strict=True)]
     return torch.cat(parts)
+
+
+@torch.no_grad()
+def is_first_choice(hidden: Tensor, head: nn.Module, targets: Tensor) -> Tensor:
+    """Whether each target has the largest logit: [n, h] and [n] to float32 [n] of 0 and 1."""
+    dtype = next(head.parameters()).dtype
+    with torch.autocast(hidden.device.type, enabled=False):
+        chunks = torch.split(hidden.to(dtype), _ROWS_PER_CHUNK)
+        found = [head(chunk).argmax(dim=1) for chunk in chunks]
+    return (torch.cat(found) == targets).float()
 
 
 @torch.no_grad()

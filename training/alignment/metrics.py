@@ -119,6 +119,13 @@ def correctness(rows: Tensor) -> Tensor:
     return right.masked_fill(rows[:, places].isnan().all(dim=1), math.nan)
 
 
+def token_accuracy(hits: Tensor, examples: Sequence[Example]) -> float:
+    """Share of right tokens, of `hits` [b] in each demonstration's completion."""
+    weights = torch.tensor([example.weight for example in examples]).double()
+    tokens = [example.sequences["completion"].trained_tokens for example in examples]
+    return float((weights * hits.cpu()).sum() / (weights * torch.tensor(tokens)).sum())
+
+
 def drift(rows: Tensor) -> tuple[float, float]:
     """Mean |log policy - log reference| and mean |log policy| of a completion, in nats."""
     column = {name: rows[:, index].double() for index, name in enumerate(COLUMNS)}

@@ -33,7 +33,7 @@ from training.alignment.scoring import by_role, packs, score, score_all, split_r
 from training.alignment.sharding import distribute, is_sharded, set_sync, shards, whole
 from training.alignment.step_samples import write_step_samples
 from training.alignment.supervision import StopRequest
-from training.alignment.tokenization import Example
+from training.alignment.tokenization import Example, TokenSequence
 
 
 def train(  # noqa: C901  # one loop, read from top to bottom
@@ -130,20 +130,15 @@ def make_accelerator(device: torch.device) -> Accelerator:
 
 @torch.no_grad()
 def evaluate(run: Run, state: Mapping[str, float]) -> dict[str, float]:
-    """What `metrics.summarize` makes of the held-out side, each name with `held_out_` before it."""
+    """What `metrics.summarize` makes of the held-out side, each name with `held_out_` before it.
+
+    Of demonstrations also `held_out_token_accuracy`: the share of tokens, those of an example by
+    its weight, that are the likeliest at their place.
+    """
     run.module.eval()
-    objective, examples, accelerator = run.objective, run.data.held_out, run.accelerator
-    # Sharded processes compute each pass together, so none can take a share of its own.
-    together = is_sharded(run.module)
-    scores = score_all(
-        run.module,
-        by_role(examples, objective.roles),
-        run.device,
-        batch_size=2 * run.config.batch_size,
-        share=(0, 1) if together else (accelerator.process_index, accelerator.num_processes),
-    )
-    scores = scores if together else accelerator.reduce(scores, reduction="sum")
-    policy = split_roles(scores, objective.roles, examples)
+    objective, examples = run.objective, run.data.held_out
+    sequences = by_role(examples, objective.roles)
+    policy = split_roles(_score_held_out(run, sequences), objective.roles, examples)
     reference = {
         role: _cut(role, part, examples).to(run.device)
         for role, part in run.data.held_out_reference.items()
@@ -159,7 +154,27 @@ def evaluate(run: Run, state: Mapping[str, float]) -> dict[str, float]:
         scores=objective.trains_rewards,
         loss_weights=weights,
     )
-    return {f"held_out_{name}": value for name, value in metrics.summarize(rows).items()}
+    values = metrics.summarize(rows)
+    if objective.method.data == "demonstrations":
+        hits = _score_held_out(run, sequences, first_choice=True)
+        values["token_accuracy"] = metrics.token_accuracy(hits, examples)
+    return {f"held_out_{name}": value for name, value in values.items()}
+
+
+def _score_held_out(run: Run, sequences: Sequence[TokenSequence], **settings: bool) -> Tensor:
+    """All of them, [n], the work shared by all processes."""
+    accelerator = run.accelerator
+    # Sharded processes compute each pass together, so none can take a share of its own.
+    together = is_sharded(run.module)
+    scores = score_all(
+        run.module,
+        sequences,
+        run.device,
+        batch_size=2 * run.config.batch_size,
+        share=(0, 1) if together else (accelerator.process_index, accelerator.num_processes),
+        **settings,
+    )
+    return scores if together else accelerator.reduce(scores, reduction="sum")
 
 
 def _prepare(config: TrainingConfig, accelerator: Accelerator) -> tuple[Run, object]:

@@ -23,18 +23,21 @@ def score(
 
 
 def score_sequences(
-    scorer: nn.Module, sequences: Sequence[TokenSequence], device: torch.device
+    scorer: nn.Module, sequences: Sequence[TokenSequence], device: torch.device, **settings: bool
 ) -> Tensor:
-    """Log-probabilities of the completions of any sequences, or their scores: [b], float32."""
+    """Log-probabilities of the completions of any sequences, or their scores: [b], float32.
+
+    `settings` go to the scorer's forward; what it gives of tokens is summed over the trained ones.
+    """
     if not packs(scorer):
         batch = collate(sequences, device)
-        values: Tensor = scorer(*batch)
+        values: Tensor = scorer(*batch, **settings)
         return values if scores_whole(scorer) else sequence_log_probs(values, batch.completion_mask)
     groups, places = group_sequences(sequences)
     if scores_whole(scorer):
         scores: Tensor = scorer(*pack(groups, device))
         return scores[places]
-    tokens = _packed_tokens(scorer, groups, device)
+    tokens = _packed_tokens(scorer, groups, device, **settings)
     if all(sequence.context is None for sequence in sequences):
         sums = [part.sum() for part in tokens]
         return torch.stack([sums[place] for place in places])
@@ -69,12 +72,13 @@ def score_all(
     batch_size: int,
     share: tuple[int, int] = (0, 1),
     progress: Callable[[int, int], None] | None = None,
+    **settings: bool,
 ) -> Tensor:
     """Score many sequences without gradient in batches of similar length: [n] float32.
 
     Sequences of one prompt stand together, so that it is computed once. With a share (i, n) only
     every n-th batch is scored and the others stay zero, so that the sum over n processes is the
-    whole.
+    whole. `settings` are those of `score_sequences`.
     """
     order = _by_prompt(sequences)
     values = torch.zeros(len(sequences), device=device)
@@ -82,7 +86,7 @@ def score_all(
         if number % share[1] == share[0]:
             indices = order[start : start + batch_size]
             chosen = [sequences[index] for index in indices]
-            values[indices] = score_sequences(scorer, chosen, device)
+            values[indices] = score_sequences(scorer, chosen, device, **settings)
         if progress is not None:
             progress(min(start + batch_size, len(order)), len(order))
     return values

@@ -4,6 +4,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -253,3 +254,35 @@ def test_a_pair_whose_rejected_side_is_better_changes_places(
     assert tokenizer.decode(example.sequences["chosen"].completion) == "better<|im_end|>"
     assert tokenizer.decode(example.sequences["rejected"].completion) == "worse<|im_end|>"
     assert example.target == pytest.approx(target)
+
+
+def test_supervised_fine_tuning_tells_how_many_tokens_are_the_first_choice(make_config, tmp_path):
+    rows = [
+        {
+            "messages": [
+                *tiny.user(f"{place}"), *tiny.assistant("yes" * (place + 1)),
+                *tiny.user("?"), *tiny.assistant("no"),
+            ],
+            "weight": 1 + place,
+        }
+        for place in range(4)
+    ]  # fmt: skip
+    file = str(tiny.write_lines(tmp_path / "talks.jsonl", rows))
+    config = make_config(
+        method="sft", train_file=file, held_out_file=file, max_length=200, max_steps=30,
+        learning_rate=1e-2, evaluate_every=30,
+    )  # fmt: skip
+    run(config)
+    first, last = (found["held_out_token_accuracy"] for found in held_out(config))
+    assert first < last <= 1.0
+    model = load_model(Path(config.output_dir) / "model", dtype=torch.float32, device=CPU)
+    right = whole = 0.0
+    for example in examples(config):
+        one = example.sequences["completion"]
+        ids = torch.from_numpy(np.concatenate([one.prompt, one.completion])).long()
+        with torch.no_grad():
+            guessed = model(ids[None]).logits[0, len(one.prompt) - 1 : -1].argmax(dim=1)
+        kept = torch.from_numpy(~one.context)
+        hits = (guessed == ids[len(one.prompt) :])[kept]
+        right, whole = right + example.weight * hits.sum(), whole + example.weight * len(hits)
+    assert last == pytest.approx(float(right / whole), abs=1e-6)
