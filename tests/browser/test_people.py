@@ -45,6 +45,21 @@ def test_a_link_is_copied_and_a_stranger_joins_by_key_on_a_phone(
     assert Membership.objects.get(user__username="nina").role == "labeler"
 
 
+def test_the_tables_of_people_fit_a_phone(cast: Cast, page: Page, live_server) -> None:
+    User.objects.filter(pk=cast.lena.pk).update(name="Lena with a name of many words " * 3)
+    page.set_viewport_size({"width": 360, "height": 740})
+    sign_in(page.context, cast.ada, live_server.url)
+    people = f"{live_server.url}/projects/{cast.project.pk}/people/"
+    page.goto(people)
+    page.get_by_role("button", name="Make a link").click()
+    expect(page.get_by_role("heading", name="Links")).to_be_visible()
+    for address in (people, f"{live_server.url}/people/"):
+        page.goto(address)
+        for frame in page.locator(".table-frame").all():
+            assert frame.evaluate("frame => frame.scrollWidth - frame.clientWidth") == 0
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
 def test_an_own_answer_is_found_again_and_changed(cast: Cast, page: Page, live_server) -> None:
     assignment = answer(make_item(cast.project), cast.bob)
     sign_in(page.context, cast.bob, live_server.url)
