@@ -55,6 +55,18 @@ def test_the_estimate_follows_what_is_typed(
     assert Sweep.objects.get().runs.count() == 2
 
 
+def test_a_refused_form_begins_where_it_is_to_be_mended(
+    context: BrowserContext, page: Page, live_server: LiveServer, cast: Cast, snapshot: Snapshot
+) -> None:
+    sign_in(context, cast.ada, live_server.url)
+    page.goto(live_server.url + reverse("training:launch", args=[cast.project.pk]))
+    page.get_by_label("Epochs").fill("-1")
+    page.get_by_label("Max steps").fill("0")
+    page.get_by_label("Max steps").press("Enter")
+    expect(page.get_by_label("Epochs")).to_be_focused()
+    expect(page.get_by_text("greater than or equal to 0.001")).to_be_visible()
+
+
 def test_sweeps_recipes_and_comparisons_are_accessible(
     context: BrowserContext, page: Page, live_server: LiveServer, cast: Cast, snapshot: Snapshot
 ) -> None:

@@ -71,6 +71,9 @@
     say("Copied.");
   });
 
+  // A form that was refused begins where it is to be mended.
+  document.querySelector("[aria-invalid=true]")?.focus();
+
   // A row of tabs that is too long scrolls: show the one that is open.
   document.querySelector(".tabs [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
 
