@@ -149,6 +149,21 @@ def with_mismatched(examples: Sequence[Example], *, seed: int, max_length: int) 
     return [example for _, example in sorted(matched, key=lambda pair: pair[0])]
 
 
+def with_text(examples: Sequence[Example]) -> list[Example]:
+    """Give each pair, under the role `text`, its prompt and chosen answer, all to be predicted.
+
+    The first token, which nothing predicts, is the prompt of the rest. What others said between
+    two turns of the answer is predicted like the prompt.
+    """
+    found = []
+    for example in examples:
+        chosen = example.sequences["chosen"]
+        rest = np.concatenate([chosen.prompt[1:], chosen.completion])
+        text = TokenSequence(chosen.prompt[:1], rest)
+        found.append(replace(example, sequences={**example.sequences, "text": text}))
+    return found
+
+
 def _other_prompt(
     example: Example, examples: Sequence[Example], order: NDArray[np.int64], position: int
 ) -> Example:

@@ -125,8 +125,15 @@ class Objective:
 
     def _roles(self, function: Any) -> tuple[str, ...]:
         pattern = r"(\w+)_scores" if self.trains_rewards else r"policy_(\w+)_logps"
-        found = (re.fullmatch(pattern, name) for name in _parameters(function))
-        return tuple(match.group(1) for match in found if match)
+        parameters = _parameters(function)
+        found = [match for name in parameters if (match := re.fullmatch(pattern, name))]
+        # What a loss can do without is scored where a hyper-parameter names it.
+        needed = [
+            parameters[match[0]].default is inspect.Parameter.empty
+            or match[1] in self.hyperparameters.values()
+            for match in found
+        ]
+        return tuple(match[1] for match, is_needed in zip(found, needed, strict=True) if is_needed)
 
     def _scored(self, policy: LogProbs, reference: LogProbs) -> dict[str, Any]:
         if self.trains_rewards:

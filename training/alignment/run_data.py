@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from training.alignment.batches import with_mismatched
+from training.alignment.batches import with_mismatched, with_text
 from training.alignment.config import TrainingConfig
 from training.alignment.data import (
     KINDS,
@@ -126,6 +126,8 @@ def load_examples(
         examples = tokenize_rows(rows, tokenizer, limits(config), report)
         if "mismatched" in objective.roles:
             examples = with_mismatched(examples, seed=config.seed, max_length=config.max_length)
+        if "text" in objective.roles:
+            examples = with_text(examples)
     except DataError as error:
         raise DataError(f"{Path(file).name}: {error}") from error
     return examples, report

@@ -286,3 +286,22 @@ def test_supervised_fine_tuning_tells_how_many_tokens_are_the_first_choice(make_
         hits = (guessed == ids[len(one.prompt) :])[kept]
         right, whole = right + example.weight * hits.sum(), whole + example.weight * len(hits)
     assert last == pytest.approx(float(right / whole), abs=1e-6)
+
+
+def test_orpo_may_take_its_likelihood_over_prompt_and_answer(make_config):
+    options = {"odds_ratio_weight": 0.0, "likelihood": "text"}
+    config = make_config(
+        method="orpo", max_steps=1, batch_size=24, gradient_accumulation=1, hyperparameters=options
+    )
+    run(config)
+    model = load_model(config.base_model, dtype=torch.float32, device=CPU)
+    whole = []
+    for example in examples(config):
+        one = example.sequences["chosen"]
+        ids = torch.from_numpy(np.concatenate([one.prompt, one.completion])).long()
+        with torch.no_grad():
+            logps = model(ids[None]).logits[0, :-1].log_softmax(dim=1)
+        whole.append(-logps.gather(1, ids[1:, None]).mean())
+    assert steps(config)[0]["loss"] == pytest.approx(float(torch.stack(whole).mean()), rel=1e-4)
+    plain = Objective.from_config(make_config(method="orpo"))
+    assert plain.roles == ("chosen", "rejected")

@@ -44,6 +44,8 @@ def orpo_loss(
     policy_rejected_logps: Tensor,
     chosen_lengths: Tensor,
     rejected_lengths: Tensor,
+    policy_text_logps: Tensor | None = None,
+    text_lengths: Tensor | None = None,
     *,
     odds_ratio_weight: float,
 ) -> PairLoss:
@@ -53,11 +55,13 @@ def orpo_loss(
 
         loss = -l_chosen + lambda * -log sigmoid(log odds(l_chosen) - log odds(l_rejected))
 
-    The likelihood term is over the completion, not over prompt and completion.
+    The likelihood term is over the completion. With `policy_text_logps` it is over prompt and
+    chosen answer, policy_text / |text|, as the authors' code has it unless told otherwise.
 
     Args:
         policy_chosen_logps, policy_rejected_logps: [b] sums over the answer, with gradient.
         chosen_lengths, rejected_lengths: [b] tokens.
+        policy_text_logps, text_lengths: [b] of prompt and chosen answer, their first token apart.
         odds_ratio_weight: the paper's lambda, >= 0.
 
     Raises:
@@ -67,7 +71,13 @@ def orpo_loss(
         policy_chosen_logps, policy_rejected_logps, chosen_lengths, rejected_lengths
     )
     odds_ratio = _log_odds(chosen) - _log_odds(rejected)
-    losses = -chosen + odds_ratio_weight * bradley_terry(odds_ratio)
+    likelihood = chosen
+    if policy_text_logps is not None:
+        if text_lengths is None:
+            raise ValueError("policy_text_logps needs text_lengths")
+        check_batch(policy_text_logps=policy_text_logps, text_lengths=text_lengths)
+        likelihood = policy_text_logps / text_lengths
+    losses = -likelihood + odds_ratio_weight * bradley_terry(odds_ratio)
     weight = odds_ratio_weight
     return PairLoss(losses, (weight * chosen).detach(), (weight * rejected).detach())
 

@@ -29,6 +29,12 @@ class ORPOHyperparameters:
         min=0.0,
         max=1000.0,
     )
+    likelihood: str = option(
+        "completion",
+        help="What the likelihood is taken over: completion is the paper's chosen answer; text is "
+        "prompt and chosen answer, as in the authors' code and TRL, for half as much work again.",
+        choices=("completion", "text"),
+    )
 
 
 @dataclass(frozen=True)
@@ -117,13 +123,15 @@ METHODS = (
             "It may end better after several epochs, where over-fitting must be watched.",
         ),
         conventions=(
-            "The likelihood is the mean over the completion's tokens. TRL and the authors' code "
-            "take it over prompt and chosen answer unless told otherwise.",
+            "likelihood: completion (default) is the mean over the chosen answer's tokens, as in "
+            "the paper. text takes it over prompt and chosen answer: so do TRL 1.16, always, and "
+            "the authors' code unless disable_prompt_loss is set. Both take one mean over all "
+            "tokens of a batch, which weighs long texts more; here each pair has its own.",
             "log(1 − exp x) is computed without cancellation; the naive form gives infinities at "
             "probabilities near 1.",
         ),
         evidence="Agrees with TRL 1.16 and with another implementation as executed, with the "
-        "likelihood over the completion.",
+        "likelihood over the completion; what is over prompt and answer was read in both codes.",
     ),
     Method(
         name="simpo",
