@@ -244,7 +244,8 @@ def _online_memory(
     width = 2 if config.dtype == "bfloat16" else 4
     parts = [Part("Reference model", size.parameters * width)] if method.needs_reference else []
     if reward is not None:
-        parts.append(Part("Reward model", reward.parameters * width))
+        # It scores in float32 whatever the run computes in, unless its source says otherwise.
+        parts.append(Part("Reward model", 4 * reward.parameters))
     if method.needs_value_model:
         parts.append(Part("Value model, its gradients and moments", 16 * size.parameters))
     tokens = _rollouts(config) * min(config.max_length, config.max_prompt_length + _answer(config))

@@ -287,7 +287,7 @@ def _rewind(run: Run, step: int, journal_step: int) -> None:
 def build_sources(config: TrainingConfig, policy: CompletionScorer, tokenizer: Any) -> Sources:
     """What the configuration names; raises OptionError, RolloutError or RewardError."""
     device = next(policy.parameters()).device
-    shared = {"tokenizer": tokenizer, "device": device, "dtype": compute_dtype(config)}
+    shared = {"tokenizer": tokenizer, "device": device}
     return Sources(
         build_rollouts(
             config.rollout_source,

@@ -22,26 +22,22 @@ from training.alignment.rewards.settings import (
 from training.alignment.rewards.verifiers import verifier_source
 
 
-def build_rewards(
-    settings: Mapping[str, Any], *, tokenizer: Any, device: torch.device, dtype: torch.dtype
-) -> Composed:
-    """Load every source. `tokenizer` is the policy's; `dtype` is what reward models compute in.
+def build_rewards(settings: Mapping[str, Any], *, tokenizer: Any, device: torch.device) -> Composed:
+    """Load every source. `tokenizer` is the policy's.
 
     Raises OptionError for wrong settings and RewardError or ModelError for a source that cannot be
     loaded.
     """
     parsed = parse_rewards(settings)
-    sources = [_build(name, options, tokenizer, device, dtype) for name, options in parsed.items()]
+    sources = [_build(name, options, tokenizer, device) for name, options in parsed.items()]
     return Composed(sources, [options.weight for options in parsed.values()])
 
 
-def _build(
-    name: str, options: SourceOptions, tokenizer: Any, device: torch.device, dtype: torch.dtype
-) -> RewardSource:
+def _build(name: str, options: SourceOptions, tokenizer: Any, device: torch.device) -> RewardSource:
     try:
         match options:
             case RewardModelOptions():
-                return _reward_model(name, options, tokenizer, device, dtype)
+                return _reward_model(name, options, tokenizer, device)
             case VerifierOptions():
                 return verifier_source(
                     options.verifier,
@@ -65,12 +61,11 @@ def _reward_model(
     options: RewardModelOptions,
     tokenizer: Any,
     device: torch.device,
-    dtype: torch.dtype,
 ) -> RewardSource:
     return RewardModelSource.load(
         options.folders,
         tokenizer,
-        dtype=dtype,
+        dtype=torch.bfloat16 if options.dtype == "bfloat16" else torch.float32,
         device=device,
         name=name,
         combine=options.combine,

@@ -41,7 +41,11 @@ class RewardModelSource:
                                                            by k)
 
     A model whose tokenizer differs from the policy's gets the text, tokenised anew by its own: an
-    answer that was cut without an end token, and a prompt that is too long for the model cut.
+    answer that was cut without an end token. What is too long for a model is cut, the prompt first.
+
+    Models compute in `dtype`, the scalar head always in float32. In bfloat16 a reward is off by
+    some hundredths of the spread of rewards, which a group method that divides by that spread takes
+    for a difference where all answers are about as good.
     """
 
     def __init__(
@@ -62,9 +66,8 @@ class RewardModelSource:
         self.uncertainty_weight = uncertainty_weight
         self.batch_size = batch_size
         self._scorers = list(scorers)
-        self._tokenizers = [
-            None if _same(tokenizer, policy_tokenizer) else tokenizer for tokenizer in tokenizers
-        ]
+        self._tokenizers = list(tokenizers)
+        self._anew = [not _same(tokenizer, policy_tokenizer) for tokenizer in tokenizers]
 
     @classmethod
     def load(
@@ -97,9 +100,10 @@ class RewardModelSource:
     def scores(self, rollouts: Sequence[Rollout]) -> NDArray[np.float64]:
         """Each model's score of each answer: [k, n]."""
         rows = []
-        for scorer, tokenizer in zip(self._scorers, self._tokenizers, strict=True):
+        models = zip(self._scorers, self._tokenizers, self._anew, strict=True)
+        for scorer, tokenizer, anew in models:
             longest = _positions(scorer)
-            sequences = [_sequence(rollout, tokenizer, longest) for rollout in rollouts]
+            sequences = [_sequence(item, tokenizer, longest, anew=anew) for item in rollouts]
             device = next(scorer.parameters()).device
             values = score_all(scorer, sequences, device, batch_size=self.batch_size)
             rows.append(values.double().cpu().numpy())
@@ -111,19 +115,21 @@ def _positions(scorer: RewardScorer) -> int:
     return int(getattr(config.get_text_config(), "max_position_embeddings", 2**20))
 
 
-def _sequence(rollout: Rollout, tokenizer: Any, longest: int) -> TokenSequence:
-    if tokenizer is None:
-        return TokenSequence(rollout.prompt, rollout.completion)
-    prompt = rollout.prompt_text
-    written: Any = rollout.text
-    answer = written if isinstance(prompt, str) else [{"role": "assistant", "content": written}]
-    completion = encode_completion(prompt, answer, tokenizer)
-    if rollout.finish_reason != "stop":
-        completion = _unended(completion, tokenizer)
+def _sequence(rollout: Rollout, tokenizer: Any, longest: int, *, anew: bool) -> TokenSequence:
+    """At most `longest` tokens; `anew` tokenises the text, otherwise the policy's tokens are it."""
+    prompt = encode_prompt(rollout.prompt_text, tokenizer) if anew else rollout.prompt
+    completion = _completion(rollout, tokenizer) if anew else rollout.completion
     completion = completion[: longest - 1]
     limits = Limits(max_length=longest, max_prompt_length=longest - len(completion))
-    kept = cut_prompt(encode_prompt(prompt, tokenizer), limits, tokenizer.bos_token_id)
-    return TokenSequence(kept, completion)
+    return TokenSequence(cut_prompt(prompt, limits, tokenizer.bos_token_id), completion)
+
+
+def _completion(rollout: Rollout, tokenizer: Any) -> Tokens:
+    prompt, written = rollout.prompt_text, rollout.text
+    is_chat = not isinstance(prompt, str)
+    answer: Any = [{"role": "assistant", "content": written}] if is_chat else written
+    completion = encode_completion(prompt, answer, tokenizer)
+    return completion if rollout.finish_reason == "stop" else _unended(completion, tokenizer)
 
 
 def _unended(completion: Tokens, tokenizer: Any) -> Tokens:

@@ -39,6 +39,12 @@ class RewardModelOptions(SourceOptions):
         0.0, help="What an ensemble's variance is multiplied by.", min=0.0, max=1e6
     )
     batch_size: int = option(16, help="Answers scored together.", min=1, max=4096)
+    dtype: str = option(
+        "float32",
+        help="Precision of weights and products. bfloat16 halves the memory, and moves rewards by "
+        "some hundredths of their spread.",
+        choices=("float32", "bfloat16"),
+    )
 
     def __post_init__(self) -> None:
         if not self.folders or not all(isinstance(folder, str) for folder in self.folders):

@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 
 
 def build(settings):
-    return build_rewards(settings, tokenizer=tiny.byte_tokenizer(), device=CPU, dtype=torch.float32)
+    return build_rewards(settings, tokenizer=tiny.byte_tokenizer(), device=CPU)
 
 
 def test_settings_become_named_weighted_sources():

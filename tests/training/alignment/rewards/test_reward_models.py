@@ -7,6 +7,8 @@ import torch
 from tests.training.alignment import tiny
 from tests.training.alignment.rewards.rollouts import rollout
 from training.alignment.batches import collate
+from training.alignment.online_run import build_sources
+from training.alignment.policies import load_policy
 from training.alignment.reward_model import RewardScorer, load_reward_model, save_reward_model
 from training.alignment.rewards.protocol import RewardError
 from training.alignment.rewards.reward_models import RewardModelSource
@@ -86,7 +88,7 @@ def test_another_tokenizer_does_not_end_what_was_cut(folders):
 
 
 @pytest.mark.parametrize(("prompt", "text"), [("w" * 900, "yes"), ("why?", "y" * 900)])
-def test_another_tokenizer_cuts_to_the_models_positions(folders, prompt, text):
+def test_what_is_too_long_is_cut_to_the_models_positions(folders, prompt, text):
     model = load_reward_model(folders[0], dtype=torch.float32, device=CPU)
     longest = model.config.max_position_embeddings
     item = rollout(text, prompt)
@@ -94,7 +96,8 @@ def test_another_tokenizer_cuts_to_the_models_positions(folders, prompt, text):
     kept = item.prompt[-(longest - len(completion)) :]
     cut = dataclasses.replace(item, prompt=kept, completion=completion)
     assert len(item.prompt) + len(item.completion) > longest == len(kept) + len(completion)
-    np.testing.assert_allclose(foreign(folders)([item]), [alone(folders[0], cut)], atol=1e-4)
+    for source in (foreign(folders), load(folders[:1])):
+        np.testing.assert_allclose(source([item]), [alone(folders[0], cut)], atol=1e-4)
 
 
 def test_a_language_model_is_no_reward_model(model_folder):
@@ -107,3 +110,15 @@ def test_no_model_and_an_unknown_combination_are_refused(folders):
         load([])
     with pytest.raises(RewardError):
         load(folders[:1], combine="median")
+
+
+def test_rewards_are_float32_whatever_the_run_computes_in(make_config, folders):
+    def source(**settings):
+        settings = {"kind": "reward_model", "folders": [str(folders[0])], **settings}
+        made = make_config(method="grpo", dtype="bfloat16", reward_sources={"reward": settings})
+        return build_sources(made, load_policy(made, CPU), tiny.byte_tokenizer()).rewards
+
+    expected = [alone(folders[0], item) for item in ANSWERS]
+    np.testing.assert_allclose(source()(ANSWERS), expected, atol=1e-5)
+    rounded = source(dtype="bfloat16")(ANSWERS) - expected
+    assert 1e-4 < np.abs(rounded).max() < 0.1 * np.ptp(expected)

@@ -138,7 +138,6 @@ def limited(name, **settings):
         {"check": settings},
         tokenizer=tiny.byte_tokenizer(),
         device=torch.device("cpu"),
-        dtype=torch.float32,
     )
 
 
