@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from bench.training import pandalm
 
 STEPS = 51  # the first one warms up
 ONLINE_STEPS = 21
@@ -65,7 +66,9 @@ def write_rows(case: Case, path: Path, steps: int, count: Callable[[str], int]) 
     That order is what TRL's group_by_length is for; ours gains less from it. `count` says how many
     tokens a text has.
     """
-    rows = long_pairs(steps * case.batch) if case.data == "long" else pandalm_pairs()
+    rows = (
+        long_pairs(steps * case.batch) if case.data == "long" else pandalm.pairs_of(pandalm.items())
+    )
     if case.method == "kto":
         rows = [one for row in rows for one in _labelled(row)]
     rows.sort(key=lambda row: _length(row, count))
@@ -88,28 +91,13 @@ def _length(row: dict[str, Any], count: Callable[[str], int]) -> int:
 
 def prompts(count: int) -> list[list[dict[str, str]]]:
     """Different prompts of the pairs, short ones, in the order of the data."""
-    found = {row["prompt"][0]["content"]: row["prompt"] for row in pandalm_pairs()}
+    found = {
+        row["prompt"][0]["content"]: row["prompt"] for row in pandalm.pairs_of(pandalm.items())
+    }
     short = [prompt for text, prompt in found.items() if len(text) <= 400]
     if len(short) < count:
         raise ValueError(f"The data hold {len(short)} short prompts, not {count}.")
     return short[:count]
-
-
-def pandalm_pairs() -> list[dict[str, Any]]:
-    """The pairs of PandaLM's test set that two of three annotators decided."""
-    folder = os.environ.get("PREFLOOP_TEST_DATA")
-    if folder is None:
-        raise RuntimeError("PREFLOOP_TEST_DATA must name the folder that holds pandalm/")
-    rows = []
-    for item in json.loads((Path(folder) / "pandalm" / "testset-v1.json").read_text("utf-8")):
-        votes = [str(item[f"annotator{number}"]) for number in (1, 2, 3)]
-        winner = next((side for side in "12" if votes.count(side) >= 2), None)
-        answers = {side: str(item[f"response{side}"]).strip() for side in "12"}
-        if winner is None or not all(answers.values()):
-            continue
-        text = item["instruction"] + ("\n\n" + item["input"] if item["input"] else "")
-        rows.append(_pair(text, answers[winner], answers["21"[int(winner) - 1]]))
-    return rows
 
 
 def long_pairs(count: int) -> list[dict[str, Any]]:
