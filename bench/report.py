@@ -66,15 +66,25 @@ def with_figures(text: str) -> str:
 
 
 def table(results: dict[str, dict[str, Any]], path: str) -> str:
-    name, *keys = path.split(".")
-    if name not in results:
+    """Of a figure's path, or of several with commas between: a row for each that is there."""
+    found = {one: value for one in path.split(",") if (value := _at(results, one))}
+    if not found:
         return "Not measured yet on a quiet machine.\n"
-    value: Any = results[name]["figures"]
-    for key in keys:
-        value = value[key]
-    measured = results[name]
+    rows = {one.split(".")[1]: value for one, (_, value) in found.items()} if "," in path else None
+    measured, value = next(iter(found.values()))
     made = f"{measured['measured'][:10]}, commit {measured['commit']}, "
-    return _rows(value) + f"\n{made}{measured['machine']['cores']} cores.\n"
+    return _rows(rows or value) + f"\n{made}{measured['machine']['cores']} cores.\n"
+
+
+def _at(results: dict[str, dict[str, Any]], path: str) -> tuple[dict[str, Any], Any] | None:
+    # A case's name has a point, too.
+    name = next((name for name in results if f"{path}.".startswith(f"{name}.")), None)
+    if name is None:
+        return None
+    value: Any = results[name]["figures"]
+    for key in filter(None, path.removeprefix(name).split(".")):
+        value = value[key]
+    return results[name], value
 
 
 def _rows(value: Any) -> str:
@@ -95,8 +105,13 @@ def _rows(value: Any) -> str:
 
 def curves() -> str | None:
     """Reward and KL of the online methods as a picture; None before they were recorded."""
-    found = newest().get("smollm2")
-    return None if found is None else draw(found["figures"]["curves"], ("reward", "kl"))
+    results = newest()
+    found = {
+        method: results[f"smollm2.{method}"]["figures"]["curves"]
+        for method in ("grpo", "ppo")
+        if f"smollm2.{method}" in results
+    }
+    return draw(found, ("reward", "kl")) if found else None
 
 
 def main() -> None:
