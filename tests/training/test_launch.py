@@ -18,6 +18,7 @@ from tests.training.test_pages import form_data
 from training.alignment.methods import get_method, methods
 from training.alignment.options import describe_options
 from training.models import MetricPoint, TrainingRun
+from training.selectors.budget import run_budget
 from training.selectors.training_data import usable_methods
 
 pytestmark = pytest.mark.usefixtures("snapshot", "tiny_model_folder")
@@ -146,6 +147,21 @@ def test_former_runs_tell_the_speed(admin: Client, cast: Cast, launch: Launch) -
     MetricPoint.objects.create(run=run, step=1, name="seconds_per_step", value=2.0)
     given = form_data(form_page(admin, cast)) | {"base_model": TINY, "device": "cpu"}
     assert "measured on 1 former run here" in estimate_of(admin, cast, **given)
+
+
+def test_a_tiny_runs_speed_says_nothing_of_a_large_one(launch: Launch, cast: Cast) -> None:
+    """Its steps take the time of their overhead: hours were foretold for minutes."""
+    run = launch()
+    Job.objects.filter(pk=run.job_id).update(state="succeeded", finished_at=timezone.now())
+    MetricPoint.objects.create(run=run, step=1, name="seconds_per_step", value=2.0)
+    asked: dict[str, Any] = {
+        "project": run.project, "snapshot": run.snapshot, "method": "dpo", "criterion": "overall",
+        "base_model": TINY,
+    }  # fmt: skip
+    alike = run_budget(config=run.config, **asked)
+    larger = run_budget(config=run.config | {"batch_size": 256}, **asked)
+    assert "measured" in alike.machine.basis
+    assert "rule of thumb" in larger.machine.basis
 
 
 def test_what_a_service_refuses_stands_at_its_field(admin: Client, cast: Cast) -> None:

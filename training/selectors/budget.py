@@ -34,6 +34,8 @@ PACKAGED = ModelSize(
     layers=30, hidden=576, intermediate=1536, vocabulary=49152, key_value=192, tied=True
 )
 FORMER_RUNS = 3
+# A former run tells the speed of steps up to so many times its own operations.
+COMPARABLE = 10
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 GPU_DRIVER = Path("/proc/driver/nvidia/version")
 
@@ -47,6 +49,7 @@ def run_budget(
     base_model: str,
     config: Mapping[str, Any],
     binary_from_pairs: bool = False,
+    rewrites: bool = False,
     former: bool = True,
 ) -> Budget:
     """`config` is a checked one. Raises PrefloopError where the model is not here to measure."""
@@ -59,10 +62,12 @@ def run_budget(
         criterion,
         binary_from_pairs=binary_from_pairs,
         convert=whole.convert_data,
+        rewrites=rewrites,
     )
     machine = this_machine(whole)
     if former:
-        machine = budget.measured(machine, former_speeds(whole))
+        step = budget.step_operations(whole, known, size, data)
+        machine = budget.measured(machine, comparable(former_speeds(whole), step))
     return budget.estimate(whole, known, size, data, machine, _reward_size(project, config))
 
 
@@ -98,8 +103,11 @@ def data_size(
     *,
     binary_from_pairs: bool = False,
     convert: bool = False,
+    rewrites: bool = False,
 ) -> DataSize:
-    rows = rows_by_criterion(snapshot, method, binary_from_pairs=binary_from_pairs, convert=convert)
+    rows = rows_by_criterion(
+        snapshot, method, binary_from_pairs=binary_from_pairs, convert=convert, rewrites=rewrites
+    )
     if criterion not in rows:
         raise PrefloopError(f"{snapshot} has no {method.data} data for “{criterion}”.")
     prompt, completion, longest = _lengths(snapshot.pk, snapshot.content_hash, criterion)
@@ -130,6 +138,12 @@ def former_speeds(config: TrainingConfig) -> list[Speed]:
     return [speed for speed in found if speed is not None]
 
 
+def comparable(former: list[Speed], step_operations: float) -> list[Speed]:
+    """Those with steps of a like size: a small model's take the time of their overhead, which says
+    nothing of a large one's."""
+    return [one for one in former if one.step_operations * COMPARABLE >= step_operations]
+
+
 def _speed(run: TrainingRun) -> Speed | None:
     points = MetricPoint.objects.filter(run=run, name="seconds_per_step")
     seconds = list(points.values_list("value", flat=True)[:500])
@@ -139,6 +153,7 @@ def _speed(run: TrainingRun) -> Speed | None:
     options = {
         "binary_from_pairs": run.data_options.get("binary_from_pairs", False),
         "convert": run.config.get("convert_data", False),
+        "rewrites": run.data_options.get("rewrites", False),
     }
     try:
         size = model_size(run.project, run.base_model)
