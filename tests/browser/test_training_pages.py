@@ -67,6 +67,17 @@ def test_a_refused_form_begins_where_it_is_to_be_mended(
     expect(page.get_by_text("greater than or equal to 0.001")).to_be_visible()
 
 
+def test_the_settings_of_a_method_fit_a_phone(
+    context: BrowserContext, page: Page, live_server: LiveServer, cast: Cast
+) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    sign_in(context, cast.ada, live_server.url)
+    page.goto(live_server.url + reverse("training:method", args=["ppo"]))
+    frame = page.locator(".table-frame")
+    assert frame.evaluate("frame => frame.scrollWidth - frame.clientWidth") == 0
+    expect(frame.get_by_text("kl_controller", exact=True)).to_be_visible()
+
+
 def test_sweeps_recipes_and_comparisons_are_accessible(
     context: BrowserContext, page: Page, live_server: LiveServer, cast: Cast, snapshot: Snapshot
 ) -> None:
