@@ -12,7 +12,16 @@ from typing import Any
 
 from bench.training.cases import ONLINE_STEPS, OnlineCase, prompts
 from bench.training.compare import ROUNDS, ratios
-from bench.training.figures import Run, agreement, apart, median, resources, weights_used
+from bench.training.figures import (
+    AGREEMENT,
+    AGREEMENT_STEPS,
+    Run,
+    agreement,
+    apart,
+    median,
+    resources,
+    weights_used,
+)
 from bench.training.processes import matrix_limit, ours, smollm2, train_ours, train_theirs
 from training.alignment.config import TrainingConfig
 
@@ -65,10 +74,25 @@ def same_answers(
     mine = json.loads(ours("record", exact, folder, folder / "recorded.json").read_text())
     given = {**peer, "dtype": "float32", "answers": mine["answers"]}
     other = train_theirs(SCRIPT, given, folder, "given")
-    norms = [[step["grad_norm"] for step in side["figures"]] for side in (mine, other)]
-    differ, _ = apart([1.0] * len(norms[0]), [one / two for one, two in zip(*norms, strict=True)])
+    return same(mine, other), mine["answers"]
+
+
+def same(mine: Run, other: Run) -> dict[str, Any]:
+    """Agreement of losses and of gradients' norms, these relative to the other side's.
+
+    RLOO's loss is zero before an update whatever the answers, so only its gradient tells.
+    """
+    norms = [
+        one["grad_norm"] / two["grad_norm"]
+        for one, two in zip(mine["figures"], other["figures"], strict=True)
+    ]
+    largest, _ = apart(norms[:AGREEMENT_STEPS], [1.0] * len(norms[:AGREEMENT_STEPS]))
     found = agreement(mine["losses"], other["losses"])
-    return {**found, "largest_difference_of_gradient_norms": round(differ, 6)}, mine["answers"]
+    return {
+        **found,
+        "agrees": found["agrees"] and largest <= AGREEMENT,
+        "largest_difference_of_gradient_norms": round(largest, 6),
+    }
 
 
 def prepare(case: OnlineCase, folder: Path, steps: int) -> tuple[TrainingConfig, dict[str, Any]]:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from bench.training.compare_online import same
 from bench.training.figures import (
     agreement,
     apart,
@@ -71,3 +72,13 @@ def test_parameters_are_counted_from_the_headers(tmp_path: Path) -> None:
     assert parameters(tmp_path) == 17
     assert weights_used(tmp_path, projects=True) == 17
     assert weights_used(tmp_path, projects=False) == 9
+
+
+def test_online_sides_must_agree_in_their_gradients_too() -> None:
+    mine = {"losses": [0.0, 0.0], "figures": [{"grad_norm": 2.0}, {"grad_norm": 4.0}]}
+    other = {"losses": [0.0, 0.0], "figures": [{"grad_norm": 2.0}, {"grad_norm": 4.01}]}
+    assert same(mine, mine)["agrees"]
+    found = same(mine, other)
+    assert not found["agrees"]
+    assert found["largest_difference_of_gradient_norms"] == pytest.approx(0.002494)
+    assert found["largest_difference_of_losses"] == 0.0
