@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import GPTJConfig, GPTJForCausalLM
 
 from tests.training.alignment import tiny
 from tests.training.alignment.conftest import read_metrics
@@ -318,6 +319,19 @@ def test_pretraining_texts_are_scored_at_temperature_one_on_the_models_own_turns
         logps = model(ids[None]).logits[0, :-1].log_softmax(dim=1).gather(1, ids[1:, None])[:, 0]
     own = logps[len(text.prompt) - 1 :][torch.from_numpy(~text.context)]
     assert steps(made)[0]["ptx_loss"] == pytest.approx(-float(own.mean()), rel=1e-4)
+
+
+def test_a_model_that_is_scored_in_padded_batches_says_so_once(config, tmp_path, capsys):
+    settings = GPTJConfig(
+        vocab_size=259, n_positions=256, n_embd=32, n_layer=2, n_head=2, rotary_dim=8,
+        bos_token_id=None, eos_token_id=257,
+    )  # fmt: skip
+    GPTJForCausalLM(settings).save_pretrained(tmp_path / "gptj")
+    tiny.byte_tokenizer().save_pretrained(tmp_path / "gptj")
+    go(config(base_model=str(tmp_path / "gptj"), max_steps=2))
+    assert capsys.readouterr().out.count("scored in padded batches") == 1
+    go(config(max_steps=1, output_dir=str(tmp_path / "plain")))
+    assert "padded" not in capsys.readouterr().out
 
 
 def test_a_reward_that_fails_names_its_source(config):

@@ -50,9 +50,9 @@ class Composed:
             weight * rewards for weight, rewards in zip(self.weights, parts.values(), strict=True)
         ]
         late = {
-            f"{source.name}_timed_out": source.timed_out
+            f"{source.name}_timed_out": timed_out
             for source in self.sources
-            if getattr(source, "timed_out", None) is not None
+            if (timed_out := getattr(source, "timed_out", None)) is not None
         }
         return Scores(np.sum(weighted, axis=0), {**parts, **late})
 
