@@ -29,7 +29,11 @@ SCRIPT = "trl_online_peer.py"
 # What each side calls the same thing.
 NAMES = {
     "prefloop": {"reward": "reward", "tokens": "completion_length", "entropy": "entropy"},
-    "trl": {"reward": "reward", "tokens": "completions/mean_length", "entropy": "entropy"},
+    "trl": {
+        "reward": "rewards/reward/mean",
+        "tokens": "completions/mean_length",
+        "entropy": "entropy",
+    },
 }
 
 
