@@ -143,6 +143,20 @@ def test_who_finds_the_last_slot_locked_waits_for_it(cast: Cast) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_what_another_begins_meanwhile_is_still_handed_out(cast: Cast) -> None:
+    """The item was fresh when the wait for it began, and is a started one when it ends."""
+    item = make_item(cast.project, overlap=2)
+    annotator_of(cast.lena)
+    annotator_of(cast.bob)
+    waiter = Waiter(lambda: claim_item(project=cast.project, user=cast.bob))
+    with transaction.atomic():
+        assert claim(cast, cast.lena).item_id == item.pk
+        waiter.start()
+        assert waiter.waiting
+    assert waiter.end().item_id == item.pk
+
+
+@pytest.mark.django_db(transaction=True)
 def test_two_windows_come_one_after_the_other(cast: Cast) -> None:
     for _ in range(5):
         make_item(cast.project)

@@ -27,6 +27,7 @@ from tests.cast import make_cast, make_item
 pytestmark = pytest.mark.django_db(transaction=True)
 FAILURES = (AssertionError, DatabaseError, PrefloopError, pytest.fail.Exception)
 SKIPS = "FOR NO KEY UPDATE OF i SKIP LOCKED"
+FRESH_WAIT = "ORDER BY i.priority DESC, i.rnd LIMIT 1 FOR NO KEY UPDATE"
 CLEAN = "TRUNCATE annotation_assignment, annotation_judgment, annotation_item CASCADE"
 
 
@@ -168,6 +169,10 @@ MUTATIONS = {
     "waiting for the last slots": Mutation(
         function("annotation_lock_open_item", f"{SKIPS[:-12]};", "FOR NO KEY UPDATE SKIP LOCKED;"),
         guards.test_who_finds_the_last_slot_locked_waits_for_it,
+    ),
+    "waiting for the fresh ones first": Mutation(
+        function("annotation_lock_open_item", f"{FRESH_WAIT} OF i;", "LIMIT 0;"),
+        guards.test_what_another_begins_meanwhile_is_still_handed_out,
     ),
     "SKIP LOCKED, items in the sweep": Mutation(
         sql(SWEEP_SKIPS.format("item"), r"\1"), guards.test_the_sweep_passes_over_a_locked_item
