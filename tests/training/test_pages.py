@@ -15,6 +15,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from core import health
+from core.jobs import sweep
 from core.models import Job
 from tests.cast import Cast
 from tests.training.conftest import TINY, Launch
@@ -91,6 +93,16 @@ def test_a_run_in_progress(admin: Client, run: TrainingRun) -> None:
     assert "step 2 of 6" in state
     assert "First try" in page(admin, "runs")
     assert "First try" in page(admin, "project-runs", run.project_id)
+
+
+def test_a_run_that_waits_for_workers_that_are_not_there(admin: Client, launch: Launch) -> None:
+    run = launch()
+    words = "No worker has been heard of"
+    health.LAST_SWEEP.unlink(missing_ok=True)
+    for name in ("run", "run-state"):
+        assert words in page(admin, name, run.project_id, run.pk)
+    assert sweep()
+    assert words not in page(admin, "run-state", run.project_id, run.pk)
 
 
 def test_settings_in_the_registrys_order_and_no_others(admin: Client, run: TrainingRun) -> None:

@@ -16,6 +16,8 @@ from annotation.access import Capability, project_view
 from annotation.models import Project
 from core.access import SignedInRequest, admin_only
 from core.csv_reply import csv_reply
+from core.health import is_swept
+from core.models import Job
 from training.alignment.methods import get_method
 from training.forms.again import launch_query
 from training.models import TrainingRun
@@ -72,6 +74,7 @@ def run(request: SignedInRequest, project: Project, run_id: int) -> HttpResponse
         "method": get_method(found.method),
         "settings": run_settings(found),
         "again": launch_query(found),
+        "no_worker": _no_worker(found),
     }
     version = getattr(found, "model_version", None)
     if version is not None:
@@ -85,6 +88,10 @@ def run(request: SignedInRequest, project: Project, run_id: int) -> HttpResponse
     context |= {"through": step_samples(found)}
     context |= {"plots": _plots(found), "log": log_tail(run_folder(found))}
     return render_page(request, "training/run.html", project, context)
+
+
+def _no_worker(found: TrainingRun) -> bool:
+    return found.job.state == Job.State.QUEUED and not is_swept()
 
 
 def _plots(found: TrainingRun) -> list[Any]:
@@ -101,7 +108,8 @@ def _plots(found: TrainingRun) -> list[Any]:
 def run_state(request: SignedInRequest, project: Project, run_id: int) -> HttpResponse:
     """Polled while the run is not over; then the page is loaded again, with its evaluation."""
     found = _run(project, run_id)
-    response = render_page(request, "training/_run_state.html", project, {"run": found})
+    context = {"run": found, "no_worker": _no_worker(found)}
+    response = render_page(request, "training/_run_state.html", project, context)
     if found.job.is_over:
         response["HX-Refresh"] = "true"
         response.status_code = STOP_POLLING
