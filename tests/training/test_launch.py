@@ -164,6 +164,14 @@ def test_a_tiny_runs_speed_says_nothing_of_a_large_one(launch: Launch, cast: Cas
     assert "rule of thumb" in larger.machine.basis
 
 
+def test_a_method_of_rewards_says_what_it_lacks(admin: Client, cast: Cast) -> None:
+    given = form_data(form_page(admin, cast, method="ppo")) | {"base_model": TINY}
+    reply = admin.post(reverse("training:launch", args=[cast.project.pk]), given)
+    assert reply.status_code == 422
+    assert "choose what gives them. There is none yet: train one" in reply.text
+    assert not TrainingRun.objects.exists()
+
+
 def test_what_a_service_refuses_stands_at_its_field(admin: Client, cast: Cast) -> None:
     given = form_data(form_page(admin, cast)) | {"base_model": TINY, "name": "kept words"}
     given |= {"max_prompt_length": "900", "max_length": "300"}

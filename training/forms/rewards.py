@@ -12,9 +12,12 @@ REWARD_FIELDS = ("reward_model", "watched_model", "length_penalty", "length_limi
 
 def reward_fields(models: list[tuple[str, str]]) -> dict[str, forms.Field]:
     hint = "" if models else " There is none yet: train one on the preferences first."
+    missing = f"The method learns from rewards: choose what gives them.{hint}"
     return {
         "reward_model": forms.ChoiceField(
-            choices=models, help_text=f"Scores each answer that the policy writes.{hint}"
+            choices=models,
+            help_text=f"Scores each answer that the policy writes.{hint}",
+            error_messages={"required": missing},
         ),
         "watched_model": forms.ChoiceField(
             choices=[("", "None"), *models],
