@@ -23,6 +23,7 @@ from tests.training.test_promotion import make_version
 from training.alignment.data import read_rows
 from training.alignment.methods import get_method
 from training.models import ModelVersion, TrainingRun
+from training.selectors.budget import data_size, run_budget
 from training.selectors.model import available_models, reward_models
 from training.selectors.training_data import rows_of_kind
 from training.services import promote_version
@@ -130,6 +131,27 @@ def test_a_policy_is_measured_on_held_out_demonstrations_if_there_are_any(
     file = Path(_write_config(run, tmp_path, tmp_path).demonstrations_file or "")
     assert file.name == "held_out.jsonl"
     assert "Better" in str(read_rows(file, "demonstrations"))
+
+
+def test_an_estimate_counts_the_pairs_of_rewrites_when_they_are_asked_for(
+    launch: Launch, cast: Cast
+) -> None:
+    run = launch("dpo")
+    for side in (Side.TRAIN, Side.HELD_OUT):
+        rewrite(cast.project, side)
+    snapshot = freeze_snapshot(project=cast.project, created_by=cast.rosa)
+    plain, more = (
+        data_size(snapshot, get_method("dpo"), "overall", rewrites=rewrites)
+        for rewrites in (False, True)
+    )
+    written = rows_of_kind(snapshot, "demonstrations")["overall"].train
+    assert more.examples == plain.examples + written > plain.examples
+    asked: dict[str, Any] = {
+        "project": cast.project, "snapshot": snapshot, "method": "dpo", "criterion": "overall",
+        "base_model": TINY, "config": run.config | {"epochs": 10.0, "max_steps": None},
+        "former": False,
+    }  # fmt: skip
+    assert run_budget(**asked, rewrites=True).steps > run_budget(**asked).steps
 
 
 def test_ppo_ptx_needs_texts(scorer: ModelVersion, launch: Launch, cast: Cast) -> None:

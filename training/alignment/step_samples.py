@@ -5,13 +5,11 @@ from typing import Any
 
 import torch
 
+from training.alignment.budget import STEP_SAMPLE_TOKENS
 from training.alignment.evaluation.samples import sample, sample_prompts
 from training.alignment.offline_run import Run
 from training.alignment.sharding import is_sharded
 from training.alignment.watching import append_lines, as_messages
-
-# Enough to see a style change, at a small share of the time of the steps in between.
-LONGEST = 64
 
 
 @torch.no_grad()
@@ -27,7 +25,7 @@ def write_step_samples(run: Run, tokenizer: Any, step: int) -> None:
         return
     if not run.accelerator.is_main_process:
         return
-    longest = min(LONGEST, config.sample_max_new_tokens)
+    longest = min(STEP_SAMPLE_TOKENS, config.sample_max_new_tokens)
     short = replace(config, sample_prompts=count, sample_max_new_tokens=longest)
     prompts = sample_prompts(run.data.held_out, short)
     run.module.eval()

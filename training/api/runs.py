@@ -84,6 +84,7 @@ class RunEstimate(Endpoint):
             base_model=given["base_model"],
             config=config,
             binary_from_pairs=given["binary_from_pairs"],
+            rewrites=given["rewrites"],
         )
         return self.rendered(BudgetOut, budget)
 

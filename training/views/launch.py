@@ -113,6 +113,7 @@ def _estimate(project: Project, form: LaunchForm) -> dict[str, Any]:
         base_model=given.get("base_model", ""),
         config=config,
         binary_from_pairs=given.get("binary_from_pairs", False),
+        rewrites=given.get("rewrites", False),
         runs=_count(grid),
     )
 

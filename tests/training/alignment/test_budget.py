@@ -115,9 +115,10 @@ def test_parts_add_up_and_warn() -> None:
 
 
 def test_worked_figures() -> None:
-    """One step of 16 pairs of twice 100 tokens, three passes of two operations a weight."""
+    """One step of 16 pairs: a prompt of 60 tokens and two answers of 40, three passes of two
+    operations a weight."""
     method = get_method("dpo")
-    expected = 3 * SMALL.operations * 16 * 200
+    expected = 3 * SMALL.operations * 16 * (60 + 2 * 40)
     assert budget.step_operations(config(), method, SMALL, DATA) == expected
     lora = budget.step_operations(config(adapter="lora"), method, SMALL, DATA)
     assert lora == pytest.approx(expected * 2 / 3)

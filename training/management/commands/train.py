@@ -200,7 +200,7 @@ class Command(BaseCommand):
     def _tell_estimate(self, asked: dict[str, Any]) -> None:
         names = (
             "project", "snapshot", "method", "criterion", "base_model", "config",
-            "binary_from_pairs",
+            "binary_from_pairs", "rewrites",
         )  # fmt: skip
         found = estimate_or_reason(**{name: asked[name] for name in names})
         told = found.get("told")
