@@ -218,21 +218,15 @@ def test_another_reference_than_the_base_is_used(make_config, tmp_path):
     assert losses(config)[1] != pytest.approx(math.log(2), abs=1e-2)
 
 
-@pytest.mark.parametrize("method", ["dpo", "ipo", "kto", "dpo_pl", "beta_dpo"])
-def test_a_policy_that_is_not_the_reference_is_caught_at_the_first_step(
-    make_config, monkeypatch, method
-):
-    """A wrong adapter, mask or cache shows in the very first loss."""
-    honest = load_model
+def scale_reference(monkeypatch, factor):
+    """Have every reference loaded with a layer's weights multiplied."""
+    honest, load_scorer = load_model, policies.load_scorer
 
     def wrong(folder, **options):
         model = honest(folder, **options)
         with torch.no_grad():
-            model.model.layers[0].mlp.up_proj.weight.mul_(1.5)
+            model.model.layers[0].mlp.up_proj.weight.mul_(factor)
         return model
-
-    config = make_config(method=method, max_steps=1)
-    load_scorer = policies.load_scorer
 
     def scorer(*arguments):
         monkeypatch.setattr(policies, "load_model", wrong)
@@ -241,6 +235,23 @@ def test_a_policy_that_is_not_the_reference_is_caught_at_the_first_step(
         return result
 
     monkeypatch.setattr("training.alignment.run_data.load_scorer", scorer)
+
+
+def test_a_steep_penalty_may_start_from_rounded_log_probabilities(make_config, monkeypatch):
+    """DPOP multiplies a fall by beta times fifty, and with it what bfloat16 rounds."""
+    scale_reference(monkeypatch, 1.05)
+    config = make_config(method="dpop", dtype="bfloat16", max_steps=1)
+    run(config)
+    assert losses(config)[1] > math.log(2) + 0.06  # more than a loss without penalty may differ
+
+
+@pytest.mark.parametrize("method", ["dpo", "ipo", "kto", "dpo_pl", "beta_dpo", "dpop"])
+def test_a_policy_that_is_not_the_reference_is_caught_at_the_first_step(
+    make_config, monkeypatch, method
+):
+    """A wrong adapter, mask or cache shows in the very first loss."""
+    scale_reference(monkeypatch, 1.5)
+    config = make_config(method=method, max_steps=1)
     with pytest.raises(TrainingError, match=r"The first loss is|log-probabilities differ"):
         run(config)
 
