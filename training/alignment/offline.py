@@ -157,12 +157,14 @@ def evaluate(run: Run, state: Mapping[str, float]) -> dict[str, float]:
     )
     values = metrics.summarize(rows)
     if objective.method.data == "demonstrations":
-        hits = _score_held_out(run, sequences, first_choice=True)
+        hits = _score_held_out(run, sequences, {"first_choice": True})
         values["token_accuracy"] = metrics.token_accuracy(hits, examples)
     return {f"held_out_{name}": value for name, value in values.items()}
 
 
-def _score_held_out(run: Run, sequences: Sequence[TokenSequence], **settings: bool) -> Tensor:
+def _score_held_out(
+    run: Run, sequences: Sequence[TokenSequence], settings: Mapping[str, bool] | None = None
+) -> Tensor:
     """All of them, [n], the work shared by all processes."""
     accelerator = run.accelerator
     # Sharded processes compute each pass together, so none can take a share of its own.
@@ -173,7 +175,7 @@ def _score_held_out(run: Run, sequences: Sequence[TokenSequence], **settings: bo
         run.device,
         batch_size=2 * run.config.batch_size,
         share=(0, 1) if together else (accelerator.process_index, accelerator.num_processes),
-        **settings,
+        settings=settings,
     )
     return scores if together else accelerator.reduce(scores, reduction="sum")
 

@@ -1,6 +1,6 @@
 """From examples to log-probabilities of completions, by the fastest way that a model allows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -72,7 +72,7 @@ def score_all(
     batch_size: int,
     share: tuple[int, int] = (0, 1),
     progress: Callable[[int, int], None] | None = None,
-    **settings: bool,
+    settings: Mapping[str, bool] | None = None,
 ) -> Tensor:
     """Score many sequences without gradient in batches of similar length: [n] float32.
 
@@ -86,7 +86,7 @@ def score_all(
         if number % share[1] == share[0]:
             indices = order[start : start + batch_size]
             chosen = [sequences[index] for index in indices]
-            values[indices] = score_sequences(scorer, chosen, device, **settings)
+            values[indices] = score_sequences(scorer, chosen, device, **(settings or {}))
         if progress is not None:
             progress(min(start + batch_size, len(order)), len(order))
     return values
