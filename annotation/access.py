@@ -11,12 +11,14 @@ from functools import wraps
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.db.models import F, FilteredRelation, Q
+from django.db.models import BigIntegerField, F, FilteredRelation, Q
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 
 from annotation.models import Membership, Project
+from annotation.models.project import ProjectQuerySet
 from core.access import View, declare
+from core.compiled import Compiled, Slot
 from core.errors import NotAllowed
 from core.models import User
 
@@ -52,12 +54,28 @@ def _may(user: User, role: str | None, state: str | None) -> frozenset[Capabilit
     return MAY[role] if role and state == Membership.State.ACTIVE else frozenset()
 
 
-def load_project(user: User, project_id: int, needed: Capability | None) -> Project:
-    # One query: every page of a project begins with this.
-    own = FilteredRelation("memberships", condition=Q(memberships__user=user.pk))
-    seen = Project.objects.visible_to(user).filter(pk=project_id).annotate(own=own)
+def _with_role(projects: ProjectQuerySet, user: Slot, project: Slot) -> ProjectQuerySet:
+    own = FilteredRelation("memberships", condition=Q(memberships__user=user))
     roles = {"own_role": F("own__role"), "own_state": F("own__state")}
-    project = seen.annotate(**roles).first()
+    return projects.filter(pk=project).annotate(own=own).annotate(**roles).order_by()
+
+
+def _members(user: Slot, project: Slot) -> ProjectQuerySet:
+    return _with_role(Project.objects.of_member(user), user, project)
+
+
+def _admins(user: Slot, project: Slot) -> ProjectQuerySet:
+    return _with_role(Project.objects.all(), user, project)
+
+
+# Every page of a project begins with one of these.
+MEMBERS = Compiled(_members, user=BigIntegerField(), project=BigIntegerField())
+ADMINS = Compiled(_admins, user=BigIntegerField(), project=BigIntegerField())
+
+
+def load_project(user: User, project_id: int, needed: Capability | None) -> Project:
+    seen = ADMINS if user.is_admin else MEMBERS
+    project = seen.first(user=user.pk, project=project_id)
     if project is None:
         raise Http404
     project.may = _may(user, project.own_role, project.own_state)

@@ -20,7 +20,6 @@ from annotation.models import (
     Assignment,
     Draft,
     Item,
-    ItemResponse,
     Judgment,
     JudgmentComment,
     Kind,
@@ -28,6 +27,7 @@ from annotation.models import (
     Protocol,
     Rewrite,
 )
+from annotation.selectors.queue import item_with_prompt, texts_of
 from annotation.services.rewrite_response import LONGEST_REWRITE, text_of
 from core.errors import Conflict, PrefloopError
 
@@ -196,9 +196,7 @@ class ShownItem:
 
 def show_item(assignment: Assignment, protocol: Protocol) -> ShownItem:
     item, order = _item(assignment), assignment.shown_order
-    texts = dict(
-        ItemResponse.objects.filter(item_id=item.pk).values_list("position", "response__messages")
-    )
+    texts = texts_of(item.pk)
     current = assignment.current if assignment.current_id else None
     answers = _answers(current, order)
     criteria = _criteria(protocol, answers)
@@ -224,7 +222,7 @@ def show_item(assignment: Assignment, protocol: Protocol) -> ShownItem:
 def _item(assignment: Assignment) -> Item:
     """Item and prompt by one query, unless they are there already."""
     if not Assignment.item.is_cached(assignment):
-        assignment.item = Item.objects.select_related("prompt").get(pk=assignment.item_id)
+        assignment.item = item_with_prompt(assignment.item_id)
     return assignment.item
 
 

@@ -9,12 +9,22 @@ from django.contrib.auth.middleware import AuthenticationMiddleware as DjangoMid
 from django.contrib.auth.middleware import get_user as get_user_by_query
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
+from django.db.models import CharField, DateTimeField, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.utils.functional import SimpleLazyObject
 
+from core.compiled import Compiled, Slot
 from core.models import Session, User
+
+
+def _live(key: Slot, now: Slot) -> QuerySet[Session]:
+    live = Session.objects.filter(session_key=key, expire_date__gt=now)
+    return live.select_related("user")
+
+
+LIVE = Compiled(_live, key=CharField(), now=DateTimeField())
 
 
 class SessionStore(DatabaseStore):
@@ -25,8 +35,7 @@ class SessionStore(DatabaseStore):
         return Session
 
     def _get_session_from_db(self) -> Session | None:
-        live = Session.objects.filter(expire_date__gt=timezone.now())
-        session = live.filter(session_key=self.session_key).select_related("user").first()
+        session = LIVE.first(key=self.session_key, now=timezone.now())
         if session is None:
             self._session_key = None
             return None

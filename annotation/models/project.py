@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from annotation.models.kinds import Kind
+from core.compiled import Compiled, Slot
 
 if TYPE_CHECKING:
     from core.models import User
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 class ProjectQuerySet(models.QuerySet["Project"]):
     def visible_to(self, user: User) -> ProjectQuerySet:
         """Every project for an admin, else those the user has not left."""
-        if user.is_admin:
-            return self
+        return self if user.is_admin else self.of_member(user.pk)
+
+    def of_member(self, user: int | Slot) -> ProjectQuerySet:
         return self.filter(
-            pk__in=Membership.objects.filter(user_id=user.pk)
+            pk__in=Membership.objects.filter(user_id=user)
             .exclude(state=Membership.State.LEFT)
             .values("project_id")
         )
@@ -89,7 +91,10 @@ class Project(models.Model):
     @property
     def protocol(self) -> Protocol:
         """The version in force: the newest."""
-        return self.protocols.latest("version")
+        found = NEWEST.first(project=self.pk)
+        if found is None:
+            raise Protocol.DoesNotExist
+        return found
 
 
 class Protocol(models.Model):
@@ -135,6 +140,13 @@ class Protocol(models.Model):
 
     def reasons_for(self, kind: str) -> list[str]:
         return self.thumbs_reasons or self.reasons if kind == Kind.THUMBS else self.reasons
+
+
+def _newest(project: Slot) -> models.QuerySet[Protocol]:
+    return Protocol.objects.filter(project=project).order_by("-version")[:1]
+
+
+NEWEST = Compiled(_newest, project=models.BigIntegerField())
 
 
 class Membership(models.Model):

@@ -5,15 +5,17 @@ What is handed out, and in which order, is decided by annotation_claim (migratio
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.db import connection
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import BigIntegerField, Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from annotation.models import Annotator, Assignment, Item, Membership, Project
+from annotation.models import Annotator, Assignment, Item, ItemResponse, Membership, Project
+from core.compiled import Compiled, Slot
 from core.models import User
 
 # A lease that is only held ready is short: absent people hold nothing.
@@ -70,6 +72,46 @@ def is_held_by_others(*, project: Project, annotator: Annotator) -> bool:
         takes_slot=True,
     )
     return leases.filter(~Exists(mine)).exists()
+
+
+def _own(user: Slot, project: Slot, numbers: Slot) -> QuerySet[Assignment]:
+    own = Assignment.objects.filter(annotator__user_id=user, item__project_id=project)
+    stream = own.exclude(occasion=Assignment.REVIEW)
+    return stream.filter(pk__any=numbers).select_related("item")
+
+
+OWN = Compiled(_own, user=BigIntegerField(), project=BigIntegerField(), numbers=BigIntegerField())
+
+
+def own_by_number(*, project: Project, user: User, numbers: Iterable[int]) -> dict[int, Assignment]:
+    """Those of these assignments that the stream handed out to the user."""
+    rows = OWN.rows(user=user.pk, project=project.pk, numbers=[*numbers])
+    for assignment in rows:
+        assignment.item.project = project
+    return {assignment.pk: assignment for assignment in rows}
+
+
+def _with_prompt(item: Slot) -> QuerySet[Item]:
+    return Item.objects.filter(pk=item).select_related("prompt")
+
+
+def _texts(item: Slot) -> QuerySet[ItemResponse, tuple[int, Any]]:
+    texts = ItemResponse.objects.filter(item_id=item).order_by()
+    return texts.values_list("position", "response__messages")
+
+
+WITH_PROMPT = Compiled(_with_prompt, item=BigIntegerField())
+TEXTS = Compiled(_texts, item=BigIntegerField())
+
+
+def item_with_prompt(number: int) -> Item:
+    [item] = WITH_PROMPT.rows(item=number)
+    return item
+
+
+def texts_of(number: int) -> dict[int, list[dict[str, Any]]]:
+    """The responses of an item by their canonical positions."""
+    return dict(TEXTS.rows(item=number))
 
 
 def own_assignments(annotator: Annotator) -> QuerySet[Assignment]:

@@ -27,6 +27,7 @@ from annotation.selectors.queue import (
     is_held_by_others,
     last_answered,
     last_protocol_version,
+    own_by_number,
     work_of,
 )
 from annotation.services.annotator import annotator_for_user
@@ -58,11 +59,7 @@ def _found(
 ) -> dict[str, Assignment]:
     """Those of these numbers that are the user's own, as they were written."""
     known = {number: int(number) for number in numbers if number.isdecimal() and len(number) < 19}
-    rows = Assignment.objects.visible_to(request.user).filter(item__project=project)
-    rows = rows.exclude(occasion=Assignment.REVIEW).select_related("item")
-    found = rows.in_bulk(known.values())
-    for assignment in found.values():
-        assignment.item.project = project
+    found = own_by_number(project=project, user=request.user, numbers=known.values())
     return {number: found[key] for number, key in known.items() if key in found}
 
 
