@@ -7,10 +7,11 @@ from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import Case, F, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
+from psycopg.errors import DeadlockDetected
 
 from annotation.models import Annotator, Assignment, Item, Project
 from annotation.selectors.queue import claim_assignment, ready_seconds
@@ -39,6 +40,10 @@ def claim_item(*, project: Project, user: User, beside: Collection[int] = ()) ->
         except IntegrityError:
             # The person answered or took the same item in this very moment, or never judged yet.
             annotator_for_user(user=user)
+        except OperationalError as error:
+            # At the tail of a project several may hold what another waits for; one of them yields.
+            if not isinstance(error.__cause__, DeadlockDetected):
+                raise
     raise Conflict("Too much is happening at once with this account. Try again in a moment.")
 
 

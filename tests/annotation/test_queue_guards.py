@@ -16,7 +16,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from annotation.answers import AnswerValue
-from annotation.models import Assignment, Item, Judgment
+from annotation.models import Annotator, Assignment, Item, Judgment
 from annotation.services.claim_item import claim_item, extend_lease
 from annotation.services.expire_leases import expire_leases
 from annotation.services.submit_judgment import submit_judgment
@@ -143,16 +143,46 @@ def test_who_finds_the_last_slot_locked_waits_for_it(cast: Cast) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_another_begins_meanwhile_is_still_handed_out(cast: Cast) -> None:
-    """The item was fresh when the wait for it began, and is a started one when it ends."""
-    item = make_item(cast.project, overlap=2)
+def test_who_finds_a_started_item_locked_waits_for_it(cast: Cast) -> None:
+    item = make_item(cast.project, overlap=2, started=True)
+    annotator_of(cast.bob)
+    waiter = Waiter(lambda: claim_item(project=cast.project, user=cast.bob))
+    with transaction.atomic():
+        lock(item)
+        waiter.start()
+        assert waiter.waiting
+    assert waiter.end().item_id == item.pk
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_another_begins_meanwhile_is_taken_at_once(cast: Cast) -> None:
+    """Fresh when the wait began, started when it ends: a claim that passed it over would wait for
+    the other item with this one in its hands."""
+    item, other = make_item(cast.project, overlap=2), make_item(cast.project, overlap=2)
+    Item.objects.filter(pk=item.pk).update(priority=1)
     annotator_of(cast.lena)
     annotator_of(cast.bob)
     waiter = Waiter(lambda: claim_item(project=cast.project, user=cast.bob))
     with transaction.atomic():
+        lock(other)
         assert claim(cast, cast.lena).item_id == item.pk
         waiter.start()
         assert waiter.waiting
+    assert waiter.end().item_id == item.pk
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_loses_a_deadlock_tries_again(cast: Cast) -> None:
+    """Bob's claim waits for the item; its holder waits for Bob, who is the younger to notice."""
+    item, annotator = make_item(cast.project), annotator_of(cast.bob)
+    waiter = Waiter(lambda: claim_item(project=cast.project, user=cast.bob))
+    with transaction.atomic():
+        lock(item)
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL deadlock_timeout = '60s'")
+        waiter.start()
+        assert waiter.waiting
+        list(Annotator.objects.select_for_update(no_key=True).filter(pk=annotator.pk))
     assert waiter.end().item_id == item.pk
 
 

@@ -27,7 +27,9 @@ from tests.cast import make_cast, make_item
 pytestmark = pytest.mark.django_db(transaction=True)
 FAILURES = (AssertionError, DatabaseError, PrefloopError, pytest.fail.Exception)
 SKIPS = "FOR NO KEY UPDATE OF i SKIP LOCKED"
-FRESH_WAIT = "ORDER BY i.priority DESC, i.rnd LIMIT 1 FOR NO KEY UPDATE"
+WAITS = "FOR NO KEY UPDATE OF i;"
+FRESH = "fresh JOIN annotation_item i USING (id)\n  WHERE i.is_open"
+ONLY_FRESH = (FRESH, f"{FRESH} AND NOT i.started")
 CLEAN = "TRUNCATE annotation_assignment, annotation_judgment, annotation_item CASCADE"
 
 
@@ -126,6 +128,17 @@ def skip_locked(number: int) -> Callable[[], Any]:
     return lambda: other_function("annotation_lock_open_item", nth_removed(SKIPS, number))
 
 
+def waiting(number: int) -> Callable[[], Any]:
+    """One of the two waits is none any more."""
+
+    def change(text: str) -> str:
+        parts = text.split(WAITS)
+        before, after = WAITS.join(parts[: number + 1]), WAITS.join(parts[number + 1 :])
+        return f"{before}{SKIPS};{after}"
+
+    return lambda: other_function("annotation_lock_open_item", change)
+
+
 def function(name: str, words: str, instead: str) -> Callable[[], Any]:
     return lambda: other_function(name, replaced(words, instead))
 
@@ -166,13 +179,15 @@ MUTATIONS = {
     "SKIP LOCKED, started items anywhere": Mutation(
         skip_locked(3), guards.test_a_locked_started_item_anywhere_is_passed_over
     ),
-    "waiting for the last slots": Mutation(
-        function("annotation_lock_open_item", f"{SKIPS[:-12]};", "FOR NO KEY UPDATE SKIP LOCKED;"),
-        guards.test_who_finds_the_last_slot_locked_waits_for_it,
+    "waiting for the last slots of fresh items": Mutation(
+        waiting(0), guards.test_who_finds_the_last_slot_locked_waits_for_it
     ),
-    "waiting for the fresh ones first": Mutation(
-        function("annotation_lock_open_item", f"{FRESH_WAIT} OF i;", "LIMIT 0;"),
-        guards.test_what_another_begins_meanwhile_is_still_handed_out,
+    "waiting for the last slots of started items": Mutation(
+        waiting(1), guards.test_who_finds_a_started_item_locked_waits_for_it
+    ),
+    "waiting: what another begins is taken": Mutation(
+        function("annotation_lock_open_item", *ONLY_FRESH),
+        guards.test_what_another_begins_meanwhile_is_taken_at_once,
     ),
     "SKIP LOCKED, items in the sweep": Mutation(
         sql(SWEEP_SKIPS.format("item"), r"\1"), guards.test_the_sweep_passes_over_a_locked_item
