@@ -75,7 +75,9 @@ ADMINS = Compiled(_admins, user=BigIntegerField(), project=BigIntegerField())
 
 def load_project(user: User, project_id: int, needed: Capability | None) -> Project:
     seen = ADMINS if user.is_admin else MEMBERS
-    project = seen.first(user=user.pk, project=project_id)
+    # A number that no column can hold is nobody's.
+    known = project_id < 2**63
+    project = seen.first(user=user.pk, project=project_id) if known else None
     if project is None:
         raise Http404
     project.may = _may(user, project.own_role, project.own_state)

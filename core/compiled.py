@@ -5,14 +5,16 @@ Building and compiling such a query takes the ORM longer than answering it takes
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.models import Expression, Field, QuerySet
 from django.db.models.query import get_related_populators
+from django.db.models.sql import UpdateQuery
 
 Row = TypeVar("Row")
+Act = Callable[[dict[str, Any]], Any]
 
 
 class Slot(Expression):
@@ -25,6 +27,14 @@ class Slot(Expression):
     def as_sql(self, *_: object) -> tuple[str, list[Slot]]:  # type: ignore[override]
         return "%s", [self]
 
+    def sent(self, value: Any) -> Any:
+        """Always of one type, so that one prepared statement serves them all."""
+        if value is None:
+            raise ValueError(f"{self.name} is None, for which this query has no form")
+        if isinstance(value, list):
+            return value
+        return self.output_field.get_db_prep_value(value, connection)
+
 
 class Compiled(Generic[Row]):
     """`build` gets a slot for each name of `slots`, and `rows` the values that go there.
@@ -33,32 +43,71 @@ class Compiled(Generic[Row]):
     """
 
     def __init__(self, build: Callable[..., QuerySet[Any, Row]], **slots: Field[Any, Any]) -> None:
-        self._build, self._slots = build, slots
-        self._ready: Callable[[dict[str, Any]], list[Row]] | None = None
+        self._build, self._slots = build, _slots(slots)
+        self._ready: Act | None = None
 
     def rows(self, **values: Any) -> list[Row]:
         self._ready = self._ready or self._compile()
-        return self._ready(values)
+        return list(self._ready(values))
 
     def first(self, **values: Any) -> Row | None:
         return next(iter(self.rows(**values)), None)
 
-    def _compile(self) -> Callable[[dict[str, Any]], list[Row]]:
-        slots = {name: Slot(name, field) for name, field in self._slots.items()}
-        compiler = self._build(**slots).query.get_compiler(DEFAULT_DB_ALIAS)
-        sql, given = compiler.as_sql()
+    def _compile(self) -> Act:
+        compiler = self._build(**self._slots).query.get_compiler(DEFAULT_DB_ALIAS)
+        execute = _executor(*compiler.as_sql())
         converters = compiler.get_converters([column for column, *_ in compiler.select])
         made = _maker(compiler)
 
         def rows(values: dict[str, Any]) -> list[Row]:
             with connection.cursor() as cursor:
-                cursor.execute(
-                    sql, [values[one.name] if isinstance(one, Slot) else one for one in given]
-                )
+                execute(cursor, values)
                 found = cursor.fetchall()
             return [made(row) for row in compiler.apply_converters(found, converters)]
 
         return rows
+
+
+class CompiledUpdate:
+    """`build` returns the rows, and the fields with what they become."""
+
+    def __init__(
+        self,
+        build: Callable[..., tuple[QuerySet[Any], dict[str, Any]]],
+        **slots: Field[Any, Any],
+    ) -> None:
+        self._build, self._slots = build, _slots(slots)
+        self._ready: Act | None = None
+
+    def run(self, **values: Any) -> int:
+        """How many rows there were."""
+        self._ready = self._ready or self._compile()
+        return int(self._ready(values))
+
+    def _compile(self) -> Act:
+        rows, become = self._build(**self._slots)
+        query = rows.query.chain(UpdateQuery)
+        query.add_update_values(become)
+        execute = _executor(*query.get_compiler(DEFAULT_DB_ALIAS).as_sql())
+
+        def run(values: dict[str, Any]) -> int:
+            with connection.cursor() as cursor:
+                execute(cursor, values)
+                return cursor.rowcount
+
+        return run
+
+
+def _slots(fields: dict[str, Field[Any, Any]]) -> dict[str, Slot]:
+    return {name: Slot(name, field) for name, field in fields.items()}
+
+
+def _executor(sql: str, given: Sequence[Any]) -> Callable[[Any, dict[str, Any]], None]:
+    def execute(cursor: Any, values: dict[str, Any]) -> None:
+        sent = [one.sent(values[one.name]) if isinstance(one, Slot) else one for one in given]
+        cursor.execute(sql, sent)
+
+    return execute
 
 
 def _maker(compiler: Any) -> Callable[[Any], Any]:

@@ -16,13 +16,17 @@ from annotation.models.item import Item
 from annotation.models.project import Protocol
 
 if TYPE_CHECKING:
+    from core.compiled import Slot
     from core.models import User
 
 
 class AssignmentQuerySet(models.QuerySet["Assignment"]):
     def visible_to(self, user: User) -> AssignmentQuerySet:
         """One's own, in projects that one has not left."""
-        return self.filter(annotator__user_id=user.pk)
+        return self.of_user(user.pk)
+
+    def of_user(self, user: int | Slot) -> AssignmentQuerySet:
+        return self.filter(annotator__user_id=user)
 
 
 class Assignment(models.Model):

@@ -93,7 +93,7 @@ class Project(models.Model):
         """The version in force: the newest."""
         found = NEWEST.first(project=self.pk)
         if found is None:
-            raise Protocol.DoesNotExist
+            raise Protocol.DoesNotExist(f"Project {self.pk} has no protocol.")
         return found
 
 

@@ -1,6 +1,7 @@
 """The queue: which item a labeler gets next, and whether there is work at all.
 
-What is handed out, and in which order, is decided by annotation_claim (migration 0005_claim).
+What is handed out, and in which order, is decided by annotation_claim (migrations 0005_claim and
+0009_steady_plans).
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def is_held_by_others(*, project: Project, annotator: Annotator) -> bool:
 
 
 def _own(user: Slot, project: Slot, numbers: Slot) -> QuerySet[Assignment]:
-    own = Assignment.objects.filter(annotator__user_id=user, item__project_id=project)
+    own = Assignment.objects.of_user(user).filter(item__project_id=project)
     stream = own.exclude(occasion=Assignment.REVIEW)
     return stream.filter(pk__any=numbers).select_related("item")
 
@@ -105,7 +106,9 @@ TEXTS = Compiled(_texts, item=BigIntegerField())
 
 
 def item_with_prompt(number: int) -> Item:
-    [item] = WITH_PROMPT.rows(item=number)
+    item = WITH_PROMPT.first(item=number)
+    if item is None:
+        raise Item.DoesNotExist(f"There is no item {number}.")
     return item
 
 
@@ -134,13 +137,21 @@ def last_answered(*, project: Project, user: User) -> Assignment | None:
     return answered.select_related("item__prompt", "current").first()
 
 
+def _versions(user: Slot, project: Slot) -> QuerySet[Assignment, int]:
+    answered = Assignment.objects.of_user(user).filter(
+        item__project_id=project, current__isnull=False
+    )
+    newest = answered.order_by("-finished_at")[:1]
+    return newest.values_list("current__protocol__version")
+
+
+VERSIONS = Compiled(_versions, user=BigIntegerField(), project=BigIntegerField())
+
+
 def last_protocol_version(*, project: Project, user: User) -> int | None:
     """The version by which the user judged last."""
-    answered = Assignment.objects.visible_to(user).filter(
-        item__project=project, current__isnull=False
-    )
-    newest = answered.order_by("-finished_at")
-    return newest.values_list("current__protocol__version", flat=True).first()
+    found = VERSIONS.first(user=user.pk, project=project.pk)
+    return found[0] if found else None
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import BigIntegerField, DateTimeField, QuerySet
 from django.utils import timezone
 
 from annotation.answers import AnswerValue, check_picks, checked_all, to_canonical
@@ -19,9 +22,23 @@ from annotation.models import (
 )
 from annotation.services.project import freeze_protocol
 from annotation.services.rewrite_response import rewrite_response
+from core.compiled import CompiledUpdate, Slot
 from core.errors import Conflict, PrefloopError
 
 State = Assignment.State
+
+
+def _in_time(
+    assignment: Slot, judgment: Slot, finished: Slot
+) -> tuple[QuerySet[Assignment], dict[str, Any]]:
+    leased = Assignment.objects.filter(pk=assignment, state=State.LEASED, current=None)
+    done = {"state": State.DONE, "current": judgment, "finished_at": finished}
+    return leased, {**done, "lease_expires_at": None}
+
+
+IN_TIME = CompiledUpdate(
+    _in_time, assignment=BigIntegerField(), judgment=BigIntegerField(), finished=DateTimeField()
+)
 DAY_MS = 24 * 3600 * 1000
 # Whom the protocol asks; imports bring what others asked.
 ASKED = (Judgment.Origin.WEB, Judgment.Origin.API)
@@ -74,9 +91,10 @@ def _answer_in_time(
     The unique revision makes two senders wait for each other, and the state that was read must
     still be there.
     """
-    assignment = judgment.assignment
+    assignment, finished = judgment.assignment, timezone.now()
     _write(judgment, answers, comment, rewrite)
-    _move(assignment, State.DONE, judgment)
+    moved = IN_TIME.run(assignment=assignment.pk, judgment=judgment.pk, finished=finished)
+    _moved(moved, assignment, State.DONE, judgment, finished)
     return judgment
 
 
@@ -151,7 +169,13 @@ def _move(assignment: Assignment, after: str, judgment: Judgment) -> None:
     moved = Assignment.objects.filter(
         pk=assignment.pk, state=assignment.state, current=assignment.current_id
     ).update(state=after, current=judgment, lease_expires_at=None, finished_at=finished)
-    if not moved:
+    _moved(moved, assignment, after, judgment, finished)
+
+
+def _moved(
+    rows: int, assignment: Assignment, after: str, judgment: Judgment, finished: datetime | None
+) -> None:
+    if not rows:
         raise Conflict("This item changed while you answered. Send the answer again.")
     # After the row is locked: a draft that comes later sees that it is answered.
     Draft.objects.filter(pk=assignment.pk).delete()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
-from django.db.models import BigIntegerField, CharField, F, QuerySet
+from django.db.models import BigIntegerField, CharField, F, IntegerField, QuerySet
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from annotation.models import Item, Project, Prompt
-from core.compiled import Compiled, Slot
-from core.models import User
+from core.compiled import Compiled, CompiledUpdate, Slot
+from core.models import Session, User
 from tests.cast import Cast, make_item, make_user
 
 pytestmark = pytest.mark.django_db
@@ -28,6 +31,14 @@ def _items(project: Slot, numbers: Slot) -> QuerySet[Item]:
 
 def _messages(item: Slot) -> QuerySet[Prompt, tuple[Any, str]]:
     return Prompt.objects.filter(items=item).values_list("messages", "external_id")
+
+
+def _sessions(key: Slot) -> QuerySet[Session]:
+    return Session.objects.filter(session_key=key).select_related("user")
+
+
+def _urgent(item: Slot, priority: Slot) -> tuple[QuerySet[Item], dict[str, Any]]:
+    return Item.objects.filter(pk=item, priority=0), {"priority": priority, "closed_at": None}
 
 
 ITEMS = Compiled(_items, project=BigIntegerField(), numbers=BigIntegerField())
@@ -57,6 +68,38 @@ def test_rows_are_what_the_orm_makes_of_them(cast: Cast) -> None:
         assert mine.taken == 0  # type: ignore[attr-defined]
     assert [prompt.messages for prompt in prompts] == [item.prompt.messages for item in items[:2]]
     assert not found[0]._state.adding
+
+
+def test_no_value_is_an_error_and_no_number_is_no_row(cast: Cast) -> None:
+    with pytest.raises(ValueError, match="project is None"):
+        ITEMS.rows(project=None, numbers=[1])
+    assert ITEMS.rows(project=cast.project.pk, numbers=[]) == []
+
+
+def test_what_is_joined_may_be_missing() -> None:
+    session = Session.objects.create(
+        session_key="s" * 32, expire_date=timezone.now() + timedelta(1), session_data=""
+    )
+    sessions = Compiled(_sessions, key=CharField())
+    found = sessions.first(key=session.session_key)
+    assert found == session
+    assert found.user is None
+
+
+def test_threads_compile_it_together() -> None:
+    user, users = make_user("ann"), Compiled(_by_name, name=CharField())
+    with ThreadPoolExecutor(8) as threads:
+        compiled = list(threads.map(lambda _: users._compile(), range(16)))
+    assert all(rows({"name": "ann"}) == [user] for rows in compiled)
+
+
+def test_an_update_tells_how_many_rows_there_were(cast: Cast) -> None:
+    items = [make_item(cast.project) for _ in range(2)]
+    urgent = CompiledUpdate(_urgent, item=BigIntegerField(), priority=IntegerField())
+    assert urgent.run(item=items[0].pk, priority=7) == 1
+    assert urgent.run(item=items[0].pk, priority=8) == 0
+    found = Item.objects.order_by("pk").values_list("priority", "closed_at")
+    assert list(found) == [(7, None), (0, None)]
 
 
 def test_values_are_converted_as_the_fields_say(cast: Cast) -> None:
