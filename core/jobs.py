@@ -346,17 +346,23 @@ def sweep() -> bool:
         unhinted = list(Job.objects.unhinted().order_by("run_after")[:100])
     for job in unhinted:
         send_hint(job)
-    for function in SWEEPERS:
-        try:
-            function()
-        except Exception:  # one app's sweep must not stop the others'
-            logger.exception("The sweep %s failed.", function.__qualname__)
-    _note_sweep()
+    swept = [_swept(function) for function in SWEEPERS]
+    if all(swept):
+        _note_sweep()
+    return True
+
+
+def _swept(function: Callable[[], object]) -> bool:
+    try:
+        function()
+    except Exception:  # one app's sweep must not stop the others'
+        logger.exception("The sweep %s failed.", function.__qualname__)
+        return False
     return True
 
 
 def _note_sweep() -> None:
-    """Web processes tell by the file's age that the sweeps have ended."""
+    """Web processes tell by the file's age that the sweeps have ended, or fail each time."""
     with suppress(OSError):  # a disk that takes nothing must not end the sweeps
         health.LAST_SWEEP.touch()
 
@@ -379,8 +385,10 @@ def _requeue_abandoned() -> None:
 
 
 def sweep_forever(stop: threading.Event) -> None:
-    """The thread that each worker runs beside its tasks."""
-    while not stop.wait(settings.SWEEP_SECONDS):
+    """The thread that each worker runs beside its tasks; it sweeps first when it starts."""
+    pause = 0.0
+    while not stop.wait(pause):
+        pause = settings.SWEEP_SECONDS
         try:
             close_old_connections()
             sweep()
