@@ -86,14 +86,14 @@ class CompiledUpdate:
 
     def _compile(self) -> Act:
         rows, become = self._build(**self._slots)
-        query = rows.query.chain(UpdateQuery)
+        query: Any = rows.query.chain(UpdateQuery)
         query.add_update_values(become)
         execute = _executor(*query.get_compiler(DEFAULT_DB_ALIAS).as_sql())
 
         def run(values: dict[str, Any]) -> int:
             with connection.cursor() as cursor:
                 execute(cursor, values)
-                return cursor.rowcount
+                return int(cursor.rowcount)
 
         return run
 

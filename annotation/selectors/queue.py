@@ -137,7 +137,7 @@ def last_answered(*, project: Project, user: User) -> Assignment | None:
     return answered.select_related("item__prompt", "current").first()
 
 
-def _versions(user: Slot, project: Slot) -> QuerySet[Assignment, int]:
+def _versions(user: Slot, project: Slot) -> QuerySet[Assignment, tuple[int]]:
     answered = Assignment.objects.of_user(user).filter(
         item__project_id=project, current__isnull=False
     )
