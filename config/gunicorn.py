@@ -24,7 +24,24 @@ worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 
 
 def when_ready(server: object) -> None:
-    """What is loaded once is not looked through again by each process's collector."""
+    """Before the web processes are made: what they share is loaded once, and nobody's first page
+    waits for it. Nor is it looked through again by each process's collector.
+    """
+    warm_up()
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+
+
+def warm_up() -> None:
+    # Not before Django is set up, which preloading the application does.
+    from django.template.loader import get_template
+    from django.urls import get_resolver
+
+    from core.rendering import render_markdown
+
+    get_resolver().check()
+    folder = settings.BASE_DIR / "templates"
+    for path in sorted(folder.rglob("*.html")):
+        get_template(str(path.relative_to(folder)))
+    render_markdown("`warm`")
