@@ -24,7 +24,8 @@ class Case:
     sides: torch's autocast, which is what `bf16=True` is in TRL. With an adapter the frozen base is
     bfloat16 and the adapter float32. Both take AdamW (fused; betas 0.9 and 0.999, epsilon 1e-8, no
     decay) at a constant rate from the first step on, clip gradients at norm 1 and have no dropout.
-    Prompts are cut before either side sees them and the end-of-turn token is scored.
+    Prompts are cut before either side sees them and the end-of-turn token is scored. A case that is
+    not timed only tells whether both sides' losses are one.
     """
 
     method: str
@@ -32,6 +33,7 @@ class Case:
     adapter: str = "full"
     data: str = "pandalm"  # or random words: long
     batch: int = 4  # examples a step
+    timed: bool = True
 
     @property
     def learning_rate(self) -> float:
@@ -48,7 +50,7 @@ class OnlineCase:
 
     Both sample at temperature 1 without a cut and give the same reward; both keep the reference in
     memory, for the KL has a weight. What they sample differs, and so do their losses; these are
-    compared in float32 on our answers, given to both.
+    compared on our answers, given to both, in the precision that is timed and in float32.
     """
 
     method: str

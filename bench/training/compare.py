@@ -14,6 +14,7 @@ from bench.training.cases import STEPS, Case, write_rows
 from bench.training.figures import (
     AGREEMENT_STEPS,
     agreement,
+    counts,
     median,
     resources,
     useful_operations,
@@ -27,7 +28,7 @@ ROUNDS = 3
 
 
 def compare(case: Case, *, steps: int = STEPS, rounds: int = ROUNDS) -> dict[str, Any]:
-    """Medians over alternating runs; `agrees` false means that the losses are not one."""
+    """Medians over alternating runs; `counts` false means that the losses are not one."""
     with tempfile.TemporaryDirectory(prefix="prefloop-bench-") as temporary:
         folder = Path(temporary)
         config, rows = prepare(case, folder, steps)
@@ -51,8 +52,10 @@ def compare(case: Case, *, steps: int = STEPS, rounds: int = ROUNDS) -> dict[str
         }
         for name, each in runs.items()
     }
+    found = agreement(runs["prefloop"][0]["losses"], runs["trl"][0]["losses"], exact)
     return {
-        **agreement(runs["prefloop"][0]["losses"], runs["trl"][0]["losses"], exact),
+        **counts(found),
+        **found,
         "steps": steps - 1,
         "rounds": rounds,
         "useful_tokens": tokens,
@@ -60,6 +63,16 @@ def compare(case: Case, *, steps: int = STEPS, rounds: int = ROUNDS) -> dict[str
         **sides,
         **ratios(sides, "tokens_per_second"),
     }
+
+
+def agree(case: Case, *, steps: int = AGREEMENT_STEPS) -> dict[str, Any]:
+    """Whether both losses are one over a few steps, each side run once; nothing is timed."""
+    with tempfile.TemporaryDirectory(prefix="prefloop-bench-") as temporary:
+        folder = Path(temporary)
+        config, rows = prepare(case, folder, steps)
+        mine = train_ours(config, folder, "ours")
+        other = train_theirs("trl_peer.py", peer_case(config, rows, folder), folder, "trl")
+    return {"timed": False, **agreement(mine["losses"], other["losses"])}
 
 
 def ratios(sides: dict[str, dict[str, Any]], speed: str) -> dict[str, float]:

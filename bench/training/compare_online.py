@@ -18,6 +18,7 @@ from bench.training.figures import (
     Run,
     agreement,
     apart,
+    counts,
     median,
     resources,
     weights_used,
@@ -40,11 +41,17 @@ NAMES = {
 def compare_online(
     case: OnlineCase, *, steps: int = ONLINE_STEPS, rounds: int = ROUNDS
 ) -> dict[str, Any]:
-    """Medians over alternating runs; `agrees` false means that the losses are not one."""
+    """Medians over alternating runs; `counts` false means that the losses are not one.
+
+    Losses are compared on our answers in the precision that is timed, and in float32 beside it.
+    """
     with tempfile.TemporaryDirectory(prefix="prefloop-bench-") as temporary:
         folder = Path(temporary)
         config, peer = prepare(case, folder, steps)
-        same, answers = same_answers(config, peer, folder)
+        found, answers = same_answers(config, peer, folder)
+        if config.dtype != "float32":
+            exact, _ = same_answers(replace(config, dtype="float32"), peer, folder)
+            found["in_float32"] = exact
         limits: list[float] = []
         runs: dict[str, list[dict[str, Any]]] = {"prefloop": [], "trl": []}
         for number in range(rounds):
@@ -59,7 +66,8 @@ def compare_online(
         for name, each in runs.items()
     }
     return {
-        **same,
+        **counts(found),
+        **found,
         "steps": steps - 1,
         "rounds": rounds,
         "answers_per_step": case.prompts * case.samples,
@@ -73,11 +81,12 @@ def compare_online(
 def same_answers(
     config: TrainingConfig, peer: dict[str, Any], folder: Path
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """How far losses and gradients differ in float32 where both learn from our answers."""
-    exact = replace(config, dtype="float32", output_dir=str(folder / "recorded"))
-    mine = json.loads(ours("record", exact, folder, folder / "recorded.json").read_text())
-    given = {**peer, "dtype": "float32", "answers": mine["answers"]}
-    other = train_theirs(SCRIPT, given, folder, "given")
+    """How far losses and gradients differ where both learn from our answers, and these answers."""
+    name = f"recorded-{config.dtype}"
+    run = replace(config, output_dir=str(folder / name))
+    mine = json.loads(ours("record", run, folder, folder / f"{name}.json").read_text())
+    given = {**peer, "dtype": config.dtype, "answers": mine["answers"]}
+    other = train_theirs(SCRIPT, given, folder, f"given-{config.dtype}")
     return same(mine, other), mine["answers"]
 
 

@@ -18,7 +18,7 @@ Run = Mapping[str, Any]
 def agreement(
     mine: Sequence[float], other: Sequence[float], exact: Sequence[float] = ()
 ) -> dict[str, Any]:
-    """Whether two losses are one over the first steps; false means that the figures do not count.
+    """Whether two losses are one over the first steps, and so whether the figures count.
 
     `exact` are the losses of the same steps in float32: beside how far the sides are from each
     other stands how far each is from them.
@@ -37,6 +37,28 @@ def agreement(
             largest, mean = apart(first, exact[: len(first)])
             found[f"{name}_to_float32"] = {"largest": round(largest, 6), "mean": round(mean, 6)}
     return found
+
+
+def counts(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether the figures beside an `agreement` count, and why not.
+
+    They do only where the losses of the timed setting agree themselves, in whichever precision.
+    """
+    if found["agrees"]:
+        return {"counts": True}
+    reason = (
+        f"at one of the first {found['steps_compared']} steps the losses differ by "
+        f"{found['largest_difference_of_losses']}"
+    )
+    if "largest_difference_of_gradient_norms" in found:
+        reason += (
+            f" and the gradients' norms by {found['largest_difference_of_gradient_norms']} of them"
+        )
+    reason += f", where {AGREEMENT} is allowed"
+    if "prefloop_to_float32" in found:
+        mine, other = (found[f"{side}_to_float32"]["largest"] for side in ("prefloop", "trl"))
+        reason += f"; from our float32 run ours differs by {mine} and TRL's by {other}"
+    return {"counts": False, "does_not_count_because": reason}
 
 
 def apart(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.measures.training_dpo import CASES
 from bench.training.cases import Case, OnlineCase, prompts, write_rows
 
 
@@ -64,8 +66,8 @@ def test_kto_gets_each_answer_with_its_label(pandalm: Path) -> None:
 
 
 def test_long_prompts_are_several_times_their_answers(tmp_path: Path) -> None:
-    rows = _rows(Case("dpo", data="long", batch=2), tmp_path, 3)
-    assert _lengths(rows) == [354] * 6
+    rows = _rows(Case("dpo", data="long"), tmp_path, 3)
+    assert _lengths(rows) == [354] * 12
     assert {len(row["chosen"][0]["content"].split()) for row in rows} == {63}
 
 
@@ -78,6 +80,12 @@ def test_too_few_data_are_refused(pandalm: Path) -> None:
 
 def test_prompts_are_different_ones_in_the_order_of_the_data(pandalm: Path) -> None:
     assert [prompt[0]["content"][0] for prompt in prompts(3)] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "lora", "long_prompts"])
+def test_each_timed_case_of_pairs_has_a_float32_twin(name: str) -> None:
+    twin = CASES["float32" if name == "bfloat16" else f"{name}_float32"]
+    assert replace(CASES[name], dtype="float32") == replace(twin, timed=True)
 
 
 def test_adapters_learn_faster() -> None:

@@ -13,6 +13,7 @@ from bench.training.compare_online import same
 from bench.training.figures import (
     agreement,
     apart,
+    counts,
     parameters,
     resources,
     useful_operations,
@@ -54,6 +55,16 @@ def test_a_float32_run_stands_beside_both_sides() -> None:
     assert found["trl_to_float32"] == {"largest": 0.01, "mean": 0.01}
 
 
+def test_figures_count_by_their_own_losses_whatever_float32_says() -> None:
+    assert counts(agreement([0.7], [0.7005], [0.5])) == {"counts": True}
+    refused = counts(agreement([0.7, 0.6], [0.71, 0.6], [0.7, 0.61]))
+    assert not refused["counts"]
+    assert refused["does_not_count_because"] == (
+        "at one of the first 2 steps the losses differ by 0.01, where 0.001 is allowed; "
+        "from our float32 run ours differs by 0.01 and TRL's by 0.01"
+    )
+
+
 def test_sequences_of_different_length_are_not_compared() -> None:
     with pytest.raises(ValueError, match="zip"):
         apart([1.0], [1.0, 2.0])
@@ -82,3 +93,4 @@ def test_online_sides_must_agree_in_their_gradients_too() -> None:
     assert not found["agrees"]
     assert found["largest_difference_of_gradient_norms"] == pytest.approx(0.002494)
     assert found["largest_difference_of_losses"] == 0.0
+    assert "gradients' norms by 0.002494 of them" in counts(found)["does_not_count_because"]
