@@ -56,37 +56,44 @@ def cases(kind: str, module: str) -> list[str]:
 
 
 def record(kind: str, module: str, case: str = "") -> Path:
+    """Run it and write what came out.
+
+    Figures with `trained` were read from a run that may be older: when, by which commit, for how
+    long and where it was trained is then what is told, and the reading of it beside that.
+    """
     name = f"{module}.{case}" if case else module
     print(f"{kind}: {name} …", flush=True)
-    started = time.monotonic()
+    began, started = origin(), time.monotonic()
     run = importlib.import_module(f"bench.{kind}.{module}").run
     figures = run(case) if case else run()
     seconds = round(time.monotonic() - started, 1)
     now = datetime.now(UTC)
-    result = {
-        "name": name,
-        "measured": now.isoformat(timespec="seconds"),
-        "seconds": seconds,
-        "commit": commit(),
-        "machine": machine(),
-        "figures": figures,
-    }
+    took = {"measured": now.isoformat(timespec="seconds"), "seconds": seconds}
+    told: dict[str, object] = {**took, **began}
+    if trained := figures.pop("trained", None):
+        told = {**trained, "read": {**took, "commit": began["commit"]}}
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{now.date()}-{name}.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
+    path.write_text(json.dumps({"name": name, **told, "figures": figures}, indent=2) + "\n")
     print(json.dumps(figures, indent=2))
-    print(f"{path.relative_to(ROOT)} after {seconds} s", flush=True)
+    print(f"{path} after {seconds} s", flush=True)
     return path
 
 
+def origin() -> dict[str, object]:
+    """The code and the machine; asked before anything runs, for both may change meanwhile."""
+    return {"commit": commit(), "machine": machine()}
+
+
 def commit() -> str:
-    said = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """The commit that is measured, `-dirty` when a tracked file but a result differs from it."""
+    files = ("--", ".", ":(exclude)docs/results")
+    changed = _git("status", "--porcelain", "--untracked-files=no", *files)
+    return _git("describe", "--always") + ("-dirty" if changed else "")
+
+
+def _git(*words: str) -> str:
+    said = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
     return said.stdout.strip()
 
 
@@ -95,7 +102,7 @@ def machine() -> dict[str, object]:
         "system": platform.platform(),
         "python": sys.version.split()[0],
         "cores": os.cpu_count(),
-        "load_before": os.getloadavg()[0],
+        "load_at_start": os.getloadavg()[0],
     }
 
 
