@@ -1,9 +1,7 @@
 """A verifier in a process of its own, so that one that hangs can be ended without the run.
 
-    python -m training.alignment.rewards.verifier_process NAME DESCRIPTOR
-
-answers over the connection with that file descriptor: "ready" once the verifier is imported, then
-for each (prompt, answer, facts) a number, or the sentence that says what failed.
+The process answers over a connection: "ready" once the verifier is imported, then for each (prompt,
+answer, facts) a number, or the sentence that says what failed.
 """
 
 import os
@@ -11,18 +9,27 @@ import signal
 import subprocess
 import sys
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from training.alignment.data import Text
 from training.alignment.rewards.protocol import RewardError
 from training.alignment.supervision import die_with_parent
 
-_MODULE = "training.alignment.rewards.verifier_process"
+# Arguments: the verifier's name, the connection's file descriptor, and where to import from. As
+# PYTHONPATH, these folders would reach what the verifier starts.
+_START = (
+    "import sys; sys.path[:] = sys.argv[3:]; "
+    "from training.alignment.rewards.verifier_process import main; main()"
+)
+# Leads the group of the verifier and of all that it starts, and ends it with the run, even by
+# kill -9: then the pipe that it reads closes.
+_LEADER = ("sh", "-c", "read _; kill -KILL 0")
 # For a verifier's imports, which may be large.
 _START_LIMIT = 120.0  # seconds
 _READY = "ready"
@@ -31,8 +38,8 @@ _READY = "ready"
 class VerifierProcess:
     """Calls the verifier of a name; a call beyond `time_limit` seconds costs the process its life.
 
-    The next call starts another one. Raises RewardError for a verifier that cannot be imported or
-    that fails.
+    What the verifier has started ends with it. The next call starts another process. Raises
+    RewardError for a verifier that cannot be imported or that fails.
     """
 
     def __init__(self, name: str, *, time_limit: float) -> None:
@@ -42,13 +49,11 @@ class VerifierProcess:
 
     def __call__(self, prompt: Text, answer: str, facts: Mapping[str, Any]) -> float | None:
         """The verdict; None when it took too long."""
-        if self._process.poll() is not None:
-            self._start()
         try:
-            self._connection.send((prompt, answer, dict(facts)))
-            reply = self._reply(self.time_limit)
-        except OSError as error:
-            raise self._ended() from error
+            if self._process.poll() is not None:
+                self.close()
+                self._start()
+            reply = self._ask((prompt, answer, dict(facts)))
         except BaseException:
             # Its answer, when it comes, must not be taken for that to the next call.
             self.close()
@@ -60,28 +65,36 @@ class VerifierProcess:
         return reply
 
     def close(self) -> None:
-        """End the process, whatever it does."""
+        """End the process and all that it started, whatever they do."""
+        self._end()
         self._process.kill()
         self._process.wait()
         self._connection.close()
 
     def _start(self) -> None:
-        ours, theirs = Pipe()
+        self._connection, theirs = Pipe()
         path = [folder or str(Path.cwd()) for folder in sys.path]
-        self._connection = ours
+        leader = subprocess.Popen(_LEADER, stdin=subprocess.PIPE, process_group=0)
+        self._end = weakref.finalize(self, _end_group, leader)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", _MODULE, self.name, str(theirs.fileno())],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+            [sys.executable, "-c", _START, self.name, str(theirs.fileno()), *path],
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
+            process_group=leader.pid,
         )
         theirs.close()
-        weakref.finalize(self, self._process.kill)
         reply = self._reply(_START_LIMIT)
         if reply != _READY:
             self.close()
             said = reply or f"was not imported within {_START_LIMIT:.0f} seconds"
             raise RewardError(f"verifier '{self.name}' {said}")
+
+    def _ask(self, call: tuple[Text, str, dict[str, Any]]) -> float | str | None:
+        try:
+            self._connection.send(call)
+        except OSError as error:
+            raise self._ended() from error
+        return self._reply(self.time_limit)
 
     def _reply(self, patience: float) -> float | str | None:
         try:
@@ -97,13 +110,19 @@ class VerifierProcess:
         return RewardError(f"verifier '{self.name}' ended its process with exit status {status}")
 
 
+def _end_group(leader: subprocess.Popen[bytes]) -> None:
+    with leader:  # until it is waited for, no other group has its number
+        os.killpg(leader.pid, signal.SIGKILL)
+
+
 def main() -> None:
     """Answer calls until the other side closes the connection."""
     from training.alignment.rewards.verifiers import load_verifier
 
-    # A stop request goes to the whole group of processes; the run decides when this one ends.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
+    # A stop request may go to every process; the run decides when this one ends. What it starts
+    # has to hear them, and would inherit signals that are ignored.
+    _handle_stops(_nothing)
+    os.register_at_fork(after_in_child=lambda: _handle_stops(signal.SIG_DFL))
     die_with_parent()
     name, connection = sys.argv[1], Connection(int(sys.argv[2]))
     try:
@@ -117,6 +136,15 @@ def main() -> None:
             connection.send(_verdict(verify, *connection.recv()))
 
 
+def _handle_stops(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handler)
+
+
+def _nothing(_number: int, _frame: FrameType | None) -> None:
+    pass
+
+
 def _verdict(verify: Any, prompt: Text, answer: str, facts: Mapping[str, Any]) -> float | str:
     try:
         return float(verify(prompt, answer, facts))
@@ -124,7 +152,3 @@ def _verdict(verify: Any, prompt: Text, answer: str, facts: Mapping[str, Any]) -
         return f"says: {error}"
     except Exception as error:  # noqa: BLE001  # anybody's function: whatever it raises is reported
         return f"failed with {type(error).__name__}: {error}"
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,13 @@
 import operator
+import os
+import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 
@@ -9,6 +15,7 @@ from tests.training.alignment import tiny
 from tests.training.alignment.rewards.rollouts import rollout
 from training.alignment.rewards.build import build_rewards
 from training.alignment.rewards.protocol import RewardError
+from training.alignment.rewards.verifier_process import VerifierProcess
 from training.alignment.rewards.verifiers import VerifierSource, load_verifier, verifier_names
 
 
@@ -65,13 +72,38 @@ def test_a_blank_answer_cannot_be_looked_for(blank):
 def installed(tmp_path, monkeypatch):
     """A package with a verifier, as pip would have left it."""
     (tmp_path / "shouting_verifier.py").write_text(
+        "import os, signal, subprocess, time\n"
+        "from multiprocessing import get_context\n"
+        "from pathlib import Path\n"
+        "if Path(__file__).with_name('interrupt').exists():\n"
+        "    os.kill(os.getppid(), signal.SIGUSR1)\n"
+        "    time.sleep(1)\n"
         "def verify(prompt, answer, facts):\n"
         "    return float(answer.isupper()) + len(prompt) + facts['bonus']\n"
         "def hang(prompt, answer, facts):\n"
         "    while answer == 'hang': pass\n"
         "    return 1.0 / len(answer)\n"
         "def leave(prompt, answer, facts):\n"
-        "    __import__('os')._exit(3)\n"
+        "    os._exit(3)\n"
+        "def sleep(prompt, answer, facts):\n"
+        "    sleeper = subprocess.Popen(['sleep', '300'])\n"
+        "    Path(facts['file']).write_text(str(sleeper.pid))\n"
+        "    sleeper.wait()\n"
+        "def doze(pipe):\n"
+        "    pipe.send(0)\n"
+        "    time.sleep(300)\n"
+        "def terminate(prompt, answer, facts):\n"
+        "    sleeper = subprocess.Popen(['sleep', '300'])\n"
+        "    sleeper.terminate()\n"
+        "    ours, theirs = get_context('fork').Pipe()\n"
+        "    forked = get_context('fork').Process(target=doze, args=(theirs,))\n"
+        "    forked.start()\n"
+        "    ours.recv()\n"
+        "    forked.terminate()\n"
+        "    forked.join()\n"
+        "    return sleeper.wait() + forked.exitcode / 100\n"
+        "def python_path(prompt, answer, facts):\n"
+        "    return float(os.environ['PYTHONPATH'] == facts['own'])\n"
     )
     info = tmp_path / "shouting-1.0.dist-info"
     info.mkdir()
@@ -79,6 +111,8 @@ def installed(tmp_path, monkeypatch):
     (info / "entry_points.txt").write_text(
         "[prefloop.verifiers]\nshouts = shouting_verifier:verify\nbroken = shouting_verifier:gone\n"
         "hangs = shouting_verifier:hang\nleaves = shouting_verifier:leave\n"
+        "sleeps = shouting_verifier:sleep\nends = shouting_verifier:terminate\n"
+        "has_own_path = shouting_verifier:python_path\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     yield tmp_path
@@ -170,3 +204,71 @@ def test_a_verifier_that_fails_is_named(installed, name, text, words):
 def test_an_installed_verifier_that_cannot_be_loaded_is_named_at_the_start(installed):
     with pytest.raises(RewardError, match=r"'check': verifier 'broken' .* cannot be loaded"):
         limited("broken")
+
+
+def wait_for(reached):
+    for _ in range(600):
+        if reached():
+            return
+        time.sleep(0.1)
+    pytest.fail("waited a minute in vain")
+
+
+def is_over(pid):
+    """A container may have nobody that reaps what has ended."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_what_a_verifier_started_ends_with_it(installed):
+    file = installed / "pid"
+    composed = limited("sleeps", time_limit=2.0)
+    assert composed.score([rollout("a", file=str(file))]).total.tolist() == [0.0]
+    wait_for(lambda: is_over(int(file.read_text())))
+
+
+def test_what_a_verifier_started_ends_with_a_killed_run(installed):
+    file = installed / "pid"
+    call = f"VerifierProcess('sleeps', time_limit=300)('', '', {{'file': {str(file)!r}}})"
+    code = f"from {VerifierProcess.__module__} import VerifierProcess; {call}"
+    path = os.pathsep.join([str(installed), str(Path.cwd())])
+    run = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path})
+    try:
+        wait_for(lambda: file.exists() and file.read_text())
+    finally:
+        run.kill()
+        run.wait()
+    wait_for(lambda: is_over(int(file.read_text())))
+
+
+def test_what_a_verifier_starts_can_be_terminated(installed):
+    verify = VerifierProcess("ends", time_limit=60.0)
+    assert verify("", "", {}) == pytest.approx(-15.15)
+    verify.close()
+
+
+def test_what_a_verifier_starts_has_the_runs_own_environment(installed, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "own")
+    verify = VerifierProcess("has_own_path", time_limit=60.0)
+    assert verify("", "", {"own": "own"}) == 1.0
+    verify.close()
+
+
+def test_an_interrupted_restart_leaves_no_answer_behind(installed):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    verify = VerifierProcess("hangs", time_limit=60.0)
+    verify.close()
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        (installed / "interrupt").touch()
+        with pytest.raises(KeyboardInterrupt):
+            verify("", "a", {})
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    (installed / "interrupt").unlink()
+    assert verify("", "ab", {}) == 0.5
+    verify.close()
