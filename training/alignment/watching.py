@@ -172,9 +172,10 @@ def rewind_samples(folder: Path, step: int) -> None:
     """Forget what a resumed run will write again."""
     path = folder / SAMPLES_FILE
     if path.exists():
-        lines = path.read_text("utf-8").splitlines(keepends=True)
+        # Bytes, because text would also be split at U+2028 and its like, which models do write.
+        lines = path.read_bytes().splitlines(keepends=True)
         with replace_whole(path) as temporary:
-            temporary.write_text("".join(line for line in lines if _is_before(line, step)), "utf-8")
+            temporary.write_bytes(b"".join(line for line in lines if _is_before(line, step)))
 
 
 def _sample(step: int, answer: Answer) -> Mapping[str, Any]:
@@ -197,9 +198,9 @@ def as_messages(prompt: Text) -> list[dict[str, Any]]:
     return [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
 
 
-def _is_before(line: str, step: int) -> bool:
+def _is_before(line: bytes, step: int) -> bool:
     try:
-        return bool(line.endswith("\n") and json.loads(line)["step"] < step)
+        return bool(line.endswith(b"\n") and json.loads(line)["step"] < step)
     except json.JSONDecodeError:  # a crash cut the line short
         return False
 

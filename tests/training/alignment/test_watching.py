@@ -11,6 +11,7 @@ from training.alignment.rollouts.protocol import Rollout
 from training.alignment.watching import (
     Alarm,
     Point,
+    append_lines,
     append_samples,
     distinct,
     have_parted,
@@ -155,3 +156,14 @@ def test_samples_of_steps_that_will_come_again_are_forgotten(tmp_path):
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [line["step"] for line in lines] == [0, 0, 2, 2]
     assert lines[0]["prompt"] == [{"role": "user", "content": "ask"}]
+
+
+def test_a_sample_is_a_line_whatever_separators_a_model_writes(tmp_path):
+    path = tmp_path / "step_samples.jsonl"
+    append_lines(tmp_path, [{"step": 0, "text": "one\u2028two\u2029three\x85"}])
+    kept = path.read_bytes()
+    append_lines(tmp_path, [{"step": 2, "text": "later"}])
+    with path.open("ab") as file:
+        file.write(b'{"step": 1, "text": "cut \xe2\x80')
+    rewind_samples(tmp_path, 2)
+    assert path.read_bytes() == kept
