@@ -14,8 +14,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.sql.compiler import SQLCompiler
 from psycopg import sql
 
-from core.compiled import Slot
-
 
 def new_ids(model: type[models.Model], count: int) -> list[int]:
     """`count` fresh primary keys of the model's identity column."""
@@ -75,8 +73,8 @@ class AnyOf(models.Lookup):
 
     lookup_name = "any"
 
-    def get_prep_lookup(self) -> Any:
-        return self.rhs if isinstance(self.rhs, Slot) else list(self.rhs)
+    def get_prep_lookup(self) -> list[Any]:
+        return list(self.rhs)
 
     def as_sql(
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper

@@ -31,15 +31,13 @@ class Slot(Expression):
         """Always of one type, so that one prepared statement serves them all."""
         if value is None:
             raise ValueError(f"{self.name} is None, for which this query has no form")
-        if isinstance(value, list):
-            return value
         return self.output_field.get_db_prep_value(value, connection)
 
 
 class Compiled(Generic[Row]):
-    """`build` gets a slot for each name of `slots`, and `rows` the values that go there.
+    """`build` gets the slots in their order, and `rows` the values that go there by name.
 
-    The query's form must not depend on a value: no None, and no list but for `any`.
+    The query's form must not depend on a value: no None, and no list.
     """
 
     def __init__(self, build: Callable[..., QuerySet[Any, Row]], **slots: Field[Any, Any]) -> None:
@@ -54,7 +52,7 @@ class Compiled(Generic[Row]):
         return next(iter(self.rows(**values)), None)
 
     def _compile(self) -> Act:
-        compiler = self._build(**self._slots).query.get_compiler(DEFAULT_DB_ALIAS)
+        compiler = self._build(*self._slots.values()).query.get_compiler(DEFAULT_DB_ALIAS)
         execute = _executor(*compiler.as_sql())
         converters = compiler.get_converters([column for column, *_ in compiler.select])
         made = _maker(compiler)
@@ -85,7 +83,7 @@ class CompiledUpdate:
         return int(self._ready(values))
 
     def _compile(self) -> Act:
-        rows, become = self._build(**self._slots)
+        rows, become = self._build(*self._slots.values())
         query: Any = rows.query.chain(UpdateQuery)
         query.add_update_values(become)
         execute = _executor(*query.get_compiler(DEFAULT_DB_ALIAS).as_sql())

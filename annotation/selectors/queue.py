@@ -6,7 +6,8 @@ What is handed out, and in which order, is decided by annotation_claim (migratio
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import itertools
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -75,18 +76,23 @@ def is_held_by_others(*, project: Project, annotator: Annotator) -> bool:
     return leases.filter(~Exists(mine)).exists()
 
 
-def _own(user: Slot, project: Slot, numbers: Slot) -> QuerySet[Assignment]:
-    own = Assignment.objects.of_user(user).filter(item__project_id=project)
-    stream = own.exclude(occasion=Assignment.REVIEW)
-    return stream.filter(pk__any=numbers).select_related("item")
+def _own(user: Slot, project: Slot, *numbers: Slot) -> QuerySet[Assignment]:
+    own = Assignment.objects.of_user(user).filter(item__project_id=project, pk__in=numbers)
+    return own.exclude(occasion=Assignment.REVIEW).select_related("item")
 
 
-OWN = Compiled(_own, user=BigIntegerField(), project=BigIntegerField(), numbers=BigIntegerField())
+# A page shows one and holds another; it never names more than four. Not an array: the database
+# would plan for its length anew each time.
+_NUMBERS = ("first", "second", "third", "fourth")
+OWN = Compiled(_own, **dict.fromkeys(("user", "project", *_NUMBERS), BigIntegerField()))
 
 
-def own_by_number(*, project: Project, user: User, numbers: Iterable[int]) -> dict[int, Assignment]:
-    """Those of these assignments that the stream handed out to the user."""
-    rows = OWN.rows(user=user.pk, project=project.pk, numbers=[*numbers])
+def own_by_number(
+    *, project: Project, user: User, numbers: Collection[int]
+) -> dict[int, Assignment]:
+    """Those of these assignments, four at most, that the stream handed out to the user."""
+    asked = itertools.zip_longest(_NUMBERS, numbers, fillvalue=0)
+    rows = OWN.rows(user=user.pk, project=project.pk, **dict(asked))
     for assignment in rows:
         assignment.item.project = project
     return {assignment.pk: assignment for assignment in rows}

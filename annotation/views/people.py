@@ -7,7 +7,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation.access import MAY, Capability, project_view
 from annotation.forms import InvitationForm, PersonForm, show_error
@@ -118,10 +118,13 @@ def remove_person(request: SignedInRequest, project: Project, user_id: int) -> H
 
 
 @project_view(Capability.MANAGE)
-@require_POST
+@require_http_methods(["GET", "POST"])
 @never_cache
 def invite(request: SignedInRequest, project: Project) -> HttpResponse:
-    """The link is in this reply and nowhere else, so there is no redirect."""
+    """The link is in this reply and nowhere else, so there is no redirect. Who asks for the
+    address again is led to the people, and makes no second link."""
+    if request.method == "GET":
+        return redirect("annotation:people", project.pk)
     form = InvitationForm(request.POST, auto_id=INVITE_ID)
     if not form.is_valid():
         return _page(request, project, invitation_form=form)

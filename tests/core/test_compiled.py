@@ -24,8 +24,8 @@ def _by_name(name: Slot) -> QuerySet[User]:
     return User.objects.filter(username=name)
 
 
-def _items(project: Slot, numbers: Slot) -> QuerySet[Item]:
-    items = Item.objects.filter(project=project, pk__any=numbers).order_by("pk")
+def _items(project: Slot, *numbers: Slot) -> QuerySet[Item]:
+    items = Item.objects.filter(project=project, pk__in=numbers).order_by("pk")
     return items.select_related("prompt").annotate(taken=F("overlap") - F("open_slots"))
 
 
@@ -41,7 +41,9 @@ def _urgent(item: Slot, priority: Slot) -> tuple[QuerySet[Item], dict[str, Any]]
     return Item.objects.filter(pk=item, priority=0), {"priority": priority, "closed_at": None}
 
 
-ITEMS = Compiled(_items, project=BigIntegerField(), numbers=BigIntegerField())
+ITEMS = Compiled(
+    _items, project=BigIntegerField(), first=BigIntegerField(), second=BigIntegerField()
+)
 
 
 def test_each_call_has_values_of_its_own() -> None:
@@ -59,7 +61,7 @@ def test_rows_are_what_the_orm_makes_of_them(cast: Cast) -> None:
     with CaptureQueriesContext(
         connection,
     ) as asked:
-        found = ITEMS.rows(project=cast.project.pk, numbers=numbers)
+        found = ITEMS.rows(project=cast.project.pk, first=numbers[0], second=numbers[1])
         prompts = [item.prompt for item in found]
     assert len(asked) == 1
     expected = Item.objects.filter(pk__in=numbers).select_related("prompt").order_by("pk")
@@ -72,8 +74,8 @@ def test_rows_are_what_the_orm_makes_of_them(cast: Cast) -> None:
 
 def test_no_value_is_an_error_and_no_number_is_no_row(cast: Cast) -> None:
     with pytest.raises(ValueError, match="project is None"):
-        ITEMS.rows(project=None, numbers=[1])
-    assert ITEMS.rows(project=cast.project.pk, numbers=[]) == []
+        ITEMS.rows(project=None, first=1, second=2)
+    assert ITEMS.rows(project=cast.project.pk, first=0, second=0) == []
 
 
 def test_what_is_joined_may_be_missing() -> None:
@@ -110,4 +112,4 @@ def test_values_are_converted_as_the_fields_say(cast: Cast) -> None:
 
 def test_another_project_s_items_stay_out(cast: Cast) -> None:
     item, other = make_item(cast.project), Project.objects.create(name="Other")
-    assert ITEMS.rows(project=other.pk, numbers=[item.pk]) == []
+    assert ITEMS.rows(project=other.pk, first=item.pk, second=0) == []
