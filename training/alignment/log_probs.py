@@ -12,13 +12,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
 from training.alignment.attention import packed_inputs, use_packed_attention
 from training.alignment.packing import Packing
-from training.alignment.projection import target_log_probs
-
-_ROWS_PER_CHUNK = 1024
+from training.alignment.projection import ROWS_AT_ONCE, target_log_probs
 
 
 class UnsupportedModelError(ValueError):
@@ -121,18 +120,23 @@ def project(
             logits: Tensor = head(chunk).float() / temperature
         return logits.gather(1, chosen[:, None])[:, 0] - logits.logsumexp(dim=1)
 
-    chunks = torch.split(hidden, _ROWS_PER_CHUNK), torch.split(targets, _ROWS_PER_CHUNK)
+    chunks = torch.split(hidden, ROWS_AT_ONCE), torch.split(targets, ROWS_AT_ONCE)
     parts = [_recomputed(chunk_log_probs, *part) for part in zip(*chunks, strict=True)]
     return torch.cat(parts)
 
 
 @torch.no_grad()
 def is_first_choice(hidden: Tensor, head: nn.Module, targets: Tensor) -> Tensor:
-    """Whether each target has the largest logit: [n, h] and [n] to float32 [n] of 0 and 1."""
-    dtype = next(head.parameters()).dtype
+    """Whether each target has the largest logit: [n, h] and [n] to float32 [n] of 0 and 1.
+
+    Logits are float32 whatever the head is in: rounded ones tie, and the lowest id would win.
+    """
+    weights = {name: item.float() for name, item in head.named_parameters()}
     with torch.autocast(hidden.device.type, enabled=False):
-        chunks = torch.split(hidden.to(dtype), _ROWS_PER_CHUNK)
-        found = [head(chunk).argmax(dim=1) for chunk in chunks]
+        found = [
+            functional_call(head, weights, chunk.float()).argmax(dim=1)
+            for chunk in torch.split(hidden, ROWS_AT_ONCE)
+        ]
     return (torch.cat(found) == targets).float()
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 # Rows whose probabilities are made at once, in the cache rather than in memory; and how much
 # memory probabilities may take from the forward to the backward pass.
-_ROWS_AT_ONCE = 128
+ROWS_AT_ONCE = 128
 _KEPT_BYTES = 128 * 2**20
 
 
@@ -66,8 +66,8 @@ class _TargetLogProbs(torch.autograd.Function):
         ctx.kept = hidden.new_empty(len(hidden), len(weight), dtype=dtype) if keeps else None
         ctx.slopes = torch.empty_like(hidden) if slopes else None
         values = hidden.new_empty(len(hidden), dtype=torch.float32)
-        for start in range(0, len(hidden), _ROWS_AT_ONCE):
-            rows = slice(start, start + _ROWS_AT_ONCE)
+        for start in range(0, len(hidden), ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
             chunk = _chunk(hidden[rows], weight, head, bias, targets[rows], temperature)
             values[rows] = chunk.logits - chunk.normalisers
             if keeps:
@@ -142,8 +142,8 @@ def _for_logits(
     ctx.kept = None
     block = head.new_empty(len(hidden), len(head)) if kept is None else kept
     if kept is None:
-        for start in range(0, len(hidden), _ROWS_AT_ONCE):
-            rows = slice(start, start + _ROWS_AT_ONCE)
+        for start in range(0, len(hidden), ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
             chunk = _chunk(hidden[rows], weight, head, bias, targets[rows], ctx.temperature)
             block[rows] = chunk.probabilities
     block *= -slope[:, None].to(block.dtype)
@@ -152,7 +152,7 @@ def _for_logits(
 
 
 def _block_rows(weight: Tensor, dtype: torch.dtype) -> int:
-    return max(_ROWS_AT_ONCE, _KEPT_BYTES // (len(weight) * dtype.itemsize))
+    return max(ROWS_AT_ONCE, _KEPT_BYTES // (len(weight) * dtype.itemsize))
 
 
 def _sum(total: Tensor | None, part: Tensor, dtype: torch.dtype) -> Tensor:

@@ -10,6 +10,7 @@ from training.alignment.log_probs import (
     CompletionScorer,
     UnsupportedModelError,
     check_projection,
+    is_first_choice,
     project,
     sequence_log_probs,
 )
@@ -38,7 +39,7 @@ def naive(model: nn.Module, ids: Tensor, mask: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("rows", [1, 7, 1024])
 def test_sums_equal_the_naive_computation_at_any_chunk(rows, monkeypatch):
-    monkeypatch.setattr(projection, "_ROWS_AT_ONCE", rows)
+    monkeypatch.setattr(projection, "ROWS_AT_ONCE", rows)
     model, (ids, mask) = tiny.llama().double(), batch()
     values = sequence_log_probs(CompletionScorer(model)(ids, mask), mask)
     torch.testing.assert_close(values.double(), naive(model, ids, mask), rtol=1e-5, atol=1e-4)
@@ -104,6 +105,19 @@ def test_a_head_that_is_not_plain_is_called_whole():
     head, hidden, targets = Doubled(8, 11), torch.randn(5, 8), torch.arange(5)
     expected = head(hidden).log_softmax(1)[torch.arange(5), targets]
     torch.testing.assert_close(project(hidden, head, targets), expected)
+
+
+def test_logits_that_bfloat16_would_round_alike_are_told_apart():
+    """1 and 1 + 2⁻⁹ are one number in bfloat16, and the lower id would always win."""
+    head = nn.Linear(2, 3, bias=False).to(torch.bfloat16)
+    with torch.no_grad():
+        head.weight.copy_(torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 0.0]]))
+    hidden = torch.tensor([[1.0, 2.0**-9]] * 300, dtype=torch.bfloat16)
+    rows = []
+    head.register_forward_hook(lambda module, given, logits: rows.append(len(logits)))
+    assert is_first_choice(hidden, head, torch.ones(300, dtype=torch.long)).all()
+    assert not is_first_choice(hidden, head, torch.zeros(300, dtype=torch.long)).any()
+    assert max(rows) == projection.ROWS_AT_ONCE
 
 
 def test_a_model_that_caps_its_logits_is_refused():

@@ -33,7 +33,7 @@ def slopes(values: Tensor, *tensors: Tensor | None) -> list[Tensor]:
 @pytest.mark.parametrize("is_frozen", [True, False])
 @pytest.mark.parametrize(("rows", "kept"), [(128, 2**27), (4, 2**27), (4, 1), (3, 5 * 40 * 4)])
 def test_values_and_gradients_are_those_of_float64(with_bias, is_frozen, rows, kept, monkeypatch):
-    monkeypatch.setattr(projection, "_ROWS_AT_ONCE", rows)
+    monkeypatch.setattr(projection, "ROWS_AT_ONCE", rows)
     monkeypatch.setattr(projection, "_KEPT_BYTES", kept)
     results = []
     for dtype, function in ((torch.float64, naive), (torch.float32, target_log_probs)):
