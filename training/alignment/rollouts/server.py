@@ -7,10 +7,12 @@ the server is told to load it.
 
 import copy
 import os
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, TypeVar
 
 import numpy as np
 import openai
@@ -23,6 +25,8 @@ from training.alignment.rollouts.settings import ServerOptions, VllmOptions
 
 TOKEN_VARIABLE = "PREFLOOP_SERVE_TOKEN"  # noqa: S105  # its name, not the token
 _SAMPLES_PER_CALL = 64
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class ServeSource:
@@ -70,12 +74,7 @@ class ServeSource:
             choices = self._complete(prompts[group], {**settings, "n": count, "seed": own})
             return [self._rollout(choice, prompts[group], group) for choice in choices]
 
-        pool = ThreadPoolExecutor(self.options.concurrency)
-        try:
-            parts = list(pool.map(ask, calls))
-        finally:
-            # After a stop request nobody waits for the calls in hand.
-            pool.shutdown(wait=False, cancel_futures=True)
+        parts = _at_once(ask, calls, most=self.options.concurrency)
         found: list[list[Rollout]] = [[] for _ in prompts]
         for (group, _), part in zip(calls, parts, strict=True):
             found[group] += part
@@ -184,3 +183,33 @@ class VllmSource(ServeSource):
         self._post("/collective_rpc", {"method": "reload_weights"})
         # Keys and values of the old weights must not continue the new ones' prompts.
         self._post("/reset_prefix_cache", {})
+
+
+def _at_once(ask: Callable[[T], R], calls: Sequence[T], *, most: int) -> list[R]:
+    """The answer to each call, `most` being in hand at a time; raises what the first one raised.
+
+    After an error or a stop request nobody waits for the calls in hand: a process that ends would
+    wait for the threads of a ThreadPoolExecutor.
+    """
+    answers: list[Future[R]] = [Future() for _ in calls]
+    waiting: SimpleQueue[tuple[Future[R], T] | None] = SimpleQueue()
+    workers = min(most, len(calls))
+    for pair in (*zip(answers, calls, strict=True), *[None] * workers):
+        waiting.put(pair)
+    try:
+        for _ in range(workers):
+            Thread(target=_work, args=(ask, waiting), daemon=True).start()
+        return [answer.result() for answer in answers]
+    finally:
+        for answer in answers:
+            answer.cancel()
+
+
+def _work(ask: Callable[[T], R], waiting: SimpleQueue[tuple[Future[R], T] | None]) -> None:
+    while pair := waiting.get():
+        answer, call = pair
+        if answer.set_running_or_notify_cancel():
+            try:
+                answer.set_result(ask(call))
+            except BaseException as error:  # noqa: BLE001  # raised where the answer is awaited
+                answer.set_exception(error)

@@ -1,6 +1,10 @@
 """Rollouts by a real server in another process."""
 
 import json
+import signal
+import socket
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import chain
@@ -205,6 +209,43 @@ def test_a_server_that_is_not_there_is_named():
     assert isinstance(ask, ServeSource)
     with pytest.raises(RolloutError, match=r"serve at http://127\.0\.0\.1:9"):
         sample(ask, prompts("a"))
+
+
+STOPPED = """
+import sys
+import numpy as np
+from training.alignment.rollouts.protocol import Prompt
+from training.alignment.rollouts.server import ServeSource
+from training.alignment.rollouts.settings import ServerOptions
+from training.alignment.supervision import StopRequest
+
+stop = StopRequest()
+stop.listen()
+stop.waits_for_loop = True
+options = ServerOptions(kind="serve", url=sys.argv[1], model="m", folder="f", concurrency=2)
+source = ServeSource(options, None)
+prompts = [Prompt(name, np.array([1], dtype=np.int32), name) for name in "abc"]
+wanted = {"per_prompt": 1, "seed": 0, "max_new_tokens": 1, "temperature": 1.0}
+print(stop.cut_short(lambda: source.sample(prompts, **wanted)))
+"""
+
+
+def test_a_stopped_run_waits_for_no_call_in_hand():
+    """Longest wait for a call: ten minutes."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        command = [sys.executable, "-c", STOPPED, url]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                silent.settimeout(120)
+                calls = [silent.accept()[0] for _ in range(2)]
+                process.send_signal(signal.SIGTERM)
+                output, _ = process.communicate(timeout=60)
+            finally:
+                process.kill()
+    for call in calls:
+        call.close()
+    assert (process.returncode, output) == (0, "None\n")
 
 
 def test_without_settings_the_policy_in_memory_samples():
