@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from django.test import Client
@@ -22,6 +23,7 @@ from tests.training.test_pages import form_data
 from tests.training.test_promotion import make_version
 from training.alignment.data import read_rows
 from training.alignment.methods import get_method
+from training.forms.again import launch_query, left_out
 from training.models import ModelVersion, TrainingRun
 from training.selectors.budget import data_size, run_budget
 from training.selectors.model import available_models, reward_models
@@ -89,6 +91,31 @@ def test_the_value_model_reads_the_policys_tokens(
 def test_a_verifier_is_chosen_among_those_that_exist(launch: Launch) -> None:
     source = {"check": {"kind": "verifier", "verifier": "exact_answer"}}
     assert launch("grpo", config={"reward_sources": source}).config["reward_sources"] == source
+
+
+def test_launching_again_keeps_the_rewards_that_the_form_holds_and_names_the_others(
+    scorer: ModelVersion, launch: Launch, client: Client, cast: Cast
+) -> None:
+    helpful = {"kind": "reward_model", "folders": ["version:2", "version:2"], "combine": "min"}
+    sources = {
+        "tidy": {"kind": "format", "pattern": ".+"},
+        "right": {"kind": "verifier", "verifier": "exact_answer"},
+        "helpful": {**helpful, "weight": 2.0},
+        "short": {"kind": "length", "free": 8, "limit": 64},
+    }
+    run = launch("grpo", config={"reward_sources": sources, "watch_sources": SOURCE})
+    given = dict(parse_qsl(launch_query(run)))
+    assert (given["reward_model"], given["watched_model"]) == ("version:2", "version:2")
+    assert (given["length_penalty"], given["length_limit"]) == ("1.0", "64")
+    lost = {
+        "tidy (format)", "right (verifier)", "free of short",
+        "weight of helpful", "further models of helpful", "combine of helpful",
+    }  # fmt: skip
+    assert set(left_out(run)) == lost
+    client.force_login(cast.ada)
+    shown = client.get(reverse("training:run", args=[run.project_id, run.pk])).text
+    assert all(words in shown for words in lost)
+    assert left_out(launch("grpo", config={"reward_sources": SOURCE})) == []
 
 
 def test_ppo_ptx_reads_what_was_preferred(

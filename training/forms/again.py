@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any
 from urllib.parse import urlencode
 
 from training.alignment.methods import get_method
+from training.alignment.rewards.settings import (
+    LengthOptions,
+    RewardModelOptions,
+    SourceOptions,
+    parse_rewards,
+)
 from training.forms.launch import METHOD_PREFIX, built_for, untouched_values
+from training.forms.options import label_of
+from training.forms.rewards import reward_config
 from training.models import TrainingRun
 
 NOT_FIELDS = ("adapter", "hyperparameters", "reward_sources", "watch_sources", "test_reward")
+# Of each of these kinds the form has fields for one source.
+HELD = {"reward_sources": ("reward_model", "length"), "watch_sources": ("reward_model",)}
 
 
 def launch_query(run: TrainingRun) -> str:
-    """The form leaves out what it has no field for, such as a verifier that gave rewards."""
+    """The form leaves out what it has no field for; `left_out` names it."""
     method, config = get_method(run.method), run.config
     values = {
         "snapshot": str(run.snapshot_id),
@@ -42,17 +53,47 @@ def _settings(run: TrainingRun) -> Iterator[tuple[str, Any]]:
     yield from _rewards(run.config)
 
 
+def left_out(run: TrainingRun) -> list[str]:
+    """What the run's rewards have and those of the form do not, in words."""
+    form = reward_config(dict(_rewards(run.config)))
+    lost = []
+    for key in HELD:
+        held = _held(run.config, key)
+        made = {source.kind: source for source in parse_rewards(form.get(key, {})).values()}
+        for name, source in parse_rewards(run.config.get(key) or {}).items():
+            if name in held and source.kind in made:
+                lost += [f"{one} of {name}" for one in _differences(source, made[source.kind])]
+            else:
+                lost.append(f"{name} ({source.kind.replace('_', ' ')})")
+    return lost
+
+
+def _differences(one: SourceOptions, other: SourceOptions) -> list[str]:
+    names = [
+        item.name for item in fields(one) if getattr(one, item.name) != getattr(other, item.name)
+    ]
+    return ["further models" if name == "folders" else label_of(name).lower() for name in names]
+
+
 def _rewards(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    sources = config.get("reward_sources", {})
-    for source in sources.values():
-        if source["kind"] == "reward_model":
-            yield "reward_model", source["folders"][0]
-        if source["kind"] == "length":
-            yield "length_penalty", source.get("weight")
-            yield "length_limit", source.get("limit")
-    for source in config.get("watch_sources", {}).values():
-        if source["kind"] == "reward_model":
-            yield "watched_model", source["folders"][0]
+    for source in _held(config, "reward_sources").values():
+        if isinstance(source, RewardModelOptions):
+            yield "reward_model", source.folders[0]
+        if isinstance(source, LengthOptions):
+            yield "length_penalty", source.weight
+            yield "length_limit", source.limit
+    for source in _held(config, "watch_sources").values():
+        if isinstance(source, RewardModelOptions):
+            yield "watched_model", source.folders[0]
+
+
+def _held(config: Mapping[str, Any], key: str) -> dict[str, SourceOptions]:
+    """The first source of each kind that the form has fields for, by name."""
+    found: dict[str, tuple[str, SourceOptions]] = {}
+    for name, source in parse_rewards(config.get(key) or {}).items():
+        if source.kind in HELD[key]:
+            found.setdefault(source.kind, (name, source))
+    return dict(found.values())
 
 
 def _as_sent(value: Any) -> str:

@@ -19,7 +19,7 @@ from core.csv_reply import csv_reply
 from core.health import is_swept
 from core.models import Job
 from training.alignment.methods import get_method
-from training.forms.again import launch_query
+from training.forms.again import launch_query, left_out
 from training.models import TrainingRun
 from training.selectors.evaluation import evaluated
 from training.selectors.run import curves, plots_of, run_settings, step_samples
@@ -74,6 +74,7 @@ def run(request: SignedInRequest, project: Project, run_id: int) -> HttpResponse
         "method": get_method(found.method),
         "settings": run_settings(found),
         "again": launch_query(found),
+        "left_out": left_out(found),
         "no_worker": _no_worker(found),
     }
     version = getattr(found, "model_version", None)
