@@ -134,6 +134,14 @@ def drift(rows: Tensor) -> tuple[float, float]:
     return float(ratios.abs().nanmean()), float(sizes.abs().nanmean())
 
 
+def moved(reference: LogProbs, rows: Tensor) -> dict[str, Tensor]:
+    """The policy's log-probabilities of pairs, from the reference's and the rows' log-ratios."""
+    return {
+        role: values + rows[:, COLUMNS.index(f"log_ratio_{role}")].to(values)
+        for role, values in reference.items()
+    }
+
+
 def list_agreement(rewards: Tensor, ranks: Tensor) -> dict[str, Tensor]:
     """How well rewards [b, k] order lists as their ranks [b, k] do, per list [b].
 

@@ -3,7 +3,7 @@
 import inspect
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -57,6 +57,12 @@ class Objective:
         # A loss that cannot do without them is about nothing else.
         needed = targets is not None and targets.default is inspect.Parameter.empty
         return cls(method, values, config.soft_labels or needed)
+
+    def without_penalty(self) -> "Objective":
+        """The same loss without DPOP's penalty on answers that fell; itself where it has none."""
+        if "penalty_weight" not in self.hyperparameters:
+            return self
+        return replace(self, hyperparameters={**self.hyperparameters, "penalty_weight": 0.0})
 
     @property
     def trains_rewards(self) -> bool:
