@@ -254,6 +254,7 @@ def test_a_manager_makes_and_withdraws_a_link_on_the_page(cast: Cast, client: Cl
     page = client.post(people + "invite/", form).content.decode()
     secret = re.search(r"http://testserver/join/([\w-]{40,})/", page).group(1)
     assert secret not in client.get(people).content.decode()
+    assert client.get(people + "invite/")["Location"] == people
     invitation = Invitation.objects.get()
     assert (invitation.token_hash, invitation.most_uses) == (digest(secret), 20)
     client.post(f"{people}invitations/{invitation.pk}/withdraw/")
