@@ -28,6 +28,8 @@ def test_a_trained_policy_is_compared_with_its_reference(make_config):
     assert held_out["accuracy"] == {"value": 1.0, "low": 1.0, "high": 1.0}
     margin = held_out["reward_margin"]
     assert 0 < margin["low"] < margin["value"] < margin["high"]
+    moved = held_out["log_ratio_margin"]
+    assert {end: 0.1 * moved[end] for end in moved} == pytest.approx(margin)
     assert (kl["prompts"], kl["temperature"], kl["max_new_tokens"]) == (11, 1.0, 5)
     assert kl["k3"]["value"] > 0
     assert kl["tokens"] == sum(line["after_tokens"] for line in samples(config))

@@ -144,6 +144,9 @@ def _held_out(
         start = _records(objective, before, before, examples)
         measured["accuracy_before"] = metrics.correctness(start).numpy()
         figures["reward_margin"] = bootstrap_margin(chosen, rejected, weights, clusters, seed)
+    moved, other = columns["log_ratio_chosen"], columns["log_ratio_rejected"]
+    if not (np.isnan(moved).all() or np.isnan(other).all()):
+        figures["log_ratio_margin"] = bootstrap_margin(moved, other, weights, clusters, seed)
     figures |= {
         name: bootstrap(values, weights, clusters, seed)
         for name, values in measured.items()
