@@ -6,7 +6,12 @@
 
 Every run is `python -m training.alignment.train --config run.json`, and every figure is read from
 what that run wrote. Short pairs are taken, so that a step takes seconds on two cores. With
-PREFLOOP_PROOF_FOLDER the runs are kept there, and those that are finished are not run again.
+PREFLOOP_PROOF_FOLDER the runs are kept there, and one that is finished is not run again unless its
+settings or data have changed; when and by which commit it was trained stands with its figures.
+
+Only figures whose 95 % interval leaves zero out are called shown. An offline method that is sure to
+have moved the wrong way fails, and so do a reward model at chance and an online method whose reward
+does not rise.
 """
 
 from __future__ import annotations
@@ -18,7 +23,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,11 +32,11 @@ from typing import Any
 
 from bench.__main__ import ROOT
 from bench.load.labeling import say
-from bench.training import pandalm
+from bench.training import kept, pandalm
+from bench.training.kept import Launch
 from bench.training.processes import smollm2
 
 Rows = Sequence[Mapping[str, Any]]
-Launch = Callable[[Path], None]
 
 # Characters of a prompt and both its answers; shorter ones for the reward model and its use.
 LONGEST, SHORTER = 500, 350
@@ -71,11 +76,27 @@ def run(case: str) -> dict[str, Any]:
     figures = reward_model(setting, home())
     check_reward_model(figures)
     if case == "reward_model":
-        _, held_out = pandalm.split(pandalm.short(SHORTER))
-        return figures | {"annotators": pandalm.agreement(held_out)}
+        return figures | annotators()
     figures = online(setting, home(), case)
     check_online(figures["summary"])
     return figures
+
+
+def annotators() -> dict[str, Any]:
+    """How often two annotators agree: on the held-out pairs, and on all of the held-out prompts.
+
+    Pairs are chosen for their votes: an item is one only when two annotators preferred the same
+    answer. So their agreement alone would not tell that of the annotators.
+    """
+    _, pairs = pandalm.split(pandalm.short(SHORTER))
+    _, everything = pandalm.split(pandalm.items())
+    return {
+        "annotators_on_these_pairs": pandalm.agreement(pairs),
+        "annotators_on_all_items_of_held_out_prompts": {
+            "items": len(everything),
+            **pandalm.agreement(everything),
+        },
+    }
 
 
 @cache
@@ -160,7 +181,8 @@ def offline(
         "reference_cache": str(home / "reference"),
         "convert_data": True,
     }
-    return _evaluated(_train(setting, home, method, launch, {**data, **setting.policy}))
+    output = _train(setting, home, method, launch, {**data, **setting.policy})
+    return _evaluated(output) | {"trained": kept.provenance(output)}
 
 
 def reward_model(setting: Setting, home: Path, launch: Launch = command_line) -> dict[str, Any]:
@@ -180,6 +202,7 @@ def reward_model(setting: Setting, home: Path, launch: Launch = command_line) ->
         "held_out_pairs": held_out["examples"],
         "held_out_prompts": held_out["prompts"],
         **_pace(output),
+        "trained": kept.provenance(output),
     }
 
 
@@ -188,7 +211,8 @@ def online(
 ) -> dict[str, Any]:
     """Reward and KL of each step, against the reward model trained before."""
     say(f"{method}: {setting.online['max_steps']} updates")
-    scorer = str(home / "reward_bradley_terry" / "model")
+    rewards = home / "reward_bradley_terry"
+    scorer = str(rewards / "model")
     prompts = list({json.dumps(row["prompt"]): row["prompt"] for row in setting.train}.values())
     values = {
         "train_file": _write(
@@ -199,13 +223,20 @@ def online(
         **setting.online,
     }
     critic = {"value_model": scorer} if method == "ppo" else {}
-    output = _train(setting, home, method, launch, values | critic)
+    output = _train(setting, home, method, launch, values | critic, after=rewards)
     summary = _summary(output) | {"kl_budget": setting.online["kl_budget"]}
-    return {"summary": summary, "curves": _curves(output)}
+    return {
+        "summary": summary,
+        "curves": _curves(output),
+        "reward_model_commit": kept.provenance(rewards)["commit"],
+        "trained": kept.provenance(output),
+    }
 
 
 def check_offline(method: str, told: Mapping[str, Any]) -> None:
-    assert told["chosen_moved" if method == "sft" else "margin_moved"] > 0.0, told
+    """Raises where the whole interval lies below zero; one that includes zero shows nothing."""
+    _, high = told["moved_95"]
+    assert high is None or high >= 0.0, (method, told)
 
 
 def check_reward_model(told: Mapping[str, Any]) -> None:
@@ -218,31 +249,42 @@ def check_online(told: Mapping[str, Any]) -> None:
 
 
 def _train(
-    setting: Setting, home: Path, method: str, launch: Launch, values: Mapping[str, Any]
+    setting: Setting,
+    home: Path,
+    method: str,
+    launch: Launch,
+    values: Mapping[str, Any],
+    after: Path | None = None,
 ) -> Path:
-    output = home / method
-    output.mkdir(exist_ok=True)
-    config = home / f"{method}.json"
-    own = {"method": method, "base_model": str(setting.base_model), "output_dir": str(output)}
-    config.write_text(json.dumps({**values, **own}, indent=2))
-    launch(config)
-    return output
+    own = {
+        "method": method,
+        "base_model": str(setting.base_model),
+        "output_dir": str(home / method),
+    }
+    return kept.trained({**values, **own}, launch, after)
 
 
 def _evaluated(output: Path) -> dict[str, Any]:
-    """Accuracy by the method's own reward, how far log-probabilities moved, KL and perplexity."""
+    """Accuracy by the method's own reward, how far log-probabilities moved, KL and perplexity.
+
+    `moved_95` is the interval of the margin's movement, or of the chosen answers' where there are
+    no others; `shown` when it lies above zero.
+    """
     evaluation = _json(output / "evaluation.json")
     held_out, perplexity = evaluation["held_out"], evaluation["perplexity"]
     sides = {side: _moved(evaluation, side) for side in ("chosen", "rejected")}
-    known = [moved for moved in sides.values() if moved is not None]
-    apart = known[0] - known[1] if len(known) == 2 else None
+    apart = held_out.get("log_ratio_margin")
+    moved = apart or held_out["log_ratio_chosen"]
+    low, high = _rounded(moved["low"]), _rounded(moved["high"])
     return {
         "accuracy_before": _value(held_out, "accuracy_before"),
         "accuracy": _value(held_out, "accuracy"),
         "reward_margin": _value(held_out, "reward_margin"),
         "chosen_moved": _rounded(sides["chosen"]),
         "rejected_moved": _rounded(sides["rejected"]),
-        "margin_moved": _rounded(apart),
+        "margin_moved": _value(held_out, "log_ratio_margin"),
+        "moved_95": [low, high],
+        "shown": low is not None and low > 0.0,
         "perplexity_before": _value(perplexity, "before"),
         "perplexity": _value(perplexity, "after"),
         "kl_of_samples": _value(evaluation["kl"], "k1"),

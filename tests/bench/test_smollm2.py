@@ -62,13 +62,41 @@ def test_offline_methods_are_told_by_what_their_runs_wrote(
     assert told["sft"]["perplexity"] < told["sft"]["perplexity_before"]
     assert told["sft"]["accuracy"] is None
     assert told["dpo"]["steps"] == 2
+    for method, figures in told.items():
+        moved = figures["chosen_moved" if method == "sft" else "margin_moved"]
+        low, high = figures["moved_95"]
+        assert low < moved < high
+        assert figures["shown"] == (low > 0.0)
+        assert figures["trained"]["commit"]
 
 
 def test_a_method_that_moved_the_wrong_way_fails_the_proof() -> None:
     with pytest.raises(AssertionError):
-        smollm2.check_offline("dpo", {"margin_moved": -0.1, "chosen_moved": 1.0})
+        smollm2.check_offline("dpo", {"moved_95": [-0.2, -0.1]})
     with pytest.raises(AssertionError):
         smollm2.check_online({"rise": 0.1, "rise_error": 0.2, "largest_kl": 1.0, "kl_budget": 9.0})
+
+
+def test_a_method_whose_interval_includes_zero_is_told_as_not_shown(
+    setting: smollm2.Setting, tmp_path: Path
+) -> None:
+    assert smollm2.offline(setting, tmp_path, "simpo", _in_process)["shown"]
+    path = tmp_path / "simpo" / "evaluation.json"
+    evaluation = json.loads(path.read_text())
+    evaluation["held_out"]["log_ratio_margin"] = {"value": 0.03, "low": -0.05, "high": 0.1}
+    path.write_text(json.dumps(evaluation))
+    told = smollm2.offline(setting, tmp_path, "simpo", _in_process)
+    smollm2.check_offline("simpo", told)
+    assert (told["margin_moved"], told["moved_95"], told["shown"]) == (0.03, [-0.05, 0.1], False)
+
+
+def test_changed_settings_are_not_proved_by_an_old_run(
+    setting: smollm2.Setting, tmp_path: Path
+) -> None:
+    first = smollm2.offline(setting, tmp_path, "sft", _in_process)
+    longer = replace(setting, policy={**setting.policy, "epochs": 2})
+    assert smollm2.offline(setting, tmp_path, "sft", _in_process) == first
+    assert smollm2.offline(longer, tmp_path, "sft", _in_process)["steps"] == 2 * first["steps"]
 
 
 def test_the_reward_model_drives_both_online_methods(
@@ -81,6 +109,7 @@ def test_the_reward_model_drives_both_online_methods(
         smollm2.check_online(told["summary"])
         assert [len(told["curves"][name]) for name in ("reward", "kl", "tokens")] == [18, 18, 18]
         assert max(told["curves"]["kl"]) == told["summary"]["largest_kl"]
+        assert told["reward_model_commit"] == scored["trained"]["commit"]
 
 
 def test_a_run_that_fails_is_told_in_its_own_words(
