@@ -33,14 +33,39 @@ def page() -> str:
 
 
 def section(result: dict[str, Any]) -> str:
-    machine = result["machine"]
-    rows = "".join(f"| {name} | {value} |\n" for name, value in flat(result["figures"]))
+    figures = result["figures"]
+    rows = "".join(f"| {name} | {value} |\n" for name, value in flat(figures))
     return (
         f"\n## {result['name']}\n\n"
-        f"{result['measured'][:10]}, commit {result['commit']}, {machine['cores']} cores, "
-        f"load {machine['load_before']:.1f} before the start, {result['seconds']} s in all.\n\n"
-        f"| figure | value |\n| --- | --- |\n{rows}"
+        f"{made(result)}, {_load(result['machine'])}, {result['seconds']} s in all.\n\n"
+        f"{_caveat(figures)}| figure | value |\n| --- | --- |\n{rows}"
     )
+
+
+def made(result: dict[str, Any]) -> str:
+    """When, from which code and on how many cores; a kept run may be read by later code."""
+    told = f"{result['measured'][:10]}, commit {result['commit']}"
+    read = result.get("read", {}).get("commit", result["commit"])
+    if read != result["commit"]:
+        told += f" (read at {read})"
+    return f"{told}, {result['machine']['cores']} cores"
+
+
+def _load(machine: dict[str, Any]) -> str:
+    # What older files call the load before was asked for after the run.
+    for name, when in (("load_at_start", "before the start"), ("load_before", "at the end")):
+        if name in machine:
+            return f"load {machine[name]:.1f} {when}"
+    return "load not recorded"
+
+
+def _caveat(figures: dict[str, Any]) -> str:
+    """What must be read before the figures."""
+    if figures.get("counts") is False:
+        return f"**Does not count**: {figures['does_not_count_because']}.\n\n"
+    if figures.get("shown") is False:
+        return "**Not shown**: the 95 % interval of what should move includes zero.\n\n"
+    return ""
 
 
 def flat(figures: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -51,7 +76,7 @@ def flat(figures: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
         elif isinstance(value, list):
             yield words, "; ".join(map(str, value)) or "none"
         else:
-            yield words, f"{value:,}" if isinstance(value, int) else str(value)
+            yield words, f"{value:,}" if type(value) is int else str(value)
 
 
 PAGES = (ROOT / "docs" / "queue.md", ROOT / "docs" / "smollm2.md")
@@ -66,14 +91,20 @@ def with_figures(text: str) -> str:
 
 
 def table(results: dict[str, dict[str, Any]], path: str) -> str:
-    """Of a figure's path, or of several with commas between: a row for each that is there."""
-    found = {one: value for one in path.split(",") if (value := _at(results, one))}
+    """Of a figure's path, or of several with commas between: then each is a row with its origin."""
+    paths = path.split(",")
+    found = {one: value for one in paths if (value := _at(results, one))}
     if not found:
         return "Not measured yet on a quiet machine.\n"
-    rows = {one.split(".")[1]: value for one, (_, value) in found.items()} if "," in path else None
-    measured, value = next(iter(found.values()))
-    made = f"{measured['measured'][:10]}, commit {measured['commit']}, "
-    return _rows(rows or value) + f"\n{made}{measured['machine']['cores']} cores.\n"
+    if len(paths) == 1:
+        measured, value = found[path]
+        return f"{_rows(value)}\n{made(measured)}.\n"
+    return _rows(dict(_row(one, found.get(one)) for one in paths))
+
+
+def _row(path: str, found: tuple[dict[str, Any], Any] | None) -> tuple[str, dict[str, Any]]:
+    name = path.split(".")[1]
+    return (name, found[1] | {"made": made(found[0])}) if found else (f"{name}: not recorded", {})
 
 
 def _at(results: dict[str, dict[str, Any]], path: str) -> tuple[dict[str, Any], Any] | None:
@@ -98,9 +129,15 @@ def _rows(value: Any) -> str:
     head = "".join(f" {column.replace('_', ' ')} |" for column in columns)
     lines = [f"| |{head}", f"| --- |{' --- |' * len(columns)}"]
     for name, row in value.items():
-        cells = "".join(f" {row.get(column, '')} |" for column in columns)
+        cells = "".join(f" {_cell(row.get(column, ''))} |" for column in columns)
         lines.append(f"| {name.replace('_', ' ')} |{cells}")
     return "\n".join(lines) + "\n"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    return "; ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def curves() -> str | None:
