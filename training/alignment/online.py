@@ -9,7 +9,7 @@ the answers, and the loss of an update is one weighted sum over them all.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -203,14 +203,20 @@ def update(
         run.hyperparameters["reduction"],
         max_length=run.config.max_new_tokens,
     )
-    sums = pretraining_step(run, models, position, len(together)) if run.ptx else {}
+    may_give_up = position[1] == 0 and accelerator.num_processes == 1
+
+    def gives_up() -> bool:
+        return may_give_up and stop.is_set
+
+    sums = pretraining_step(run, models, position, len(together), gives_up) if run.ptx else {}
+    if sums is None:
+        return None
     for model in models.values():
         model.train()
     size = run.config.batch_size
     micro_batches = [mine[start : start + size] for start in range(0, len(mine), size)]
-    gives_up = position[1] == 0 and accelerator.num_processes == 1
     for number, indices in enumerate(micro_batches):
-        if gives_up and stop.is_set:
+        if gives_up():
             return None
         with ExitStack() as stack:
             if number < len(micro_batches) - 1:
@@ -254,9 +260,16 @@ def micro_step(
 
 
 def pretraining_step(
-    run: Run, models: Mapping[str, nn.Module], position: tuple[int, int], answers: int
-) -> dict[str, Tensor]:
-    """Gradient of PPO-ptx's second term, on this process's share of texts drawn for the update."""
+    run: Run,
+    models: Mapping[str, nn.Module],
+    position: tuple[int, int],
+    answers: int,
+    gives_up: Callable[[], bool],
+) -> dict[str, Tensor] | None:
+    """Gradient of PPO-ptx's second term, on this process's share of texts drawn for the update.
+
+    None when the update is given up, for which it asks before each micro-step.
+    """
     config, accelerator = run.config, run.accelerator
     generator = np.random.default_rng([config.seed, *position, 1])
     count = int(run.hyperparameters["ptx_examples"]) * answers
@@ -266,6 +279,8 @@ def pretraining_step(
     whole = accelerator.reduce(torch.tensor(float(tokens), device=run.device), reduction="sum")
     total = torch.zeros((), dtype=torch.float64, device=run.device)
     for start in range(0, len(chosen), config.batch_size):
+        if gives_up():
+            return None
         sequences = [
             item.sequences["completion"] for item in chosen[start : start + config.batch_size]
         ]

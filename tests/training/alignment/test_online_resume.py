@@ -12,9 +12,13 @@ from tests.training.alignment import tiny
 from tests.training.alignment.conftest import read_metrics
 from tests.training.alignment.online_toys import Reward, share_of, sources, write_prompts
 from training.alignment.checkpoints import latest_checkpoint
+from training.alignment.journal import Journal
 from training.alignment.offline import make_accelerator
-from training.alignment.online import train
+from training.alignment.online import advantages, pretraining_step, train, update
+from training.alignment.online_answers import answer
+from training.alignment.online_run import hand_on_weights, prepare, step_prompts
 from training.alignment.supervision import StopRequest
+from training.alignment.watching import Clock
 
 PROCESS = (sys.executable, "-m", "tests.training.alignment.online_process")
 TWO = (
@@ -110,6 +114,27 @@ def test_a_stopped_run_keeps_its_finished_steps_and_goes_on(config, start, tmp_p
     assert ours.keys() == theirs.keys()
     assert ours == pytest.approx(theirs, rel=1e-6, abs=1e-7)
     assert samples(broken) == samples(unbroken)
+
+
+def test_a_stop_request_is_heard_between_pretraining_texts(config):
+    made = config("ppo_ptx")
+    run = prepare(
+        made,
+        make_accelerator(torch.device("cpu")),
+        Journal(Path(made.output_dir), active=True),
+        sources(Reward("vowels", share_of("aeiou"))),
+    )
+    models = {name: run.accelerator.prepare_model(one) for name, one in run.modules.items()}
+    hand_on_weights(run)
+    stop = StopRequest()
+    seen = answer(run, stop, step_prompts(run, 0), 0, Clock())
+    assert seen is not None
+    learned = advantages(run, seen, {})
+    stop.is_set = True
+    assert update(run, stop, models, seen, learned, [0, 1, 2, 3], (0, 0)) is None
+    assert all(weight.grad is None for weight in run.policy.parameters())
+    asked = iter([False, True])
+    assert pretraining_step(run, models, (0, 0), 8, lambda: next(asked)) is None
 
 
 def test_two_processes_give_the_numbers_of_one(config, start, tmp_path):
