@@ -83,7 +83,11 @@ def _rewards(config: TrainingConfig, rewards: Composed, mark: Mark) -> dict[str,
 def _prompts(prompts: Sequence[Prompt]) -> str:
     """Changes with every token, every text and every fact, and with the order."""
     return _digest(
-        json.dumps([one.id, one.text, one.facts, one.tokens.tolist()], sort_keys=True).encode()
+        json.dumps(
+            [one.id, one.text, one.facts, one.tokens.tolist()],
+            sort_keys=True,
+            default=repr,  # of a Parquet file's dates, decimals and bytes it is the value
+        ).encode()
         for one in prompts
     )
 

@@ -1,8 +1,12 @@
 """What an online run refuses before its first step, and what a resumed one must find unchanged."""
 
 import json
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from accelerate.utils import DistributedType
@@ -119,6 +123,18 @@ def test_a_resumed_run_has_the_contents_of_before(config, tmp_path, adapter):
     assert refused(config(reference_model=str(other))) == "reference_model"
     assert refused(config(temperature=0.5)) == "temperature"
     assert refused(config(), sources(Reward("length", len))) == "reward_sources"
+
+
+def test_facts_that_json_has_no_word_for_count_as_well(config, tmp_path):
+    def given(name, price):
+        fact = {"asked": datetime(2026, 1, 2, tzinfo=UTC), "price": Decimal(price), "icon": b"\xff"}
+        rows = [{"prompt": tiny.user(f"{number}?"), **fact} for number in range(12)]
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / name)
+        return config(train_file=str(tmp_path / name))
+
+    checkpoint(prepared(given("first.parquet", "1.50")), 1, {})
+    assert resume(prepared(given("moved.parquet", "1.50")))[0] == 1
+    assert refused(given("other.parquet", "1.75")) == "train_file"
 
 
 def test_a_resumed_run_has_the_reward_models_of_before(config, tmp_path, other_vocabulary):
