@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,9 @@ import torch
 
 from training.alignment import evaluate
 from training.alignment.estimates import bootstrap, divergence_estimates
+from training.alignment.evaluation import evaluate_model
+from training.alignment.journal import Journal
+from training.alignment.rewards.reward_models import RewardModelSource
 from training.alignment.train import run
 
 
@@ -205,6 +209,15 @@ def test_a_reward_model_is_judged_by_accuracy_calibration_and_slices(make_config
     assert not (Path(config.output_dir) / "samples.jsonl").exists()
 
 
+def test_a_reward_model_is_judged_in_float32_whatever_the_run_computes_in(make_config, tmp_path):
+    config = make_config(method="reward_bradley_terry", dtype="bfloat16", max_steps=3)
+    run(config)
+    exact = replace(config, dtype="float32", output_dir=str(tmp_path))
+    journal = Journal(tmp_path, active=False)
+    model, device = Path(config.output_dir) / "model", torch.device("cpu")
+    assert evaluate_model(exact, model, tmp_path, device, journal) == evaluation(config)
+
+
 def test_a_line_that_was_left_out_is_no_slice_either(make_config):
     config = make_config(method="reward_bradley_terry", max_steps=3, bad_rows="skip")
     with Path(config.held_out_file).open("a") as file:
@@ -213,7 +226,8 @@ def test_a_line_that_was_left_out_is_no_slice_either(make_config):
     assert evaluation(config)["held_out"]["pairs"] == 12
 
 
-def test_answers_are_compared_by_a_reward_model(make_config, tmp_path):
+def test_answers_are_compared_by_a_reward_model(make_config, tmp_path, monkeypatch):
+    """In float32, also where the policy computed in bfloat16."""
     judge = make_config(
         method="reward_bradley_terry",
         max_steps=20,
@@ -222,12 +236,21 @@ def test_answers_are_compared_by_a_reward_model(make_config, tmp_path):
     )
     run(judge)
     config = make_config(
+        dtype="bfloat16",
         max_steps=10,
         sample_prompts=11,
         sample_max_new_tokens=6,
         evaluation_reward_model=str(tmp_path / "judge" / "model"),
     )
+    load, kinds = RewardModelSource.load, []
+
+    def recorded(*arguments, **options):
+        kinds.append(options["dtype"])
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(RewardModelSource, "load", recorded)
     run(config)
+    assert kinds == [torch.float32]
     won = evaluation(config)["win_rate"]
     assert 0 <= won["low"] <= won["value"] <= won["high"] <= 1
     lines = samples(config)

@@ -18,7 +18,7 @@ from training.alignment.evaluation.samples import Sampled
 from training.alignment.journal import Journal
 from training.alignment.models import load_tokenizer
 from training.alignment.objective import LogProbs, Objective
-from training.alignment.policies import compute_dtype, load_scorer
+from training.alignment.policies import load_scorer
 from training.alignment.run_data import demonstrations, load_examples
 from training.alignment.scoring import by_role, score_all, split_roles
 from training.alignment.tokenization import Example, TokenSequence
@@ -250,7 +250,7 @@ def _reward_scores(
     from training.alignment.rollouts.protocol import Rollout
 
     source = RewardModelSource.load(
-        [config.evaluation_reward_model], tokenizer, dtype=compute_dtype(config), device=device
+        [config.evaluation_reward_model], tokenizer, dtype=torch.float32, device=device
     )
     sides = []
     for side in (before, after):

@@ -22,7 +22,6 @@ from training.alignment.evaluation.calibration import (
 from training.alignment.journal import Journal
 from training.alignment.models import load_tokenizer
 from training.alignment.objective import Objective
-from training.alignment.policies import compute_dtype
 from training.alignment.reward_model import RewardScorer, load_reward_model
 from training.alignment.run_data import load_examples
 from training.alignment.scoring import by_role, score_all, split_roles
@@ -52,8 +51,8 @@ def evaluate_reward_model(
     held_out = str(config.held_out_file)
     examples, report = load_examples(config, objective, tokenizer, held_out)
     journal.progress("evaluating", 0, 1, f"Scoring {len(examples)} held-out examples.")
-    loaded = load_reward_model(model, dtype=torch.float32, device=device)
-    scorer = RewardScorer(loaded, compute_dtype(config))
+    # In float32 whatever the run computes in: so it will score what a policy writes.
+    scorer = RewardScorer(load_reward_model(model, dtype=torch.float32, device=device))
     sequences = by_role(examples, objective.roles)
     values = score_all(scorer, sequences, device, batch_size=2 * config.batch_size).cpu()
     scores = split_roles(values, objective.roles, examples)
