@@ -15,7 +15,7 @@ from torch import nn
 from training.alignment import checkpoints, watching
 from training.alignment.batches import BatchPlan
 from training.alignment.config import TrainingConfig
-from training.alignment.data import KINDS, DataError, read_data, read_rows
+from training.alignment.data import DataError, read_data
 from training.alignment.failures import TrainingError
 from training.alignment.files import write_json
 from training.alignment.journal import Journal
@@ -36,13 +36,18 @@ from training.alignment.rewards.build import build_rewards
 from training.alignment.rewards.composed import Composed
 from training.alignment.rollouts.build import build_rollouts
 from training.alignment.rollouts.protocol import Prompt, RolloutSource
-from training.alignment.run_data import check_samples, limits, read_options
+from training.alignment.run_data import (
+    check_samples,
+    demonstrations,
+    limits,
+    pretraining_texts,
+    read_options,
+)
 from training.alignment.tokenization import (
     DataReport,
     Example,
     cut_prompt,
     encode_prompt,
-    tokenize_rows,
 )
 from training.alignment.value_model import ValueScorer, load_value_model
 
@@ -121,7 +126,8 @@ def prepare(
     tokenizer = load_tokenizer(config.base_model)
     check_vocabularies(config, method, tokenizer)
     prompts, held_out = _both_sides(config, method, tokenizer, accelerator)
-    ptx = _ptx_examples(config, tokenizer) if "ptx_coefficient" in hyperparameters else []
+    ptx = pretraining_texts(config, tokenizer) if "ptx_coefficient" in hyperparameters else []
+    demonstrations(config, tokenizer)  # the evaluation's: a bad row must not wait until then
     policy = load_policy(config, accelerator.device)
     critic = _critic(config, accelerator.device) if method.needs_value_model else None
     reference = load_scorer(config, config.reference, accelerator.device, config.reference_adapter)
@@ -178,8 +184,7 @@ def load_prompts(
     config: TrainingConfig, tokenizer: Any, file: str
 ) -> tuple[list[Prompt], DataReport]:
     """The prompts of any kind of data, each once, and what was cut; raises DataError naming it."""
-    options = replace(read_options(config, "prompts"), convert=KINDS)
-    rows, source = read_data(Path(file), "prompts", options)
+    rows, source = read_data(Path(file), "prompts", read_options(config, "prompts"))
     report, bounds = DataReport(rows=len(rows), source=source), limits(config)
     prompts: dict[str, Prompt] = {}
     for row in rows:
@@ -321,8 +326,3 @@ def _optimizer(
         parameters = list(checkpoints.trainable(critic).values())
         optimizer.add_param_group({"params": parameters, "peak": peak})
     return optimizer
-
-
-def _ptx_examples(config: TrainingConfig, tokenizer: Any) -> list[Example]:
-    rows = read_rows(Path(config.ptx_file or ""), "demonstrations", ("pairs", "lists", "binary"))
-    return tokenize_rows(rows, tokenizer, limits(config), DataReport())

@@ -1,7 +1,7 @@
 """The data of one run: both sides as tokens, with their reference log-probabilities."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from training.alignment.data import (
     ReadOptions,
     likelier_first,
     read_data,
-    read_rows,
     without_ties,
 )
 from training.alignment.files import write_json
@@ -44,7 +43,7 @@ class Data:
 
     Those of training rows that no step will use are NaN. `key` changes with every token,
     label, weight and rank, with the model that training starts from and with the reference.
-    `demonstrations` are what a reward model's zero is set by.
+    `demonstrations` are those of `demonstrations_file`.
     """
 
     train: Sequence[Example]
@@ -73,7 +72,7 @@ def load_data(
         if config.held_out_file
         else ([], DataReport())
     )
-    held_out = sample_prompts_whole(held_out, config.evaluation_limit, config.seed)
+    extra = demonstrations(config, tokenizer)
     if accelerator.is_main_process:
         reports = {"train": asdict(report), "held_out": asdict(held_out_report)}
         write_json(Path(config.output_dir) / "data_report.json", reports)
@@ -83,12 +82,13 @@ def load_data(
     _check_positions(config, max(*reported, *map(len, train_side), *map(len, held_out)))
     if held_out and not objective.trains_rewards:
         check_samples(config, max(len(_prompt(example)) for example in held_out))
+    # The last evaluation takes all of them, so that what they need was checked before.
+    held_out = sample_prompts_whole(held_out, config.evaluation_limit, config.seed)
     start = fingerprint(config.base_model, config.start_adapter)
     if objective.method.needs_reference and config.reference_model is not None:
         start += fingerprint(config.reference_model)
     key = cache_key([*train_side, *held_out], objective.roles, start)
     if not objective.method.needs_reference:
-        extra = demonstrations(config, tokenizer) if config.score_zero == "demonstrations" else []
         return Data(train_side, held_out, {}, {}, key, extra)
     used = sorted(set(rows_used(len(train_side))))
     values = _reference(
@@ -100,6 +100,7 @@ def load_data(
         {role: _scattered(part, used, len(train_side)) for role, part in values.items()},
         {role: part[len(used) :] for role, part in values.items()},
         key,
+        extra,
     )
 
 
@@ -146,8 +147,9 @@ def limits(config: TrainingConfig) -> Limits:
 def read_options(config: TrainingConfig, kind: Kind) -> ReadOptions:
     """What is done with rows of other kinds, with bad ones and with plain texts."""
     others = tuple(item for item in KINDS if item != kind)
+    # Every kind of row has a prompt, and nobody means anything else by asking for prompts.
     return ReadOptions(
-        convert=others if config.convert_data else (),
+        convert=others if config.convert_data or kind == "prompts" else (),
         skip_bad=config.bad_rows == "skip",
         as_chat=config.chat_texts,
         last_turn=config.assistant_turns == "last",
@@ -173,15 +175,16 @@ def sample_prompts_whole(examples: Sequence[Example], limit: int, seed: int) -> 
     return [examples[number] for number in sorted(taken)]
 
 
-def _check_positions(config: TrainingConfig, longest: int) -> None:
-    """Refuse sequences that the model has no positions for, before an index error or worse."""
-    known = positions(config.base_model)
-    if known is not None and longest > known:
-        raise OptionError(
-            "max_length",
-            f"the longest sequence has {longest} tokens, but the model has only {known} positions; "
-            f"set max_length to {known} or less",
-        )
+def _check_positions(config: TrainingConfig, longest: int, what: str = "sequence") -> None:
+    """Refuse what a model has no positions for, before an index error or worse."""
+    for folder in (config.base_model, config.reference):
+        known = positions(folder)
+        if known is not None and longest > known:
+            raise OptionError(
+                "max_length",
+                f"the longest {what} has {longest} tokens, but {Path(folder).name} has only "
+                f"{known} positions; set max_length to {known} or less",
+            )
 
 
 def check_samples(config: TrainingConfig, longest: int) -> None:
@@ -212,8 +215,28 @@ def demonstrations(config: TrainingConfig, tokenizer: Any) -> list[Example]:
     """The rows of demonstrations_file as tokens; none without one."""
     if config.demonstrations_file is None:
         return []
-    rows = read_rows(Path(config.demonstrations_file), "demonstrations")
-    return tokenize_rows(rows, tokenizer, limits(config), DataReport())
+    options = read_options(config, "demonstrations")
+    return _texts(config, tokenizer, config.demonstrations_file, options)
+
+
+def pretraining_texts(config: TrainingConfig, tokenizer: Any) -> list[Example]:
+    """The rows of ptx_file as tokens: demonstrations, or the good answers of other data."""
+    options = read_options(config, "demonstrations")
+    options = replace(options, convert=("pairs", "lists", "binary"))
+    return _texts(config, tokenizer, str(config.ptx_file), options)
+
+
+def _texts(
+    config: TrainingConfig, tokenizer: Any, file: str, options: ReadOptions
+) -> list[Example]:
+    """Demonstrations beside the data that the run is about, read and cut as those are."""
+    rows, _ = read_data(Path(file), "demonstrations", options)
+    try:
+        examples = tokenize_rows(rows, tokenizer, limits(config), DataReport())
+    except DataError as error:
+        raise DataError(f"{Path(file).name}: {error}") from error
+    _check_positions(config, max(map(len, examples)), f"text of {Path(file).name}")
+    return examples
 
 
 def _reference(

@@ -10,6 +10,7 @@ from tests.training.alignment import tiny
 from tests.training.alignment.conftest import losses, read_metrics
 from tests.training.alignment.test_data_kinds import CPU, run
 from training.alignment.config import TrainingConfig
+from training.alignment.data import DataError
 from training.alignment.failures import TrainingError
 from training.alignment.journal import Journal
 from training.alignment.models import ModelError, load_model, load_tokenizer
@@ -17,7 +18,13 @@ from training.alignment.objective import Objective
 from training.alignment.offline import make_accelerator
 from training.alignment.options import OptionError
 from training.alignment.policies import load_policy, load_scorer
-from training.alignment.run_data import load_data, load_examples, sample_prompts_whole
+from training.alignment.run_data import (
+    demonstrations,
+    load_data,
+    load_examples,
+    pretraining_texts,
+    sample_prompts_whole,
+)
 from training.alignment.scoring import score
 
 
@@ -234,3 +241,63 @@ def test_the_evaluations_answers_need_positions_too(make_config):
     long = {"sample_prompts": 2, "sample_max_new_tokens": 250}
     with pytest.raises(OptionError, match=r"sample_max_new_tokens: .* only 256 positions"):
         run(make_config(**long))
+
+
+def test_prompts_that_only_the_last_evaluation_answers_need_positions_too(make_config, tmp_path):
+    """evaluation_limit is about evaluations during training."""
+    rows = [
+        {
+            "prompt": tiny.user(f"{number}" + "a" * (150 * (number == 8))),
+            "chosen": tiny.assistant("yes"),
+            "rejected": tiny.assistant("no"),
+        }
+        for number in range(9)
+    ]
+    file = tiny.write_lines(tmp_path / "far.jsonl", rows)
+    config = make_config(
+        held_out_file=str(file), evaluation_limit=1, sample_prompts=2, sample_max_new_tokens=100,
+        max_length=250, max_prompt_length=200,
+    )  # fmt: skip
+    with pytest.raises(OptionError, match=r"sample_max_new_tokens: .* only 256 positions"):
+        run(config)
+
+
+@pytest.mark.parametrize(
+    ("row", "error", "words"),
+    [
+        ({"prompt": "a?", "completion": 3}, DataError, "others.jsonl, row 2: .*completion"),
+        ({"prompt": "a?", "completion": "y" * 300}, OptionError, "of others.jsonl has 3.* 256"),
+    ],
+)
+def test_demonstrations_of_the_evaluation_are_read_before_training(
+    make_config, tmp_path, row, error, words
+):
+    good = {"prompt": tiny.user("a?"), "completion": tiny.assistant("yes")}
+    file = tiny.write_lines(tmp_path / "others.jsonl", [good, row])
+    config = make_config(demonstrations_file=str(file), max_length=400)
+    with pytest.raises(error, match=words):
+        run(config)
+    assert not (Path(config.output_dir) / "metrics.jsonl").exists()
+    with pytest.raises(DataError, match=r"gone\.jsonl"):
+        run(make_config(demonstrations_file=str(tmp_path / "gone.jsonl")))
+
+
+@pytest.mark.parametrize("read", [demonstrations, pretraining_texts])
+def test_texts_beside_the_data_are_read_as_the_data_are(make_config, tmp_path, read):
+    talk = [*tiny.user("a"), *tiny.assistant("b"), *tiny.user("c"), *tiny.assistant("d")]
+    rows = [{"messages": talk}, {"prompt": "a?", "completion": "yes"}, {"prompt": "a?"}]
+    file = str(tiny.write_lines(tmp_path / "others.jsonl", rows))
+    config = make_config(
+        demonstrations_file=file, ptx_file=file, max_length=128, max_prompt_length=96,
+        assistant_turns="last", chat_texts=True, bad_rows="skip",
+    )  # fmt: skip
+    tokenizer = load_tokenizer(config.base_model)
+    talk, text = [example.sequences["completion"] for example in read(config, tokenizer)]
+    assert tokenizer.decode(talk.completion) == "d<|im_end|>"
+    assert "<|im_start|>user\na?<|im_end|>" in tokenizer.decode(text.prompt)
+
+
+def test_the_evaluation_of_an_online_run_takes_prompts_of_any_data(make_config):
+    config = make_config(method="grpo")
+    given = Objective.from_config(config), load_tokenizer(config.base_model), config.held_out_file
+    assert len(load_examples(config, *given)[0]) == 12
