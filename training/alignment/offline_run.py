@@ -18,7 +18,7 @@ from training.alignment.journal import Journal
 from training.alignment.models import merge_lora, save_model
 from training.alignment.objective import Objective
 from training.alignment.policies import Trainee, as_saved, load_trainee
-from training.alignment.reward_model import save_reward_model, set_score_shift
+from training.alignment.reward_model import RewardScorer, save_reward_model, set_score_shift
 from training.alignment.run_data import Data
 from training.alignment.scoring import by_role, score_all
 from training.alignment.sharding import assign, is_sharded, whole_weights
@@ -116,8 +116,8 @@ def save(run: Run, tokenizer: Any) -> None:
     run.journal.progress("saving", 0, 1, "Saving the model.")
     for unfinished in run.output.glob(".model-*"):
         shutil.rmtree(unfinished)
-    mean = _zero(run, module)
     model: Any = as_saved(run.config, module).model
+    mean = _zero(run, model)
     if mean is not None:
         set_score_shift(model, mean)
     if run.config.adapter == "lora":
@@ -147,8 +147,11 @@ def _whole_module(run: Run) -> Trainee:
     return copy
 
 
-def _zero(run: Run, module: Trainee) -> float | None:
-    """The mean score that a reward model's zero is set to, where the run asks for one."""
+def _zero(run: Run, model: nn.Module) -> float | None:
+    """The mean score that a reward model's zero is set to, where the run asks for one.
+
+    In float32 and of the weights that are saved, as whoever loads them will score.
+    """
     data = run.data
     sequences = {
         "none": [],
@@ -157,8 +160,12 @@ def _zero(run: Run, module: Trainee) -> float | None:
     }[run.config.score_zero]
     if not sequences:
         return None
-    device = next(module.parameters()).device
-    scores = score_all(module.eval(), sequences, device, batch_size=2 * run.config.batch_size)
+    home = next(model.parameters()).device
+    # What is saved may lie on the CPU, which is slow; a sharded model need not fit elsewhere.
+    device = home if is_sharded(run.module) else run.device
+    scorer = RewardScorer(model).to(device).eval()
+    scores = score_all(scorer, sequences, device, batch_size=2 * run.config.batch_size)
+    scorer.to(home)
     return float(scores.double().mean())
 
 

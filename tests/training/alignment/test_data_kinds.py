@@ -182,6 +182,19 @@ def test_the_zero_of_scores_is_set_by_what_the_run_names(make_config, tmp_path, 
         assert (abs(mean) < 1e-5) == (name == zero)
 
 
+@pytest.mark.parametrize("adapter", ["full", "lora"])
+def test_the_zero_is_that_of_the_saved_model_whatever_the_run_computes_in(make_config, adapter):
+    config = make_config(
+        method="reward_bradley_terry", dtype="bfloat16", adapter=adapter, max_steps=2,
+        learning_rate=1e-2, score_zero="data", held_out_file=None,
+    )  # fmt: skip
+    run(config)
+    model = load_reward_model(Path(config.output_dir) / "model", dtype=torch.float32, device=CPU)
+    with torch.no_grad():
+        both = score(RewardScorer(model), examples(config), ["chosen", "rejected"], CPU)
+    assert float(torch.cat(list(both.values())).mean()) == pytest.approx(0.0, abs=1e-5)
+
+
 def test_a_reward_model_may_be_a_lora_with_a_head_of_its_own(make_config):
     config = make_config(
         method="reward_bradley_terry", adapter="lora", lora_rank=4, learning_rate=1e-2, max_steps=12
