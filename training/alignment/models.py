@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,11 @@ transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 _CODE_FILES = ("config.json", "tokenizer_config.json", "generation_config.json")
+# How text becomes tokens: the tokenizer of any library, its special tokens, the chat template.
+_TOKENIZER_FILES = (
+    *("tokenizer*", "special_tokens_map.json", "added_tokens.json", "chat_template*"),
+    *("vocab*", "merges.txt", "*.model"),
+)
 
 
 class ModelError(ValueError):
@@ -112,11 +118,23 @@ def plain_generation(**settings: Any) -> GenerationConfig:
 
 def fingerprint(folder: str | Path, adapter: str | Path | None = None) -> str:
     """SHA-256 over a model folder's configuration and weights, and over those of its adapter."""
-    digest = hashlib.sha256()
     path = checked_folder(folder)
     files = sorted([path / "config.json", *path.glob("*.safetensors")])
     if adapter is not None:
         files += [_checked_adapter(adapter) / name for name in _ADAPTER_FILES]
+    return _digest(files)
+
+
+def tokenizer_fingerprint(folder: str | Path) -> str:
+    """SHA-256 over the files by which a model folder turns text into tokens."""
+    path = checked_folder(folder)
+    found = {file for pattern in _TOKENIZER_FILES for file in path.glob(pattern)}
+    return _digest(sorted(file for file in found if file.is_file()))
+
+
+def _digest(files: Iterable[Path]) -> str:
+    """SHA-256 over the files' names and contents."""
+    digest = hashlib.sha256()
     for file in files:
         digest.update(file.name.encode())
         with file.open("rb") as content:

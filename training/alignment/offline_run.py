@@ -1,5 +1,6 @@
 """What the offline loop shares between its beats, keeps on disk and leaves behind."""
 
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ from training.alignment import checkpoints
 from training.alignment.batches import BatchPlan
 from training.alignment.config import TrainingConfig
 from training.alignment.failures import TrainingError
+from training.alignment.identity import differences
 from training.alignment.journal import Journal
 from training.alignment.models import merge_lora, save_model
 from training.alignment.objective import Objective
@@ -24,10 +26,12 @@ from training.alignment.scoring import by_role, score_all
 from training.alignment.sharding import assign, is_sharded, whole_weights
 from training.alignment.watching import rewind_samples
 
-# May differ between a run and its continuation: where things lie.
+# May differ between a run and its continuation: where things lie, and what only the evaluation or
+# those who watch see.
 _FREE = {
     *("output_dir", "train_file", "held_out_file", "base_model", "reference_model", "device"),
     *("start_adapter", "demonstrations_file", "reference_cache"),
+    *("evaluation_reward_model", "step_sample_prompts"),
 }
 
 
@@ -74,10 +78,12 @@ def resume(run: Run) -> tuple[int, dict[str, float]]:
     if found is None:
         _rewind(run, -1)
         return 0, {}
-    if found.state["identity"] != _identity(run):
+    changed = differences(found.state["identity"], _identity(run), free=_FREE)
+    if changed:
         raise TrainingError(
             "The output folder holds a checkpoint of a run with other settings, data, model or "
-            "number of processes; use a new folder."
+            f"number of processes: {', '.join(changed)}. Go on with what that run had, or use a "
+            "new folder."
         )
     checkpoints.load_checkpoint(found, run.module, run.optimizer)
     _rewind(run, found.step)
@@ -172,4 +178,7 @@ def _zero(run: Run, model: nn.Module) -> float | None:
 def _identity(run: Run) -> dict[str, Any]:
     """What must be equal for a resumed run to be the same run; paths and devices may move."""
     values = {name: value for name, value in asdict(run.config).items() if name not in _FREE}
-    return {**values, **asdict(run.plan), "data": run.data.key}
+    values |= {**asdict(run.plan), "data": run.data.key}
+    # As a checkpoint will give it back.
+    whole: dict[str, Any] = json.loads(json.dumps(values))
+    return whole

@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import cache
 from typing import Any
 
 from training.alignment.config import TrainingConfig
 from training.alignment.methods import get_method
-from training.alignment.models import fingerprint
+from training.alignment.models import fingerprint, tokenizer_fingerprint
 from training.alignment.online_checks import scored_folders
 from training.alignment.reference import sequence_key
 from training.alignment.rewards.composed import Composed
@@ -19,11 +19,11 @@ from training.alignment.tokenization import Example
 
 # May differ between a run and its continuation: where things lie (their contents count instead),
 # what is only watched, and when to stop.
-_FREE = {
+FREE = {
     *("base_model", "start_adapter", "reference_model", "value_model", "reward_sources"),
     *("train_file", "held_out_file", "ptx_file", "demonstrations_file", "reference_cache"),
     *("output_dir", "device", "rollout_source", "watch_sources", "evaluation_reward_model"),
-    "kl_budget",
+    *("kl_budget", "step_sample_prompts"),
 }
 # Of a reward source: the folders' contents count, and how it is asked changes no reward.
 _FREE_OF_A_SOURCE = {"folders", "batch_size", "time_limit"}
@@ -43,7 +43,7 @@ def identity(
     """Every setting that shapes the numbers, and digests of all that the run reads, by setting."""
     mark: Mark = cache(fingerprint)
     method, adapter = get_method(config.method), config.start_adapter
-    values = {name: value for name, value in asdict(config).items() if name not in _FREE}
+    values = {name: value for name, value in asdict(config).items() if name not in FREE}
     read = {
         "base_model": mark(config.base_model),
         "start_adapter": adapter and mark(config.base_model, adapter),
@@ -51,6 +51,7 @@ def identity(
         "value_model": (folder := scored_folders(config, method).get("value_model"))
         and mark(folder),
         "reward_sources": _rewards(config, rewards, mark),
+        "tokenizers": _tokenizers(config),
         "train_file": _prompts(prompts),
         "held_out_file": _prompts(held_out),
         "ptx_file": _digest(sequence_key(item.sequences["completion"]) for item in ptx),
@@ -58,13 +59,6 @@ def identity(
     # As a checkpoint will give it back.
     whole: dict[str, Any] = json.loads(json.dumps({**values, **read, "processes": processes}))
     return whole
-
-
-def differences(kept: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
-    """The settings in which two identities differ, in alphabetical order."""
-    missing = object()
-    names = {*kept, *own}
-    return sorted(name for name in names if kept.get(name, missing) != own.get(name, missing))
 
 
 def _rewards(config: TrainingConfig, rewards: Composed, mark: Mark) -> dict[str, Any]:
@@ -78,6 +72,18 @@ def _rewards(config: TrainingConfig, rewards: Composed, mark: Mark) -> dict[str,
         models = [mark(folder) for folder in getattr(options, "folders", [])]
         found[name] = {**said, "models": models}
     return found
+
+
+def _tokenizers(config: TrainingConfig) -> dict[str, Any]:
+    """Of those who read or write text: the policy, and reward models that get it as text."""
+    sources = parse_rewards(config.reward_sources).items() if config.reward_sources else ()
+    return {
+        "base_model": tokenizer_fingerprint(config.base_model),
+        "reward_sources": {
+            name: [tokenizer_fingerprint(folder) for folder in getattr(options, "folders", [])]
+            for name, options in sources
+        },
+    }
 
 
 def _prompts(prompts: Sequence[Prompt]) -> str:

@@ -18,6 +18,7 @@ from training.alignment.config import TrainingConfig
 from training.alignment.data import DataError, read_data
 from training.alignment.failures import TrainingError
 from training.alignment.files import write_json
+from training.alignment.identity import differences
 from training.alignment.journal import Journal
 from training.alignment.log_probs import CompletionScorer
 from training.alignment.methods import Method, get_method, parse_hyperparameters
@@ -29,7 +30,7 @@ from training.alignment.online_checks import (
     check_sources,
     check_vocabularies,
 )
-from training.alignment.online_identity import differences, identity
+from training.alignment.online_identity import FREE, identity
 from training.alignment.optimization import make_optimizer
 from training.alignment.policies import as_saved, compute_dtype, load_policy, load_scorer
 from training.alignment.rewards.build import build_rewards
@@ -246,7 +247,7 @@ def resume(run: Run) -> tuple[int, dict[str, float]]:
         _rewind(run, 0, -1)
         known = ("kl_coefficient",)
         return 0, {name: run.hyperparameters[name] for name in known if name in run.hyperparameters}
-    changed = differences(found.state["identity"], run.identity)
+    changed = differences(found.state["identity"], run.identity, free=FREE)
     if changed:
         raise TrainingError(
             "The output folder holds a checkpoint of a run with other settings or other contents "

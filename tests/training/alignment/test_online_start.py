@@ -1,6 +1,7 @@
 """What an online run refuses before its first step, and what a resumed one must find unchanged."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -87,6 +88,16 @@ def test_an_answer_has_positions_for_all_its_tokens(config, tmp_path, changes, w
         prepared(config(**changes))
 
 
+@pytest.mark.parametrize(
+    ("method", "name"), [("grpo", "demonstrations_file"), ("ppo_ptx", "ptx_file")]
+)
+def test_texts_beside_the_prompts_are_held_to_the_positions(config, tmp_path, method, name):
+    row = {"prompt": "a?", "completion": "y" * 300}
+    file = tiny.write_lines(tmp_path / "texts.jsonl", [row])
+    with pytest.raises(OptionError, match=r"of texts\.jsonl has 3.. tokens, .* only 256 positions"):
+        prepared(config(method, **{name: str(file)}, max_length=400))
+
+
 def test_split_models_cannot_sample():
     with pytest.raises(TrainingError, match="Launch it without --use_fsdp"):
         check_launch(get_method("grpo"), DistributedType.FSDP)
@@ -151,6 +162,26 @@ def test_a_resumed_run_has_the_reward_models_of_before(config, tmp_path, other_v
     for changed in (given(moved, weight=2.0), given(tiny_reward(tmp_path))):
         with pytest.raises(TrainingError, match="reward_sources"):
             resume(fresh(changed))
+
+
+def test_a_resumed_run_has_the_tokenizers_of_before(config, tmp_path):
+    """A reward model of another tokenizer than the policy's reads the text anew, by its own."""
+    folder = tiny_reward(tmp_path)
+    source = {"reward": {"kind": "reward_model", "folders": [str(folder)]}}
+
+    def fresh():
+        journal = Journal(tmp_path, active=True)
+        return prepare(config(reward_sources=source), make_accelerator(CPU), journal, None)
+
+    first = fresh()
+    older = {name: value for name, value in first.identity.items() if name != "tokenizers"}
+    checkpoint(replace(first, identity=older), 1, {})
+    assert resume(fresh())[0] == 1
+    checkpoint(first, 2, {})
+    assert resume(fresh())[0] == 2
+    tiny.byte_tokenizer(template=tiny.CHATML + " ").save_pretrained(folder)
+    with pytest.raises(TrainingError, match=r"it reads: tokenizers\. Go on"):
+        resume(fresh())
 
 
 def tiny_reward(tmp_path):

@@ -1,5 +1,6 @@
 """A run that is killed, stopped or damaged goes on with the numbers of an unbroken one."""
 
+import hashlib
 import json
 import os
 import signal
@@ -118,6 +119,28 @@ def test_a_run_does_not_go_on_with_other_labels_or_another_reference(make_config
     file.write_text(file.read_text().replace('"label": true', '"label": false', 1))
     with pytest.raises(TrainingError, match="other settings, data, model"):
         run(config)
+
+
+def test_what_shapes_no_number_and_what_is_newer_than_the_checkpoint_stop_no_run(make_config):
+    config = make_config(max_steps=3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.alignment.offline._log_line", _fail_at(3))
+        with pytest.raises(KeyboardInterrupt):
+            run(config)
+    (folder,) = (Path(config.output_dir) / "checkpoints").glob("step-*")
+    state = json.loads((folder / "state.json").read_text())
+    kept = {"evaluation_reward_model": "elsewhere", "step_sample_prompts": 7, **state["identity"]}
+    for newer in ("assistant_turns", "optimizer", "adam_beta1"):
+        del kept[newer]
+    config = replace(config, step_sample_prompts=0)
+    (folder / "state.json").write_text(json.dumps({**state, "identity": kept}))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in manifest}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(TrainingError, match=r"processes: adam_beta1, optimizer\. Go on"):
+        run(replace(config, optimizer="sgd", adam_beta1=0.5))
+    run(config)
+    assert len(losses(config)) == 3
 
 
 def _fail_at(step):
