@@ -29,8 +29,8 @@ def save_draft(
     fields = _checked(values)
     saved_at = timezone.now() - max(timedelta(), min(age, OLDEST))
     # A submit changes this row before it deletes the draft, so that none is left behind.
-    rows = Assignment.objects.select_for_update(no_key=True, of=("self",))
-    locked = rows.select_related("current").get(pk=assignment.pk)
+    locked = Assignment.objects.select_for_update(no_key=True).get(pk=assignment.pk)
+    # Not joined: after a wait, the join would still hold what stood there before it.
     if (locked.current.revision if locked.current else 0) != revision:
         return None
     if not fields:
