@@ -35,7 +35,7 @@ def launch_query(run: TrainingRun) -> str:
         "name": run.name,
         "criterion": run.criterion,
         "base_model": run.base_model,
-        "device": config["device"],
+        "device": config.get("device", "auto"),
     }
     untouched = untouched_values(method, config["adapter"])
     for name, value in _settings(run):
