@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -136,8 +139,18 @@ def test_an_estimate_of_a_half_filled_form(admin: Client, cast: Cast) -> None:
     assert "is not offered here" in estimate_of(admin, cast, **given)
 
 
-def test_an_estimate_warns_of_what_does_not_fit(admin: Client, cast: Cast) -> None:
-    given = form_data(form_page(admin, cast)) | {"base_model": TINY, "batch_size": "65536"}
+def test_an_estimate_warns_of_what_does_not_fit(
+    admin: Client,
+    cast: Cast,
+    tiny_model_folder: Path,
+    tmp_path: Path,
+    settings: Any,
+) -> None:
+    huge = shutil.copytree(tiny_model_folder, tmp_path / "huge")
+    config = json.loads((huge / "config.json").read_text()) | {"num_hidden_layers": 10**9}
+    (huge / "config.json").write_text(json.dumps(config))
+    settings.MODEL_DIRS = [tmp_path]
+    given = form_data(form_page(admin, cast)) | {"base_model": "huge"}
     assert "more than fits" in estimate_of(admin, cast, **given)
 
 

@@ -45,7 +45,8 @@ def test_a_page_shows_the_formula_and_what_the_entry_says(
 def test_settings_come_with_defaults_and_bounds(cast: Cast, client: Client) -> None:
     client.force_login(cast.rosa)
     text = page(client, "ipo")
-    assert "<code>tau</code></th><td>0.1</td><td>1e-06 to 1000</td>" in text
+    tau = '<code>tau</code></th><td data-label="Default">0.1</td>'
+    assert f'{tau}<td data-label="Values">1e-06 to 1000</td>' in text
     assert "summed, averaged" in text
 
 
