@@ -45,7 +45,7 @@ OFFLINE = (
     "sft", "dpo", "cdpo", "robust_dpo", "ipo", "dpop", "simpo", "orpo", "cpo", "slic_hf", "kto",
 )  # fmt: skip
 ONLINE: Mapping[str, Mapping[str, Any]] = {
-    "grpo": {"beta": 0.02},
+    "grpo": {"beta": 0.06},
     "ppo": {"kl_coefficient": 0.02, "epochs_per_batch": 2},
 }
 CASES = (*OFFLINE, "reward_model", *ONLINE)
