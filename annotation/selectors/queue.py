@@ -92,6 +92,8 @@ def own_by_number(
     *, project: Project, user: User, numbers: Collection[int]
 ) -> dict[int, Assignment]:
     """Those of these assignments, four at most, that the stream handed out to the user."""
+    if len(numbers) > len(_NUMBERS):
+        raise ValueError(f"{len(numbers)} assignments were asked for at once")
     asked = dict.fromkeys(_NUMBERS, 0) | dict(zip(_NUMBERS, numbers, strict=False))
     rows = OWN.rows(user=user.pk, project=project.pk, **asked)
     for assignment in rows:
