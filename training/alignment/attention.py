@@ -84,9 +84,7 @@ def use_packed_attention(base: Any) -> bool:
 
 def _probe(base: Any) -> bool:
     """Whether two completions of one prompt come out as when each is computed alone."""
-    device = base.device
-    prompt, *completions = (np.arange(*ends, dtype=np.int32) for ends in ((1, 5), (5, 8), (9, 11)))
-    batch = pack([Group(prompt, completions)], device)
+    batch = pack([_probe_group(base.config.get_text_config().vocab_size)], base.device)
     training = base.training
     base.eval()
     try:
@@ -99,8 +97,16 @@ def _probe(base: Any) -> bool:
     finally:
         base.train(training)
     expected = alone.flatten(0, 1)[batch.packing.folded].float()
-    scale = float(expected.abs().max())
-    return torch.allclose(found[0].float(), expected, atol=0.05 * scale, rtol=0.0)
+    error = (found[0].float() - expected).norm(dim=1) / expected.norm(dim=1)
+    # A token that sees what it must not is off by half; rounding in bfloat16 by some percent.
+    return bool((error < 0.1).all())
+
+
+def _probe_group(vocabulary: int) -> Group:
+    """Tokens of the vocabulary's middle: its ends hold special ones, which rounding throws far."""
+    middle = (vocabulary // 4, vocabulary * 3 // 4)
+    ids = np.random.default_rng(0).integers(*middle, 20, dtype=np.int32)
+    return Group(ids[:5], [ids[5:13], ids[13:]])
 
 
 def packed_inputs(input_ids: Tensor, packing: Packing) -> dict[str, Any]:

@@ -5,15 +5,18 @@ import pytest
 import torch
 from torch import nn
 from transformers import (
+    AttentionInterface,
+    AttentionMaskInterface,
     AutoModelForCausalLM,
     GPT2Config,
     MistralConfig,
     Qwen2Config,
     Qwen3Config,
 )
+from transformers.masking_utils import sdpa_mask
 
 from tests.training.alignment import tiny
-from training.alignment.attention import NAME
+from training.alignment.attention import NAME, packed_attention
 from training.alignment.batches import collate
 from training.alignment.log_probs import CompletionScorer, sequence_log_probs
 from training.alignment.models import add_lora
@@ -211,6 +214,17 @@ def test_other_models_pack_where_that_changes_nothing(config, is_packed):
     assert packs(scorer) == is_packed
     found = score_sequences(scorer, items, CPU)
     torch.testing.assert_close(found, plain(scorer, items), rtol=1e-5, atol=1e-4)
+
+
+def test_a_token_that_sees_too_much_is_caught(monkeypatch):
+    def ahead(*inputs, packing=None, **options):
+        crossed = packing and packing._replace(unfolded=packing.unfolded.flip(0))
+        return packed_attention(*inputs, packing=crossed, **options)
+
+    AttentionInterface.register("sees_too_much", ahead)
+    AttentionMaskInterface.register("sees_too_much", sdpa_mask)
+    monkeypatch.setattr("training.alignment.attention.NAME", "sees_too_much")
+    assert not packs(CompletionScorer(tiny.llama()))
 
 
 def test_a_packing_model_still_generates_as_it_did():
