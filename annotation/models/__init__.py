@@ -1,6 +1,6 @@
 """Who is asked what, and what they answered."""
 
-from annotation.models.annotator import Annotator, Judge, JudgeCall
+from annotation.models.annotator import Annotator
 from annotation.models.content import (
     Generator,
     Prompt,
@@ -11,6 +11,14 @@ from annotation.models.content import (
 )
 from annotation.models.invitation import Invitation
 from annotation.models.item import GoldAnswer, Item, ItemResponse
+from annotation.models.judge import (
+    Judge,
+    JudgeCall,
+    JudgeRun,
+    JudgeTemplate,
+    JudgeVerdict,
+    ProjectJudge,
+)
 from annotation.models.judgment import (
     Answer,
     Assignment,
@@ -22,6 +30,7 @@ from annotation.models.judgment import (
 )
 from annotation.models.kinds import Kind
 from annotation.models.project import Membership, PauseRule, Project, Protocol
+from annotation.models.provider import Price, Provider, ProviderModel, ProviderState
 
 __all__ = [
     "Annotator",
@@ -36,16 +45,24 @@ __all__ = [
     "ItemResponse",
     "Judge",
     "JudgeCall",
+    "JudgeRun",
+    "JudgeTemplate",
+    "JudgeVerdict",
     "Judgment",
     "JudgmentComment",
     "Kind",
     "Membership",
     "PauseRule",
+    "Price",
     "Project",
+    "ProjectJudge",
     "Prompt",
     "PromptBand",
     "PromptCluster",
     "Protocol",
+    "Provider",
+    "ProviderModel",
+    "ProviderState",
     "Response",
     "Rewrite",
     "Side",

@@ -9,33 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from annotation.models.item import Item
-
-
-class Judge(models.Model):
-    """A versioned model with its protocol and template. Imported verdicts have judges too."""
-
-    class Origin(models.TextChoices):
-        CONFIGURED = "configured"
-        IMPORTED = "imported"
-
-    name = models.CharField(max_length=100)
-    version = models.PositiveIntegerField(default=1)
-    origin = models.CharField(max_length=10, choices=Origin.choices, default=Origin.CONFIGURED)
-    model_name = models.CharField(max_length=150)
-    family = models.CharField(max_length=100, blank=True)
-    protocol = models.CharField(max_length=60, blank=True)
-    template = models.TextField(blank=True)
-    settings = models.JSONField(default=dict, blank=True)
-    created_at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["name", "version"], name="judge_version_unique"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.name} v{self.version}"
+from annotation.models.judge import Judge
 
 
 class Annotator(models.Model):
@@ -86,33 +60,3 @@ class Annotator(models.Model):
     @property
     def is_judge(self) -> bool:
         return self.judge_id is not None
-
-
-class JudgeCall(models.Model):
-    """One call of a judge's model; the row is written before the call, so none is paid unseen."""
-
-    class State(models.TextChoices):
-        INTENDED = "intended"
-        DONE = "done"
-        FAILED = "failed"
-        UNKNOWN = "unknown"
-
-    judge = models.ForeignKey(Judge, on_delete=models.PROTECT, related_name="calls")
-    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="judge_calls")
-    call_key = models.CharField(max_length=64, unique=True)
-    purpose = models.CharField(max_length=20)
-    shown_order = models.JSONField(default=list)
-    sample_index = models.PositiveSmallIntegerField(default=0)
-    state = models.CharField(max_length=10, choices=State.choices, default=State.INTENDED)
-    reply = models.JSONField(default=dict, blank=True)
-    verdict = models.JSONField(default=dict, blank=True)
-    prompt_tokens = models.PositiveIntegerField(default=0)
-    completion_tokens = models.PositiveIntegerField(default=0)
-    reserved_cost = models.DecimalField(max_digits=12, decimal_places=6, default=0)
-    settled_cost = models.DecimalField(max_digits=12, decimal_places=6, default=0)
-    latency_ms = models.PositiveIntegerField(null=True)
-    created_at = models.DateTimeField(default=timezone.now)
-    finished_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        indexes = [models.Index(fields=["judge", "item"], name="judge_call_item")]
