@@ -13,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 
 from tests import programs
 from tests.cast import Cast, make_cast
+from tests.llm_server.fixtures import llm_server, smollm2_folder, smollm2_server  # noqa: F401
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
