@@ -1,0 +1,105 @@
+"""The registry of protocols, and what makes a judge ask as it does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from annotation.judging.content import Criterion, ItemContent
+from annotation.judging.formats import AnswerFormat
+from annotation.judging.protocols import ALL
+from annotation.judging.protocols.base import JudgeProtocol, Template, needs_of
+from annotation.judging.settings import LOGPROBS, JudgeSettings
+
+__all__ = [
+    "JudgeProtocol",
+    "JudgeSpec",
+    "Template",
+    "check_spec",
+    "default_template",
+    "get_protocol",
+    "needs_of",
+    "protocols",
+]
+
+_BY_KEY = {protocol.key: protocol for protocol in ALL}
+
+
+def protocols() -> tuple[JudgeProtocol, ...]:
+    return ALL
+
+
+def get_protocol(key: str) -> JudgeProtocol:
+    if key not in _BY_KEY:
+        raise ValueError(f"protocol: {key!r} is not one of {', '.join(_BY_KEY)}")
+    return _BY_KEY[key]
+
+
+def default_template(key: str, kind: str) -> str:
+    """The protocol's own texts for this kind as JSON, as a judge copies them when it is made."""
+    protocol = get_protocol(key)
+    if kind not in protocol.templates:
+        raise ValueError(f"kind: {protocol.title} asks {', '.join(protocol.kinds)}, not {kind}")
+    return protocol.templates[kind].to_json()
+
+
+@dataclass(frozen=True)
+class JudgeSpec:
+    """Everything that decides what is sent and how it is read; `template` is JSON."""
+
+    protocol: str
+    protocol_version: int
+    template: str
+    settings: JudgeSettings
+    model_name: str
+
+    @property
+    def texts(self) -> Template:
+        return Template.from_json(self.template)
+
+    @property
+    def format(self) -> AnswerFormat:
+        return self.texts.format
+
+    @property
+    def rule(self) -> str:
+        return get_protocol(self.protocol).combining or self.format.rule
+
+    @property
+    def by_labels(self) -> bool:
+        """Whether single tokens are asked for and their log-probabilities read."""
+        return self.settings.soft_labels == LOGPROBS
+
+    def asked(self, content: ItemContent) -> tuple[Criterion, ...]:
+        """What the model is asked about: the project's criteria, or the protocol's aspects."""
+        aspects = get_protocol(self.protocol).aspects
+        if aspects and len(content.criteria) == 1:
+            return tuple(Criterion(*aspect) for aspect in aspects)
+        return content.criteria
+
+
+def check_spec(spec: JudgeSpec, kind: str) -> list[str]:
+    """What keeps this judge from judging items of this kind, in plain words; empty: nothing."""
+    protocol = get_protocol(spec.protocol)
+    answers, soft = spec.format, spec.settings.soft_labels
+    problems = []
+    if kind not in protocol.kinds or kind not in answers.kinds:
+        problems.append(f"{protocol.title} with answers “{answers.title}” cannot judge {kind}.")
+    if soft not in protocol.soft_labels:
+        allowed = " or ".join(protocol.soft_labels)
+        problems.append(f"soft_labels: {protocol.title} takes {allowed}, not {soft}.")
+    elif soft == LOGPROBS and not (answers.tokens and (spec.texts.one_by_one or not _joint(spec))):
+        problems.append(
+            f"soft_labels: log-probabilities are of one short label, and “{answers.title}” "
+            "is answered in another way. Choose none or samples."
+        )
+    if spec.protocol_version != protocol.version:
+        problems.append(
+            f"protocol_version: {spec.protocol_version} is not the one that this version of the "
+            f"program speaks ({protocol.version})."
+        )
+    return problems
+
+
+def _joint(spec: JudgeSpec) -> bool:
+    """Whether one reply scores several responses."""
+    return spec.format.is_score and not spec.texts.one_by_one
