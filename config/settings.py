@@ -23,6 +23,11 @@ ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]"] + (
 )
 CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"] if PUBLIC_URL else []
 
+# What encrypts the keys of providers, newest first; else core/secret_keys.py makes one.
+SECRET_ENCRYPTION_KEYS = env.words("PREFLOOP_SECRET_KEYS")
+# Origins inside this network that people may send calls to (core/egress.py): http://localhost:8000
+EGRESS_ORIGINS = env.words("PREFLOOP_EGRESS_ORIGINS")
+
 # Where `make run` listens, and with how many web processes.
 HOST = env.text("PREFLOOP_HOST", "127.0.0.1")
 PORT = env.number("PREFLOOP_PORT", 8000)
@@ -232,5 +237,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    # One line a call to a judge would drown the rest.
+    "loggers": {"httpx2": {"level": "WARNING"}},
     "root": {"handlers": ["stderr"], "level": env.text("PREFLOOP_LOG_LEVEL", "INFO")},
 }
