@@ -1,0 +1,162 @@
+"""One provider's models: every call ends as a Completion or as one CallFailed.
+
+The openai client carries the calls; what it would do by itself is done here, where all workers know
+of it: retries, Retry-After, limits, the breaker. Its models of replies are not used: a reply is
+read as plain JSON, which costs a fraction and believes less.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from annotation.judging.exchange import Reply, Request
+from annotation.judging.tokens import likely_tokens
+from annotation.llm import replies, retry
+from annotation.llm.bodies import Abilities, body_of
+from annotation.llm.endpoint import Endpoint, open_endpoint
+from annotation.llm.errors import CallFailed
+from annotation.llm.limits import Limits
+from annotation.llm.troubles import RAISED, Trouble, trouble_of
+from annotation.models import Provider
+
+TRIES = 5
+# How long a call waits for a provider that is down, or that asked to be left alone.
+PATIENCE_SECONDS = 300.0
+# Nobody is left alone for longer because of what one reply said.
+LONGEST_HOLD = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A reply and what it took. `lost_tries`: earlier ones that may have cost something too."""
+
+    reply: Reply
+    model: str
+    fingerprint: str
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    latency_ms: int
+    tries: int
+    lost_tries: int = 0
+
+
+class Answer(NamedTuple):
+    """A reply's JSON, which holds at least one choice with a message."""
+
+    body: dict[str, Any]
+    latency_ms: int
+    tries: int
+    lost_tries: int
+
+
+class LlmClient:
+    """Made from a provider's row; `async with` reads its key and opens its connections."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        *,
+        tries: int = TRIES,
+        patience: float = PATIENCE_SECONDS,
+        concurrency: int | None = None,
+    ) -> None:
+        self._provider_id = provider.pk
+        self._tries = tries
+        self._slots = asyncio.Semaphore(concurrency or provider.concurrency)
+        self._limits = Limits(
+            provider.pk, trial_seconds=provider.timeout_seconds + 5.0, patience=patience
+        )
+        self._can: dict[str, Abilities] = {}
+        self._endpoint: Endpoint | None = None
+
+    async def __aenter__(self) -> Self:
+        try:
+            self._endpoint, self._can = await self._limits.run(open_endpoint, self._provider_id)
+        except BaseException:
+            await self._limits.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._endpoint is not None:
+            await self._endpoint.aclose()
+        await self._limits.aclose()
+
+    async def complete(self, model: str, request: Request) -> Completion:
+        """Raises CallFailed; what the model itself answered, refusals included, is a Completion."""
+        body = body_of(model, request, self._can.get(model, {}))
+        tokens = likely_tokens(request.messages) + request.max_tokens
+        answer = await self.exchange(body, tokens=tokens)
+        try:
+            reply = replies.reply_of(answer.body, wants_logprobs=request.top_logprobs > 0)
+        except replies.MissingLogprobs as error:
+            raise CallFailed(
+                "missing_logprobs", str(error), status=200, may_have_cost=True, tries=answer.tries
+            ) from error
+        usage = replies.usage_of(answer.body, request, reply)
+        self._limits.give_back(tokens - usage.prompt - usage.completion)
+        return Completion(
+            reply,
+            replies.name_of(answer.body, "model"),
+            replies.name_of(answer.body, "system_fingerprint"),
+            *usage,
+            *answer[1:],
+        )
+
+    async def exchange(self, body: dict[str, Any], *, tokens: float) -> Answer:
+        """Sends a body, again where that may help, until an answer stands in the reply."""
+        content = json.dumps(body).encode()
+        tries = lost_tries = 0
+        while True:
+            try:
+                found = await self._try(content, tokens)
+            except CallFailed as error:
+                error.tries, error.may_have_cost = tries, lost_tries > 0
+                raise
+            tries += 1
+            if not isinstance(found, Trouble):
+                return Answer(*found, tries, lost_tries)
+            lost_tries += found.may_have_cost
+            if not found.may_retry or tries >= self._tries:
+                raise found.failure(tries=tries, lost_tries=lost_tries)
+            await self._pause(found, tries)
+
+    async def _try(self, content: bytes, tokens: float) -> tuple[dict[str, Any], int] | Trouble:
+        """The reply's JSON and its milliseconds. Raises CallFailed when nothing could be sent."""
+        if self._endpoint is None:
+            raise RuntimeError("Open the client first: async with LlmClient(provider) as client")
+        async with self._slots:
+            is_trial = await self._limits.admit(tokens)
+            began = time.perf_counter()
+            try:
+                body = await self._endpoint.ask(content)
+            except RAISED as error:
+                trouble = trouble_of(error, self._endpoint.clean)
+            else:
+                await self._limits.succeeded(is_trial=is_trial)
+                return body, round((time.perf_counter() - began) * 1000)
+        if trouble.is_outage:
+            await self._limits.failed(trouble.message, is_trial=is_trial)
+        else:
+            await self._limits.succeeded(is_trial=is_trial)
+        if not trouble.may_have_cost:
+            self._limits.give_back(tokens)
+        return trouble
+
+    async def _pause(self, trouble: Trouble, tries: int) -> None:
+        """The slot is another call's meanwhile."""
+        if trouble.retry_after is not None:
+            await self._limits.hold(min(LONGEST_HOLD, trouble.retry_after))
+        else:
+            await asyncio.sleep(retry.back_off(tries))
