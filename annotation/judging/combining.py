@@ -120,9 +120,9 @@ def _of_pairs(spec: JudgeSpec, groups: Groups) -> CombinedCriterion:
     elif spec.rule == MEAN:
         strength = _toward_tie(fmean(strengths))
     else:
-        strength = _toward_tie(min(strengths, key=abs)) if len(signs) == 1 else 0
+        weakest = min(strengths, key=abs) if len(signs) == 1 else 0.0
         # A win by most samples of each order is a win, if a faint one.
-        strength = strength or (signs.pop() if len(signs) == 1 else 0)
+        strength = _toward_tie(weakest) or sign(weakest)
     return CombinedCriterion(
         strength=strength, probabilities=(first,), consistent=_consistent(groups, len(signs) <= 1)
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from annotation.judging.content import Criterion, ItemContent
 from annotation.judging.formats import AnswerFormat
+from annotation.judging.own_template import check_template
 from annotation.judging.protocols import ALL
 from annotation.judging.protocols.base import JudgeProtocol, Template, needs_of
 from annotation.judging.settings import LOGPROBS, JudgeSettings
@@ -82,8 +83,8 @@ def check_spec(spec: JudgeSpec, kind: str) -> list[str]:
     protocol = get_protocol(spec.protocol)
     answers, soft = spec.format, spec.settings.soft_labels
     problems = []
-    if kind not in protocol.kinds or kind not in answers.kinds:
-        problems.append(f"{protocol.title} with answers “{answers.title}” cannot judge {kind}.")
+    if kind not in protocol.kinds:
+        problems.append(f"{protocol.title} judges {', '.join(protocol.kinds)}, not {kind}.")
     if soft not in protocol.soft_labels:
         allowed = " or ".join(protocol.soft_labels)
         problems.append(f"soft_labels: {protocol.title} takes {allowed}, not {soft}.")
@@ -97,7 +98,8 @@ def check_spec(spec: JudgeSpec, kind: str) -> list[str]:
             f"protocol_version: {spec.protocol_version} is not the one that this version of the "
             f"program speaks ({protocol.version})."
         )
-    return problems
+    texts = spec.texts
+    return problems + check_template(kind, texts.answer_format, texts.system, texts.body)
 
 
 def _joint(spec: JudgeSpec) -> bool:

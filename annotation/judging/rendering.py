@@ -11,20 +11,9 @@ from annotation.judging.content import Criterion, ItemContent
 from annotation.judging.escaping import answer, as_data, conversation
 from annotation.judging.exchange import Chain
 from annotation.judging.formats import LETTERS
+from annotation.judging.own_template import PLACEHOLDERS
 from annotation.judging.protocol import JudgeSpec, get_protocol
 
-PLACEHOLDERS = (
-    "prompt",
-    "response_a",
-    "response_b",
-    "responses",
-    "response",
-    "criteria",
-    "guidelines",
-    "reference",
-    "principles",
-    "rubric",
-)
 _PLACEHOLDER = re.compile(r"\{(" + "|".join(PLACEHOLDERS) + r")\}")
 _GAP = re.compile(r"\n{3,}")
 
