@@ -156,8 +156,16 @@ class JobContext:
     def owned(self) -> Any:
         return Job.objects.filter(pk=self.job.pk, fence=self.job.fence, state=Job.State.RUNNING)
 
-    def progress(self, *, done: float, total: float, message: str = "") -> None:
-        """Shown to people; written at most twice a second, and checks for cancellation."""
+    def progress(
+        self,
+        *,
+        done: float,
+        total: float,
+        message: str = "",
+        seconds_left: float | None = None,
+    ) -> None:
+        """Shown to people; written at most twice a second, and checks for cancellation. The time
+        left is made from the share that is done where the caller does not know better."""
         share = done / total if total else 0.0
         if self._begun is None and total:
             self._begun = (timezone.now().timestamp(), share)
@@ -173,6 +181,7 @@ class JobContext:
                 "message": message,
                 "begun_at": begun_at,
                 "begun_share": begun_share,
+                "seconds_left": seconds_left,
             }
         )
         self.check_cancelled()
