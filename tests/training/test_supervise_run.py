@@ -97,6 +97,7 @@ def test_a_run_becomes_a_version(launch: Launch, orphans: Callable[[], list[int]
     measured = points(run)
     assert [step for name, step in sorted(measured) if name == "loss"] == [1, 2, 3, 4, 5, 6]
     assert measured["loss", 1] == pytest.approx(0.693147, abs=1e-5)
+    assert run.job.result["peak_bytes"] > 2**27  # an interpreter that has loaded torch
     assert ("held_out_accuracy", 6) in measured
     version = ModelVersion.objects.get(run=run)
     folder = settings.DATA_DIR / version.folder

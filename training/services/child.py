@@ -120,6 +120,16 @@ def oom_kills() -> int:
     return 0
 
 
+def peak_memory(process: Process) -> int:
+    """The most memory that the child has held at once so far, in bytes; 0 when it has ended, and
+    where the system does not tell."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
+    return 0
+
+
 def log_tail(folder: Path, *, lines: int = 200) -> str:
     with contextlib.suppress(OSError), (folder / "log.txt").open("rb") as log:
         log.seek(max(0, log.seek(0, os.SEEK_END) - 4000 - 200 * lines))

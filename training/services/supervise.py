@@ -20,6 +20,7 @@ from training.services import child
 from training.services.base_model import prepare_model
 from training.services.code import code_version
 from training.services.metrics import MetricsCopy
+from training.services.pace import Pace, Rhythm
 from training.services.rewards import with_folders
 from training.services.run import demonstrations_for
 from training.services.step_samples import StepSamplesCopy
@@ -48,31 +49,38 @@ def supervise_run(*, context: JobContext) -> dict[str, Any]:
     _write_data(run, folder / "data")
     config = _write_config(run, folder, base.folder)
     _record_code(context, run)
-    _train(context, run, folder)
+    peak = _train(context, run, folder)
     made = register_version(context=context, run=run, output=Path(config.output_dir))
-    return {"version": made.number}
+    return {"version": made.number, "peak_bytes": peak}
 
 
-def _train(context: JobContext, run: TrainingRun, folder: Path) -> None:
+def _train(context: JobContext, run: TrainingRun, folder: Path) -> int:
+    """The most memory that the child held at once, in bytes."""
     output = folder / "output"
     (output / "error.json").unlink(missing_ok=True)
     before = child.oom_kills()
     metrics = MetricsCopy(context=context, run=run, path=output / "metrics.jsonl")
     samples = StepSamplesCopy(context=context, run=run, path=output / "step_samples.jsonl")
+    rhythm = Rhythm(run.config["evaluate_every"], run.config["checkpoint_every"])
+    pace = Pace(metrics.tail.path, rhythm)
+    peak = 0
 
     def watch() -> None:
+        nonlocal peak
+        peak = max(peak, child.peak_memory(process))
         metrics.copy()
         samples.copy()
-        _show_progress(context, output / "progress.json")
+        _show_progress(context, output / "progress.json", pace)
 
     arguments = ["--config", str(folder / "run.json"), "--supervised"]
     with child.running("training.alignment.train", arguments, folder=folder) as process:
         returncode = child.wait_for(process, watch)
     if returncode:
         child.raise_failure(returncode, folder=folder, oom_kills_before=before)
+    return peak
 
 
-def _show_progress(context: JobContext, progress: Path) -> None:
+def _show_progress(context: JobContext, progress: Path, pace: Pace) -> None:
     """Only training has a bar with time left; what comes before and after is short beside it."""
     try:
         now = json.loads(progress.read_text())
@@ -80,7 +88,8 @@ def _show_progress(context: JobContext, progress: Path) -> None:
         now = {"phase": "loading", "done": 0, "total": 0}
     message = PHASES.get(now["phase"], now["phase"])
     if now["phase"] == "training":
-        context.progress(done=now["done"], total=now["total"], message=message)
+        left = pace.seconds_left(now["total"])
+        context.progress(done=now["done"], total=now["total"], message=message, seconds_left=left)
     else:
         part = f": {now['done']} of {now['total']}" if now["total"] > 1 else ""
         context.progress(done=0, total=0, message=f"{message}{part}")
