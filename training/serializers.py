@@ -131,6 +131,9 @@ class RecipeIn(Input):
 class RunOut(serializers.ModelSerializer[TrainingRun]):
     config = serializers.DictField(read_only=True)
     data_options = serializers.DictField(read_only=True)
+    estimate = serializers.DictField(
+        read_only=True, help_text="What was foretold at the launch, in `seconds` and `bytes`."
+    )
     version = serializers.SerializerMethodField(help_text="The id of the model version it made.")
     job = JobOut(read_only=True)
 
@@ -146,6 +149,7 @@ class RunOut(serializers.ModelSerializer[TrainingRun]):
             "criterion",
             "config",
             "data_options",
+            "estimate",
             "seed",
             "code_version",
             "version",

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def tiny_model(settings: Any) -> None:
-    write_model(settings.DATA_DIR / "models" / TINY)
+    write_model(settings.DATA_DIR / "models" / TINY, positions=2048)
 
 
 def test_the_estimate_follows_what_is_typed(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ QUICK: dict[str, Any] = {
     "device": "cpu", "epochs": 1000, "max_steps": 6, "batch_size": 2, "gradient_accumulation": 1,
     "learning_rate": 1e-3, "warmup_steps": 0, "checkpoint_every": 2, "evaluate_every": 2,
     "sample_prompts": 2, "sample_max_new_tokens": 8, "max_length": 200, "max_prompt_length": 120,
+    "max_new_tokens": 40,
 }  # fmt: skip
 TINY = "tiny"
 Launch = Callable[..., TrainingRun]
@@ -38,7 +41,18 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def tiny_model_folder() -> Path:
     folder = Path(settings.DATA_DIR) / "models" / TINY
-    return write_model(folder)
+    # Room for the lengths of a form that nobody touched.
+    return write_model(folder, positions=2048)
+
+
+@pytest.fixture
+def short_model(tiny_model_folder: Path, tmp_path: Path, settings: Any) -> str:
+    """Offered beside the others: a model with 256 positions."""
+    folder = shutil.copytree(tiny_model_folder, tmp_path / "models" / "short")
+    config = json.loads((folder / "config.json").read_text()) | {"max_position_embeddings": 256}
+    (folder / "config.json").write_text(json.dumps(config))
+    settings.MODEL_DIRS = [*settings.MODEL_DIRS, folder.parent]
+    return folder.name
 
 
 @pytest.fixture

@@ -220,3 +220,24 @@ def test_the_api_estimates_too(cast: Cast, snapshot: Snapshot) -> None:
         assert Api(cast.ada).post(path, given | {"config": config}).status_code == 400
     assert Api(cast.mary).post(path, given).status_code == 403
     assert not TrainingRun.objects.exists()
+
+
+def test_a_length_beyond_the_models_positions_is_told_before_the_launch(
+    admin: Client, cast: Cast, snapshot: Snapshot, short_model: str
+) -> None:
+    given = form_data(form_page(admin, cast)) | {"base_model": short_model}
+    words = "short has only 256 positions"
+    assert words in estimate_of(admin, cast, **given)
+    reply = admin.post(reverse("training:launch", args=[cast.project.pk]), given)
+    assert reply.status_code == 422
+    field = reply.text.index('name="max_length"')
+    assert words in reply.text[field : field + 600]
+    asked: dict[str, Any] = {
+        "snapshot": snapshot.pk, "method": "dpo", "criterion": "overall", "base_model": short_model,
+    }  # fmt: skip
+    path = f"projects/{cast.project.pk}/runs"
+    for end in ("", "/estimate"):
+        refused = Api(cast.ada).post(f"{path}{end}", asked | {"config": {"max_length": 300}})
+        assert refused.status_code == 400
+        assert words in refused.content.decode()
+    assert Api(cast.ada).post(path, asked).json()["config"]["max_length"] == 256

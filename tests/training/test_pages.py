@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -93,6 +94,37 @@ def test_a_run_in_progress(admin: Client, run: TrainingRun) -> None:
     assert "step 2 of 6" in state
     assert "First try" in page(admin, "runs")
     assert "First try" in page(admin, "project-runs", run.project_id)
+
+
+def test_the_time_left_is_what_the_worker_foretold(admin: Client, run: TrainingRun) -> None:
+    progress = run.job.progress | {"begun_at": 0.0, "begun_share": 0.1, "seconds_left": 90.0}
+    Job.objects.filter(pk=run.job_id).update(progress=progress)
+    assert "2 min left" in page(admin, "run-state", run.project_id, run.pk)
+
+
+def test_the_estimate_is_held_against_what_the_run_took(
+    admin: Client, launch: Launch, version: ModelVersion
+) -> None:
+    run = version.run
+    assert run is not None
+    assert run.estimate["seconds"] > 0
+    assert run.estimate["bytes"] > 2**29
+    now = timezone.now()
+    TrainingRun.objects.filter(pk=run.pk).update(
+        estimate={"seconds": 480.0, "bytes": 4 * 2**30, "basis": "a rule of thumb"}
+    )
+    Job.objects.filter(pk=run.job_id).update(
+        started_at=now - timedelta(minutes=10), finished_at=now, fence=1,
+        result={"version": 1, "peak_bytes": 5 * 2**30},
+    )  # fmt: skip
+    shown = page(admin, "run", run.project_id, run.pk)
+    assert "<dt>Estimated</dt><dd>4.0 GiB, 8 minutes</dd>" in shown
+    assert "<dt>Took</dt><dd>5.0 GiB, 10 minutes</dd>" in shown
+    Job.objects.filter(pk=run.job_id).update(fence=2)
+    assert "10 minutes since it was last taken up" in page(admin, "run", run.project_id, run.pk)
+    waiting = page(admin, "run", run.project_id, launch().pk)
+    assert "<dt>Estimated</dt>" in waiting
+    assert "<dt>Took</dt>" not in waiting
 
 
 def test_a_run_that_waits_for_workers_that_are_not_there(admin: Client, launch: Launch) -> None:

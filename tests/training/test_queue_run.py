@@ -80,12 +80,38 @@ def test_what_was_preferred_feeds_sft_only_when_asked(launch: Launch, tmp_path: 
         ({"criterion": "honesty"}, "has none for the criterion “honesty”"),
         ({"base_model": "../secrets"}, "is not offered here"),
         ({"base_model": "version:7"}, "is not offered here"),
+        (
+            {"method": "ppo", "config": {"hyperparameters": {"mini_batches": 3}}},
+            "prompts_per_step: 8 cannot be dealt evenly to 3 mini-batches",
+        ),
+        ({"method": "ppo", "config": {"max_new_tokens": 81}}, "max_new_tokens: 81 more than"),
+        ({"method": "grpo", "config": {"samples_per_prompt": 1}}, "compares 2 or more answers"),
     ],
 )
 def test_what_cannot_run_is_refused(launch: Launch, changes: dict[str, Any], said: str) -> None:
     with pytest.raises(PrefloopError, match=said):
         launch(**changes)
     assert not Job.objects.filter(kind="train").exists()
+
+
+def test_a_length_that_the_model_has_no_positions_for_is_refused(
+    launch: Launch, short_model: str
+) -> None:
+    with pytest.raises(PrefloopError, match="short has only 256 positions; set it to") as refused:
+        launch(base_model=short_model, config={"max_length": 257})
+    assert "max_length" in refused.value.fields
+    run = launch(base_model=short_model, config={"max_length": 256})
+    assert run.config["max_length"] == 256
+
+
+@pytest.mark.parametrize(
+    ("positions", "lengths"), [(256, (256, 128)), (1000, (1000, 500)), (None, (1024, 512))]
+)
+def test_lengths_that_nobody_names_fit_the_model(
+    positions: int | None, lengths: tuple[int, int]
+) -> None:
+    checked = checked_config(method="dpo", config={}, positions=positions)
+    assert (checked["max_length"], checked["max_prompt_length"]) == lengths
 
 
 def test_a_snapshot_of_another_project_is_refused(launch: Launch) -> None:

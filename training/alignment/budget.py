@@ -18,6 +18,7 @@ from typing import Any, Self
 
 from training.alignment.config import TrainingConfig
 from training.alignment.methods import Method
+from training.alignment.positions import known_positions
 
 GIBI = 2**30
 # The interpreter with torch and transformers loaded, and the allocator's slack.
@@ -45,6 +46,7 @@ class ModelSize:
     key_value: int
     tied: bool
     gated: bool = True
+    positions: int | None = None
 
     @classmethod
     def from_config(cls, values: Mapping[str, Any]) -> Self:
@@ -63,6 +65,7 @@ class ModelSize:
             key_value=width * _size(values, "num_key_value_heads", default=heads),
             tied=bool(values.get("tie_word_embeddings", True)),
             gated=values.get("model_type") not in {"gpt2", "gpt_neox", "opt", "bloom"},
+            positions=known_positions(values),
         )
 
     @property

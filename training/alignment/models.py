@@ -22,6 +22,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from training.alignment.positions import known_positions
 from training.alignment.tokenization import end_tokens
 
 # Bars of a child process would only fill its log.
@@ -145,10 +146,7 @@ def _digest(files: Iterable[Path]) -> str:
 def positions(folder: str | Path) -> int | None:
     """Longest sequence that the model has positions for, where its configuration says so."""
     settings = json.loads((checked_folder(folder) / "config.json").read_text(encoding="utf-8"))
-    for name in ("max_position_embeddings", "n_positions", "max_seq_len"):
-        if isinstance(settings.get(name), int):
-            return int(settings[name])
-    return None
+    return known_positions(settings)
 
 
 def convert_smollm2(target: Path) -> None:

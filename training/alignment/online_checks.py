@@ -1,6 +1,5 @@
 """What an online run is refused for before its first step."""
 
-import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from training.alignment.methods import Method
 from training.alignment.models import load_tokenizer, positions
 from training.alignment.options import OptionError
 from training.alignment.rewards.settings import parse_rewards
+from training.alignment.rollout_checks import check_rollouts
 from training.alignment.rollouts.settings import parse_rollouts
 
 
@@ -20,24 +20,9 @@ def check_settings(
     config: TrainingConfig, method: Method, hyperparameters: Mapping[str, Any], processes: int
 ) -> None:
     """Raises OptionError for settings that do not go together."""
-    statistic = method.load_step_statistic()
-    if statistic is None:
+    if method.load_step_statistic() is None:
         raise TrainingError(f"{method.title} has no function of advantages.")
-    if "per_prompt" in inspect.signature(statistic).parameters and config.samples_per_prompt < 2:
-        raise OptionError("samples_per_prompt", f"{method.title} compares two or more answers")
-    width = config.prompts_per_step / int(hyperparameters["mini_batches"])
-    if width != int(width) or width < processes or config.prompts_per_step % processes:
-        raise OptionError(
-            "prompts_per_step",
-            f"{config.prompts_per_step} cannot be dealt evenly to "
-            f"{hyperparameters['mini_batches']} mini-batches on {processes} processes",
-        )
-    if config.max_prompt_length + config.max_new_tokens > config.max_length:
-        raise OptionError(
-            "max_new_tokens",
-            f"{config.max_new_tokens} more than max_prompt_length exceed max_length "
-            f"{config.max_length}",
-        )
+    check_rollouts(config, method, hyperparameters, processes)
     if "ptx_coefficient" in hyperparameters and not config.ptx_file:
         raise OptionError("ptx_file", f"{method.title} needs a file of texts")
 

@@ -16,7 +16,7 @@ from core.models import ApiToken
 from feedback.models import Snapshot
 from training.alignment.methods import get_method
 from training.models import TrainingRun
-from training.selectors.budget import run_budget
+from training.selectors.budget import known_positions, run_budget
 from training.selectors.run import curves
 from training.serializers import BudgetOut, LogOptions, LogOut, MetricsOut, RunIn, RunOut
 from training.services import cancel_run, queue_run, resume_run
@@ -69,7 +69,11 @@ class RunEstimate(Endpoint):
     def post(self, request: Request, project_id: int) -> Response:
         project = project_of(self, Capability.TRAIN)
         given = self.given(RunIn)
-        config = checked_config(method=given["method"], config=given["config"])
+        config = checked_config(
+            method=given["method"],
+            config=given["config"],
+            positions=known_positions(project, given["base_model"]),
+        )
         check_rewards(
             project=project,
             method=get_method(given["method"]),

@@ -55,6 +55,8 @@ class TrainingRun(models.Model):
     config = models.JSONField()
     # How the snapshot was turned into training files: {"binary_from_pairs": true}.
     data_options = models.JSONField(default=dict, blank=True)
+    # What was foretold at the launch, in seconds and bytes; empty where nothing could be.
+    estimate = models.JSONField(default=dict, blank=True)
     seed = models.PositiveIntegerField(default=0)
     code_version = models.CharField(max_length=64, blank=True)
     job = models.OneToOneField(Job, on_delete=models.PROTECT, related_name="training_run")

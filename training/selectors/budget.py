@@ -31,7 +31,13 @@ TEMPLATE_TOKENS = 24
 RECORDS = 200
 # SmolLM2-135M, whose config.json is written by the first run that uses it.
 PACKAGED = ModelSize(
-    layers=30, hidden=576, intermediate=1536, vocabulary=49152, key_value=192, tied=True
+    layers=30,
+    hidden=576,
+    intermediate=1536,
+    vocabulary=49152,
+    key_value=192,
+    tied=True,
+    positions=8192,
 )
 FORMER_RUNS = 3
 # A former run tells the speed of steps up to so many times its own operations.
@@ -51,11 +57,15 @@ def run_budget(
     binary_from_pairs: bool = False,
     rewrites: bool = False,
     former: bool = True,
+    reward_like: str = "",
 ) -> Budget:
-    """`config` is a checked one. Raises PrefloopError where the model is not here to measure."""
+    """`config` is a checked one; `reward_like` names a model of the size of a reward model that is
+    still to be trained. Raises PrefloopError where the model is not here to measure, or has no
+    positions for the config."""
     known = get_method(method)
     whole = _library_config(method, config)
     size = model_size(project, base_model)
+    check_positions(project, base_model, config)
     data = data_size(
         snapshot,
         known,
@@ -68,7 +78,8 @@ def run_budget(
     if former:
         step = budget.step_operations(whole, known, size, data)
         machine = budget.measured(machine, comparable(former_speeds(whole), step))
-    return budget.estimate(whole, known, size, data, machine, _reward_size(project, config))
+    reward = model_size(project, reward_like) if reward_like else _reward_size(project, config)
+    return budget.estimate(whole, known, size, data, machine, reward)
 
 
 def model_size(project: Project, name: str) -> ModelSize:
@@ -86,6 +97,23 @@ def size_of(choice: ModelChoice) -> ModelSize:
         return ModelSize.from_config(json.loads((choice.folder / "config.json").read_text()))
     except ValueError as error:
         raise PrefloopError(f"No estimate for {choice.title}: {error}.") from error
+
+
+def known_positions(project: Project, name: str) -> int | None:
+    """Tokens of the longest sequence that the model takes; None where its folder does not tell."""
+    try:
+        return model_size(project, name).positions
+    except PrefloopError:
+        return None
+
+
+def check_positions(project: Project, base_model: str, config: Mapping[str, Any]) -> None:
+    """Refuses at the launch what the worker would refuse once it has read the data."""
+    known = known_positions(project, base_model)
+    if known is not None and config["max_length"] > known:
+        title = find_model(project, base_model).title
+        words = f"{title} has only {known} positions; set it to {known} or less"
+        raise PrefloopError(f"max_length is {config['max_length']}, but {words}.", max_length=words)
 
 
 def _reward_size(project: Project, config: Mapping[str, Any]) -> ModelSize | None:

@@ -18,7 +18,9 @@ from feedback.models import Snapshot
 from training.alignment.config import TrainingConfig
 from training.alignment.methods import Method, get_method, parse_hyperparameters
 from training.alignment.options import OptionError
+from training.alignment.rollout_checks import check_rollouts
 from training.models import Sweep, TrainingRun
+from training.selectors.budget import check_positions, known_positions, run_budget
 from training.selectors.model import find_model
 from training.selectors.training_data import rows_by_criterion, rows_of_kind
 from training.services.rewards import check_rewards
@@ -62,10 +64,12 @@ def queue_run(
     default. Reward models are named as versions, "version:3"; `evaluated_by` is one that compares
     answers before and after. A second call with the same client key returns the first call's run.
     """
-    checked = checked_config(method=method, config=config)
+    positions = known_positions(project, base_model)
+    checked = checked_config(method=method, config=config, positions=positions)
     _check_snapshot(project, snapshot)
     find_model(project, base_model)
-    check_rewards(
+    check_positions(project, base_model, checked)
+    checked |= check_rewards(
         project=project, method=get_method(method), config=checked, evaluated_by=evaluated_by
     )
     options = {"binary_from_pairs": binary_from_pairs, "rewrites": rewrites}
@@ -88,6 +92,15 @@ def queue_run(
             "criterion": criterion,
             "config": checked,
             "data_options": options | {"evaluated_by": evaluated_by},
+            "estimate": _foretold(
+                project=project,
+                snapshot=snapshot,
+                method=method,
+                criterion=criterion,
+                base_model=base_model,
+                config=checked,
+                **options,
+            ),
             "sweep": sweep,
             "seed": checked["seed"],
             "created_by": created_by,
@@ -98,8 +111,21 @@ def queue_run(
     return run
 
 
-def checked_config(*, method: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Every key of the library's configuration but paths, defaults included."""
+def _foretold(**asked: Any) -> dict[str, Any]:
+    """What the form told of it, to be held against what it took; a GPU's memory is not watched."""
+    try:
+        budget = run_budget(**asked)
+    except PrefloopError:
+        return {}
+    memory = {"bytes": round(budget.bytes)} if budget.machine.memory else {}
+    return {"seconds": round(budget.seconds, 1), "basis": budget.machine.basis, **memory}
+
+
+def checked_config(
+    *, method: str, config: Mapping[str, Any], positions: int | None = None
+) -> dict[str, Any]:
+    """Every key of the library's configuration but paths, defaults included. Those of lengths fit
+    a model of so many positions."""
     for key in (*PATHS, "method"):
         if key in config:
             raise PrefloopError(f"{key} cannot be set here.", **{key: "cannot be set here"})
@@ -107,18 +133,28 @@ def checked_config(*, method: str, config: Mapping[str, Any]) -> dict[str, Any]:
         ("base_model", "train_file", "output_dir", "demonstrations_file"), "-"
     )
     # The library's own default may be a device that this instance does not offer.
-    defaults = {"device": django_settings.TRAINING_DEVICES[0]}
+    defaults = {"device": django_settings.TRAINING_DEVICES[0], **_lengths(positions)}
     defaults |= defaults_of(known_method(method), str(config.get("adapter", "full")))
     try:
         whole = TrainingConfig.from_dict({**defaults, **config, **placeholders, "method": method})
+        chosen = parse_hyperparameters(get_method(method), whole.hyperparameters)
+        if get_method(method).loop == "online":
+            check_rollouts(whole, get_method(method), asdict(chosen))
     except OptionError as error:
         raise PrefloopError(f"{error}.", **{error.name: error.problem}) from error
     if whole.device not in django_settings.TRAINING_DEVICES:
         offered = ", ".join(django_settings.TRAINING_DEVICES)
         raise PrefloopError(f"This instance trains on {offered}, not on {whole.device}.")
     kept = {key: value for key, value in asdict(whole).items() if key not in (*PATHS, "method")}
-    chosen = parse_hyperparameters(get_method(method), whole.hyperparameters)
     return kept | {"hyperparameters": asdict(chosen)}
+
+
+def _lengths(positions: int | None) -> dict[str, int]:
+    """Where nothing is said: the library's own, or what a model with fewer positions takes."""
+    if positions is None or positions >= TrainingConfig.max_length:
+        return {}
+    prompt = min(TrainingConfig.max_prompt_length, positions // 2)
+    return {"max_length": positions, "max_prompt_length": prompt}
 
 
 def demonstrations_for(config: Mapping[str, Any]) -> str:

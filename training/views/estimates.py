@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from annotation.models import Project
 from core.errors import PrefloopError
+from core.models import Job
 from training.alignment.budget import Budget
-from training.selectors.budget import run_budget
+from training.alignment.methods import get_method
+from training.models import TrainingRun
+from training.selectors.budget import known_positions, run_budget
+from training.services.recipe import Stage
 from training.services.run import checked_config
 
 GIBI = 2**30
@@ -30,10 +35,37 @@ def estimate_or_reason(
 ) -> dict[str, Any]:
     """For a template: `told`, or in `no_estimate` why there is none."""
     try:
-        checked = checked_config(method=method, config=config)
-        return {"told": in_words(run_budget(method=method, config=checked, **asked), runs)}
+        return {"told": in_words(_budget(config=config, method=method, **asked), runs)}
     except PrefloopError as error:
         return {"no_estimate": error.message}
+
+
+def recipe_estimate_or_reason(
+    *, base_model: str, stages: Sequence[Stage], **asked: Any
+) -> dict[str, Any]:
+    """The same of all stages of a recipe, whose models are as large as the first one's."""
+    budgets = {}
+    for stage in stages:
+        title = get_method(stage.method).title
+        reward_like = base_model if stage.rewarded_by is not None else ""
+        try:
+            budgets[title] = _budget(
+                base_model=base_model, method=stage.method, config=stage.config,
+                reward_like=reward_like, **stage.data_options, **asked,
+            )  # fmt: skip
+        except PrefloopError as error:
+            return {"no_estimate": f"{title}: {error.message}"}
+    return {"told": stages_in_words(budgets)}
+
+
+def _budget(
+    *, project: Project, base_model: str, method: str, config: Mapping[str, Any], **asked: Any
+) -> Budget:
+    positions = known_positions(project, base_model)
+    checked = checked_config(method=method, config=config, positions=positions)
+    return run_budget(
+        project=project, base_model=base_model, method=method, config=checked, **asked
+    )
 
 
 def in_words(budget: Budget, runs: int = 1) -> Told:
@@ -41,8 +73,7 @@ def in_words(budget: Budget, runs: int = 1) -> Told:
     of_all = f" {runs} such runs, one after the other: {duration(runs * budget.seconds)}."
     machine = f" of the {size(budget.machine.memory)} here" if budget.machine.memory else ""
     return Told(
-        sentence=f"{total} for {budget.steps} step{'' if budget.steps == 1 else 's'}."
-        + (of_all if runs > 1 else ""),
+        sentence=f"{total} for {steps_in_words(budget.steps)}." + (of_all if runs > 1 else ""),
         warning=_warning(budget, machine),
         memory=[(part.name, size(part.amount)) for part in budget.memory],
         time=[(part.name, duration(part.amount)) for part in budget.time],
@@ -50,6 +81,27 @@ def in_words(budget: Budget, runs: int = 1) -> Told:
         "characters a token. Where those lengths are right, runs of a small model on a CPU took "
         "within a tenth of the memory; expect a third either way, and half of the time.",
     )
+
+
+def stages_in_words(budgets: Mapping[str, Budget]) -> Told:
+    """One stage runs after another: the memory is that of the largest, the time of all together."""
+    largest = max(budgets.values(), key=lambda budget: budget.bytes)
+    seconds = sum(budget.seconds for budget in budgets.values())
+    told = in_words(largest)
+    return replace(
+        told,
+        sentence=f"About {size(largest.bytes)} of memory in the largest stage, and "
+        f"{duration(seconds)} for all of them.",
+        memory=[(title, size(budget.bytes)) for title, budget in budgets.items()],
+        time=[
+            (f"{title}, {steps_in_words(budget.steps)}", duration(budget.seconds))
+            for title, budget in budgets.items()
+        ],
+    )
+
+
+def steps_in_words(steps: int) -> str:
+    return f"{steps} step{'' if steps == 1 else 's'}"
 
 
 def _warning(budget: Budget, machine: str) -> str:
@@ -73,3 +125,22 @@ def duration(seconds: float) -> str:
             count = max(1, round(seconds / unit))
             return f"{count} {name}{'' if count == 1 else 's'}"
     return f"{seconds / 86400:.0f} days"
+
+
+def held_against(run: TrainingRun) -> dict[str, str]:
+    """Of a run: what was `estimated` at its launch and, when it is done, what it `took`."""
+    job, told = run.job, run.estimate
+    words = {}
+    if told:
+        words["estimated"] = _memory_and_time(told.get("bytes", 0), told["seconds"])
+    if job.state == Job.State.SUCCEEDED and job.started_at and job.finished_at:
+        took = (job.finished_at - job.started_at).total_seconds()
+        peak = job.result.get("peak_bytes", 0) if "bytes" in told else 0
+        # Each claim of the job raises its fence; the times of earlier ones are not kept.
+        since = " since it was last taken up" if job.fence > 1 else ""
+        words["took"] = _memory_and_time(peak, took) + since
+    return words
+
+
+def _memory_and_time(memory: float, seconds: float) -> str:
+    return f"{size(memory)}, {duration(seconds)}" if memory else duration(seconds)

@@ -26,6 +26,7 @@ from training.selectors.run import curves, plots_of, run_settings, step_samples
 from training.services import cancel_run, resume_run
 from training.services.child import log_tail
 from training.services.supervise import run_folder
+from training.views.estimates import held_against
 from training.views.plots import draw, draw_evaluation
 from training.views.shared import render_page
 
@@ -76,6 +77,7 @@ def run(request: SignedInRequest, project: Project, run_id: int) -> HttpResponse
         "again": launch_query(found),
         "left_out": left_out(found),
         "no_worker": _no_worker(found),
+        "needs": held_against(found),
     }
     version = getattr(found, "model_version", None)
     if version is not None:

@@ -1,5 +1,6 @@
 """Losses of the online loop against worked values, oracles and finite differences."""
 
+import inspect
 import json
 from itertools import product
 from pathlib import Path
@@ -24,6 +25,7 @@ from training.alignment.losses.policy_gradient import (
     token_weights,
     value_loss,
 )
+from training.alignment.methods import methods
 from training.alignment.rollouts.protocol import Rollout
 
 VECTORS = {
@@ -274,3 +276,12 @@ def test_entropies_are_those_of_the_next_tokens_distribution(temperature):
         assert not found[row, len(item) :].any()
     found.sum().backward()
     assert any(parameter.grad is not None for parameter in scorer.parameters())
+
+
+def test_methods_that_compare_answers_say_so():
+    """A form refuses a lone answer without torch; the functions themselves take its number."""
+    for method in methods():
+        statistic = method.load_step_statistic()
+        if method.loop == "online" and statistic is not None:
+            compares = "per_prompt" in inspect.signature(statistic).parameters
+            assert method.least_samples == (2 if compares else 1), method.name

@@ -34,7 +34,7 @@ def byte_tokenizer(*, bos: bool = False, template: str | None = CHATML) -> Any:
     )
 
 
-def llama(*, seed: int = 0, vocabulary: int = 259) -> Any:
+def llama(*, seed: int = 0, vocabulary: int = 259, positions: int = 256) -> Any:
     """Two layers of 32 features with random weights, in float32."""
     torch.manual_seed(seed)
     config = LlamaConfig(
@@ -44,16 +44,16 @@ def llama(*, seed: int = 0, vocabulary: int = 259) -> Any:
         num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=1,
-        max_position_embeddings=256,
+        max_position_embeddings=positions,
         tie_word_embeddings=True,
         initializer_range=0.1,
     )
     return LlamaForCausalLM(config).eval()
 
 
-def write_model(folder: Path, *, seed: int = 0) -> Path:
+def write_model(folder: Path, *, seed: int = 0, positions: int = 256) -> Path:
     """A model folder as a hub download would be."""
-    llama(seed=seed).save_pretrained(folder)
+    llama(seed=seed, positions=positions).save_pretrained(folder)
     byte_tokenizer().save_pretrained(folder)
     return folder
 

@@ -23,6 +23,7 @@ class Method:
         name: what configurations say; never changes.
         data, also: the kind of data it is made for, and others that it takes.
         needs_reference, needs_value_model, needs_rewards: the other models of a run.
+        least_samples: fewest answers to each prompt, for online methods that compare them.
         hyperparameters: a frozen dataclass of options.
         loss, step_statistic: `module:function`. A statistic sees the scores of a whole optimiser
             step; what it returns under `state` is kept from step to step and in checkpoints, and
@@ -55,6 +56,7 @@ class Method:
     soft_labels: bool = False
     needs_value_model: bool = False
     needs_rewards: bool = False
+    least_samples: int = 1
     defaults: Mapping[str, Any] = field(default_factory=dict, hash=False)
     formula: str = ""
     when: str = ""

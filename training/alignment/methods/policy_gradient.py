@@ -200,6 +200,7 @@ METHODS = (
         hyperparameters=RLOOHyperparameters,
         loss=f"{_LOSSES}:rloo_loss",
         step_statistic=f"{_ADVANTAGES}:rloo_advantages",
+        least_samples=2,
         defaults={**_DEFAULTS, "samples_per_prompt": 4},
         formula=r"\mathcal{L} = -\frac1k\sum_{i=1}^{k}\Big(R(x,y_i) - \frac1{k-1}\sum_{j\ne i} "
         r"R(x,y_j)\Big)\log \pi_\theta(y_i \mid x)",
@@ -298,6 +299,7 @@ METHODS = (
         hyperparameters=GRPOHyperparameters,
         loss=f"{_LOSSES}:grpo_loss",
         step_statistic=f"{_ADVANTAGES}:grpo_advantages",
+        least_samples=2,
         defaults={**_DEFAULTS, "samples_per_prompt": 8},
         formula=r"\mathcal{L} = \frac1G\sum_{i=1}^{G}\frac1{|o_i|}\sum_t\Big[-\min\big(\rho_{i,t} "
         r"\hat A_i,\ \mathrm{clip}(\rho_{i,t}, 1 \pm \epsilon)\,\hat A_i\big) + \beta\,k_3\Big]",
