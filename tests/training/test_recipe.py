@@ -34,13 +34,15 @@ pytestmark = [
 ]
 STAGE = QUICK | {"max_steps": 2, "checkpoint_every": 1}
 ROLLOUTS = {"prompts_per_step": 2, "samples_per_prompt": 2, "max_new_tokens": 6}
+SHORT = {"length": {"kind": "length", "weight": 0.5, "limit": 40}}
+POLICY = STAGE | ROLLOUTS | {"reward_sources": SHORT}
 
 
 @pytest.fixture
 def recipe(cast: Cast, snapshot: Snapshot) -> Recipe:
     return start_recipe(
         project=cast.project, snapshot=snapshot, criterion="overall", base_model=TINY,
-        stages=rlhf_stages(sft=STAGE, reward=STAGE, policy=STAGE | ROLLOUTS),
+        stages=rlhf_stages(sft=STAGE, reward=STAGE, policy=POLICY),
         created_by=cast.ada, client_key="once-only",
     )  # fmt: skip
 
@@ -95,6 +97,31 @@ def test_every_stage_is_checked_before_the_first(
         ([Stage("ppo_ptx", rewarded_by=0)], "policy_method"),
     ],
 )
+@pytest.mark.parametrize(
+    ("policy", "words", "field"),
+    [
+        ({"hyperparameters": {"mini_batches": 3}}, "cannot be dealt evenly", "prompts_per_step"),
+        ({"max_length": 4000}, "has only 2048 positions", "max_length"),
+        ({"max_new_tokens": 900}, "exceed max_length 1024", "max_new_tokens"),
+        ({"reward_sources": {"reward": {"kind": "length"}}}, "another name", "reward_sources"),
+        ({"reward_sources": {"fit": {"kind": "verifier", "verifier": "?"}}}, "no verifier", ""),
+        ({"watch_sources": {"w": {"kind": "reward_model", "folders": ["version:9"]}}},
+         "is no reward model of this project", ""),
+    ],
+)  # fmt: skip
+def test_a_policy_that_could_not_begin_is_refused_before_the_first_stage(
+    cast: Cast, snapshot: Snapshot, policy: dict[str, Any], words: str, field: str
+) -> None:
+    stages = rlhf_stages(sft={}, reward={}, policy=policy)
+    with pytest.raises(PrefloopError, match=words) as refused:
+        start_recipe(
+            project=cast.project, snapshot=snapshot, criterion="overall", base_model=TINY,
+            stages=stages, created_by=cast.ada,
+        )  # fmt: skip
+    assert not field or field in refused.value.fields
+    assert not Recipe.objects.exists()
+
+
 def test_demonstrations_are_asked_for_before_the_first_stage(
     cast: Cast, snapshot: Snapshot, stages: list[Stage], field: str
 ) -> None:
@@ -127,11 +154,12 @@ def test_three_stages_to_the_end(recipe: Recipe, orphans: Callable[[], list[int]
     assert reward is not None
     assert policy is not None
     assert reward.base_model == policy.base_model == f"version:{sft.model_version.number}"
-    sources = policy.config["reward_sources"]["reward"]
-    assert sources["folders"] == [f"version:{reward.model_version.number}"]
+    sources = policy.config["reward_sources"]
+    assert sources["reward"]["folders"] == [f"version:{reward.model_version.number}"]
+    assert sources["length"]["limit"] == 40
     assert scores_answers(reward.model_version)
     assert not scores_answers(policy.model_version)
-    assert policy.metric_points.filter(name="reward").exists()
+    assert policy.metric_points.filter(name__in=["reward", "reward_length"], step=2).count() == 2
     assert policy.model_version.evaluations.get().figures["kl"]["k3"]["value"] is not None
     assert reward.model_version.evaluations.get().figures["kind"] == "reward"
 

@@ -39,6 +39,17 @@ def label_of(name: str) -> str:
     return " ".join([SPELLED.get(first, first.capitalize()), *(SPELLED.get(w, w) for w in rest)])
 
 
+def untouched_data(form: forms.Form) -> dict[str, Any]:
+    """What a browser would send of a form in which nobody has touched anything."""
+    found = {}
+    for name, field in form.fields.items():
+        value = form.get_initial_for_field(field, name)
+        if value is None and isinstance(field, forms.ChoiceField) and field.choices:
+            value = str(next(iter(field.choices))[0])  # type: ignore[arg-type]
+        found[name] = "" if value is None else value
+    return found
+
+
 def _sentence(words: str) -> str:
     """Without the library's mark of the loop, which a form shows by its place."""
     plain = words.removeprefix("Online: ")

@@ -14,9 +14,11 @@ from core.errors import Conflict, PrefloopError
 from core.models import Job, User
 from core.services.audit import record_event
 from feedback.models import Snapshot
-from training.alignment.methods import get_method
+from training.alignment.methods import Method, get_method
 from training.models import ModelVersion, Recipe, RecipeStep, TrainingRun
+from training.selectors.budget import check_positions, known_positions
 from training.selectors.model import find_model, version_name
+from training.services.rewards import check_rewards
 from training.services.run import (
     _check_data,
     _check_demonstrations,
@@ -26,6 +28,9 @@ from training.services.run import (
     queue_run,
     resume_run,
 )
+
+# What a policy's rewards call the reward model of an earlier step.
+MADE = "reward"
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def start_recipe(
     find_model(project, base_model)
     _check_snapshot(project, snapshot)
     for stage in stages:
-        _check_stage(snapshot, criterion, stage)
+        _check_stage(project, snapshot, criterion, base_model, stage)
     key = f"{project.pk}:{client_key}"[:64] if client_key else None
     values = {
         "project": project, "snapshot": snapshot, "created_by": created_by,
@@ -97,9 +102,14 @@ def start_recipe(
     return recipe
 
 
-def _check_stage(snapshot: Snapshot, criterion: str, stage: Stage) -> None:
-    """Now rather than hours later, when the stages before it are done."""
-    checked = checked_config(method=stage.method, config=stage.config)
+def _check_stage(
+    project: Project, snapshot: Snapshot, criterion: str, base_model: str, stage: Stage
+) -> None:
+    """Now rather than hours later, when the stages before it are done. What they make is as large
+    as the base model."""
+    positions = known_positions(project, base_model)
+    checked = checked_config(method=stage.method, config=stage.config, positions=positions)
+    check_positions(project, base_model, checked)
     method = get_method(stage.method)
     if stage.rewarded_by is not None and not method.needs_rewards:
         raise PrefloopError(
@@ -107,6 +117,7 @@ def _check_stage(snapshot: Snapshot, criterion: str, stage: Stage) -> None:
             "Choose a method that does, such as PPO or GRPO.",
             policy_method="does not learn from rewards",
         )
+    _check_sources(project, method, checked, stage)
     _check_data(
         snapshot,
         stage.method,
@@ -120,6 +131,22 @@ def _check_stage(snapshot: Snapshot, criterion: str, stage: Stage) -> None:
     except PrefloopError as error:
         field = "reward" if method.trains == "reward" else "policy_method"
         raise PrefloopError(error.message, **{field: error.message.rstrip(".")}) from error
+
+
+def _check_sources(
+    project: Project, method: Method, config: Mapping[str, Any], stage: Stage
+) -> None:
+    """The stage's own sources; of the one that an earlier stage makes only the name is known."""
+    own = config["reward_sources"]
+    if stage.rewarded_by is not None:
+        if MADE in own:
+            raise PrefloopError(
+                f"The reward model that the recipe trains is the source “{MADE}”. Give your own "
+                "source another name.",
+                reward_sources=f"“{MADE}” is the recipe's own reward model",
+            )
+        own = {**own, MADE: {"kind": "length"}}
+    check_rewards(project=project, method=method, config={**config, "reward_sources": own})
 
 
 def go_on(*, recipe: Recipe) -> TrainingRun | None:
@@ -202,7 +229,7 @@ def _queue_step(recipe: Recipe, step: RecipeStep) -> TrainingRun:
     config = dict(step.config)
     if step.rewarded_by is not None:
         source = {"kind": "reward_model", "folders": [_version(recipe, step.rewarded_by)]}
-        config["reward_sources"] = {"reward": source}
+        config["reward_sources"] = {**config.get("reward_sources", {}), MADE: source}
     model = step.base_model or _version(recipe, step.starts_from or 0)
     run = queue_run(
         project=recipe.project, snapshot=recipe.snapshot, method=step.method,
