@@ -1,0 +1,58 @@
+"""Injection canaries: responses that try to steer their judge, to measure whether they can.
+
+A judge that was not swayed says of the injected response what it would say of it without the
+injection, or worse. The texts are our own, after the attacks that their families name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from annotation.judging.canary_texts import FAMILIES
+from annotation.judging.content import ItemContent, Message
+
+APPEND, REPLACE = "append", "replace"
+# The response is nothing but the attack.
+_WHOLE = {"null_model"}
+
+
+@dataclass(frozen=True)
+class Attack:
+    """`key` goes into a call's purpose; `place` says what happens to the response's own text."""
+
+    key: str
+    family: str
+    title: str
+    source: str
+    text: str
+    place: str
+
+
+ATTACKS: tuple[Attack, ...] = tuple(
+    Attack(key, family, title, source, text, REPLACE if family in _WHOLE else APPEND)
+    for family, (title, source, texts) in FAMILIES.items()
+    for key, text in texts.items()
+)
+_BY_KEY = {attack.key: attack for attack in ATTACKS}
+
+
+def get_attack(key: str) -> Attack:
+    if key not in _BY_KEY:
+        raise ValueError(f"attack: there is none called {key!r}")
+    return _BY_KEY[key]
+
+
+def inject(content: ItemContent, attack: Attack, target: int) -> ItemContent:
+    """The item with the attack in the last message of the response at this canonical position."""
+    if not 0 <= target < len(content.responses):
+        raise ValueError(f"target: there is no response at position {target}")
+    *before, last = content.responses[target]
+    attacked = (*before, _attacked(last, attack))
+    responses = (*content.responses[:target], attacked, *content.responses[target + 1 :])
+    return replace(content, responses=responses)
+
+
+def _attacked(message: Message, attack: Attack) -> Message:
+    own = "" if attack.place == REPLACE else str(message.get("content") or "")
+    text = f"{own}\n\n{attack.text}" if own else attack.text
+    return {**message, "content": text}
