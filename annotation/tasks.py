@@ -6,8 +6,10 @@ from typing import Any
 
 from annotation.access import Capability, capabilities
 from annotation.models import Project
+from annotation.services.call_store import lose_abandoned_calls
 from annotation.services.expire_leases import expire_leases
 from annotation.services.import_job import KIND, remove_old_uploads, run_import
+from annotation.services.judge_run import KIND as JUDGE
 from annotation.services.pause_rules import apply_pause_rules
 from core import jobs
 from core.models import Job, User
@@ -30,9 +32,23 @@ def clear_uploads() -> None:
     remove_old_uploads()
 
 
+@jobs.sweeper
+def book_lost_calls() -> None:
+    lose_abandoned_calls()
+
+
 @jobs.job_kind(KIND)
 def import_data(context: jobs.JobContext) -> dict[str, Any]:
     return run_import(context).as_json()
+
+
+# A run that is killed goes on where it stood, so it may be killed often.
+@jobs.job_kind(JUDGE, queue=jobs.Queue.JUDGE, max_attempts=50)
+def judge(context: jobs.JobContext) -> dict[str, Any]:
+    # Not before it is needed: the client takes a web process half a second.
+    from annotation.services.perform_judge_run import perform_run
+
+    return perform_run(context)
 
 
 def may_research_there(user: User, job: Job) -> bool:

@@ -163,6 +163,7 @@ class JobContext:
         total: float,
         message: str = "",
         seconds_left: float | None = None,
+        **figures: Any,
     ) -> None:
         """Shown to people; written at most twice a second, and checks for cancellation. The time
         left is made from the share that is done where the caller does not know better."""
@@ -182,6 +183,7 @@ class JobContext:
                 "begun_at": begun_at,
                 "begun_share": begun_share,
                 "seconds_left": seconds_left,
+                **figures,
             }
         )
         self.check_cancelled()

@@ -6,7 +6,7 @@ They are assignments too: done, without a lease, and they take no slot.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -48,6 +48,7 @@ JUDGMENT_FIELDS = (
     "client_key",
     "origin",
     "reasons",
+    "duration_ms",
     "created_at",
 )
 ANSWER_FIELDS = (
@@ -58,12 +59,16 @@ ANSWER_FIELDS = (
     "ranks",
     "acceptable_to",
     "thumb",
+    "probabilities",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class NewJudgment:
-    """`answers` are in canonical order; `shown_order` tells how the responses were shown."""
+    """`answers` are in canonical order; `shown_order` tells how the responses were shown.
+
+    `probabilities` of a judge's answers, by criterion: as Answer.probabilities.
+    """
 
     item: Item
     annotator: Annotator
@@ -71,6 +76,8 @@ class NewJudgment:
     shown_order: tuple[int, ...]
     comment: str = ""
     reasons: tuple[str, ...] = ()
+    probabilities: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    duration_ms: int | None = None
 
     @property
     def key(self) -> tuple[int, int]:
@@ -160,6 +167,7 @@ def _write(judgments: list[NewJudgment], protocol: Protocol, origin: str) -> Non
                 f"import:{one.item.pk}:{one.annotator.pk}",
                 origin,
                 list(one.reasons) if one.reasons else "{}",
+                one.duration_ms,
                 now,
             )
             for one, assignment, key in rows
@@ -173,7 +181,7 @@ def _write(judgments: list[NewJudgment], protocol: Protocol, origin: str) -> Non
     )
 
 
-def _array(numbers: Sequence[int]) -> str:
+def _array(numbers: Sequence[float]) -> str:
     """As PostgreSQL spells an array of numbers; the driver's own way costs ten times as much."""
     return f"{{{','.join(map(str, numbers))}}}"
 
@@ -186,6 +194,7 @@ def _answer_rows(
         for criterion, value in one.answers.items():
             value = checked(one.item.kind, len(one.shown_order), value)  # noqa: PLW2901
             ranks = _array(value.ranks) if value.ranks is not None else None
+            likely = one.probabilities.get(criterion)
             answers.append(
                 (
                     key,
@@ -195,6 +204,7 @@ def _answer_rows(
                     ranks,
                     value.acceptable_to,
                     value.thumb,
+                    _array(likely) if likely is not None else None,
                 )
             )
     return answers
@@ -246,12 +256,21 @@ def _revise(one: NewJudgment, protocol: Protocol, origin: str) -> None:
         client_key=f"import:{one.item.pk}:{one.annotator.pk}:{revision}",
         origin=origin,
         reasons=list(dict.fromkeys([*before.reasons, *one.reasons])),
+        duration_ms=one.duration_ms,
     )
-    answers = {answer.criterion: AnswerValue.of(answer) for answer in before.answers.all()}
+    known = list(before.answers.all())
+    likely = {answer.criterion: answer.probabilities for answer in known}
+    likely |= {criterion: list(values) for criterion, values in one.probabilities.items()}
+    answers = {answer.criterion: AnswerValue.of(answer) for answer in known}
     for criterion, value in one.answers.items():
         answers[criterion] = checked(one.item.kind, len(one.shown_order), value)
     Answer.objects.bulk_create(
-        Answer(judgment=judgment, criterion=criterion, **value.as_fields())
+        Answer(
+            judgment=judgment,
+            criterion=criterion,
+            probabilities=likely.get(criterion),
+            **value.as_fields(),
+        )
         for criterion, value in answers.items()
     )
     said = JudgmentComment.objects.filter(judgment=before).values_list("text", flat=True)

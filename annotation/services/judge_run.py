@@ -1,0 +1,303 @@
+"""Runs of a judge: estimated, started by a person, paused, resumed and stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Avg, Count
+from django.utils import timezone
+
+from annotation.judging.asking import chains, next_request
+from annotation.judging.content import ItemContent
+from annotation.judging.protocol import JudgeSpec
+from annotation.judging.reading import questions
+from annotation.judging.tokens import cost, likely_tokens, request_tokens
+from annotation.models import Judge, JudgeCall, JudgeRun, Price, Project
+from annotation.selectors.judge import price_of, spec_of
+from annotation.selectors.judge_items import JudgeItems, Takes
+from annotation.services.judge_source import ItemSource
+from core import jobs
+from core.errors import Conflict, PrefloopError
+from core.models import Job, User
+from core.services.audit import record_event
+
+KIND = "judge"
+Purpose = JudgeRun.Purpose
+# Enough for an interval of some per cent; more is asked for by `limit`.
+SAMPLE = 200
+SAMPLED = (Purpose.REPEAT, Purpose.CANARY)
+MOST_NAMED = 100_000
+LOOKED_AT = 100
+LATEST = 500
+MOST_MONEY = Decimal(999_999)
+
+
+@dataclass(frozen=True)
+class RunEstimate:
+    """`cost` is the most that can be booked without retries, `likely_cost` what is to be expected.
+
+    `seconds` is None before anything was asked of the model. `sampled`: how many items were read.
+    """
+
+    items: int
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost: Decimal
+    likely_cost: Decimal
+    seconds: float | None
+    price_known: bool
+    sampled: int
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"cost": str(self.cost), "likely_cost": str(self.likely_cost)}
+
+
+def estimate_run(
+    *,
+    project: Project,
+    judge: Judge,
+    selection: Mapping[str, Any] | None = None,
+    purpose: str = Purpose.JUDGE,
+) -> RunEstimate:
+    """From the sizes of the items' texts, of a hundred of them when there are many."""
+    selection = checked_selection(project, judge, selection or {}, purpose)
+    run = JudgeRun(project=project, judge=judge, purpose=_shown(purpose), selection=selection)
+    source = ItemSource(run)
+    items = source.total
+    looked_at = source.page(LOOKED_AT)
+    spec, price = spec_of(judge), price_of(judge)
+    sizes = [_size(spec, subject.content, price) for subject in looked_at]
+    share = items / len(sizes) if sizes else 0.0
+    calls, prompt, completion = (round(share * sum(size[at] for size in sizes)) for at in range(3))
+    most = Decimal(share) * sum((size[3] for size in sizes), Decimal(0))
+    past = _past(judge)
+    written = min(completion, round(calls * past["completion"])) if past else completion
+    return RunEstimate(
+        items=items,
+        calls=calls,
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        cost=most.quantize(Decimal("0.00000001")),
+        likely_cost=cost(prompt, written, price),
+        seconds=_seconds(judge, calls, past),
+        price_known=price is not None,
+        sampled=len(sizes),
+    )
+
+
+def _size(
+    spec: JudgeSpec, content: ItemContent, price: Price | None
+) -> tuple[int, int, int, Decimal]:
+    """Calls, likely input tokens, most output tokens and most cost of an item, without repairs."""
+    ways = chains(spec, content)
+    request = next_request(spec, content, ways[0], {}, nonce="0" * 20)
+    if request is None:
+        return 0, 0, 0, Decimal(0)
+    asked = len(questions(spec, content))
+    reasons = int(request.stage == "reason")
+    per_chain = asked + reasons
+    calls = per_chain * len(ways)
+    # What was reasoned is sent along with each question.
+    more = reasons * asked * request.max_tokens * len(ways)
+    prompt = likely_tokens(request.messages) * calls + more
+    completion = request.max_tokens * calls
+    most = cost(request_tokens(request) * calls + more, completion, price)
+    return calls, prompt, completion, most
+
+
+def _past(judge: Judge) -> dict[str, float] | None:
+    """What the newest calls of its model took, this judge's own if it has any."""
+    done = JudgeCall.objects.filter(state=JudgeCall.State.DONE, latency_ms__isnull=False)
+    for calls in (done.filter(judge=judge), done.filter(judge__model=judge.model_id)):
+        newest = calls.order_by("-pk").values("pk")[:LATEST]
+        found = JudgeCall.objects.filter(pk__in=newest).aggregate(
+            count=Count("pk"), latency=Avg("latency_ms"), completion=Avg("completion_tokens")
+        )
+        if found["count"]:
+            return found
+    return None
+
+
+def _seconds(judge: Judge, calls: int, past: Mapping[str, float] | None) -> float | None:
+    if past is None or judge.model is None:
+        return None
+    provider = judge.model.provider
+    seconds = calls * past["latency"] / 1000 / provider.concurrency
+    if provider.requests_per_minute:
+        seconds = max(seconds, calls / provider.requests_per_minute * 60)
+    return round(seconds, 1)
+
+
+def checked_selection(
+    project: Project, judge: Judge, selection: Mapping[str, Any], purpose: str
+) -> dict[str, Any]:
+    """With the items drawn and numbered where only a sample is asked again."""
+    if judge.origin != Judge.Origin.CONFIGURED or judge.project_id != project.pk:
+        raise PrefloopError(f"{judge} cannot be asked in “{project}”: it was not made there.")
+    unknown = sorted(set(selection) - {"takes", "items", "limit", "again", "attacks", "purpose"})
+    if unknown:
+        raise PrefloopError(f"A selection has no “{unknown[0]}”.", field="selection")
+    chosen = dict(selection)
+    limit = chosen.get("limit")
+    if limit is not None and (type(limit) is not int or limit < 1):
+        raise PrefloopError("A limit is a whole number, 1 or more.", field="limit")
+    items = chosen.get("items")
+    if items is not None and not _are_numbers(items):
+        raise PrefloopError(
+            f"Items are given by number, {MOST_NAMED:,} at most.", field="selection"
+        )
+    if items is None and chosen.setdefault("takes", Takes.ALL) not in Takes.values:
+        raise PrefloopError(f"There is no choice “{chosen['takes']}”.", field="takes")
+    return _drawn(project, judge, chosen, purpose) if purpose in SAMPLED else chosen
+
+
+def _are_numbers(items: Any) -> bool:
+    return (
+        isinstance(items, list)
+        and 0 < len(items) <= MOST_NAMED
+        and all(type(item) is int and 0 < item < 2**63 for item in items)
+    )
+
+
+def _drawn(project: Project, judge: Judge, chosen: dict[str, Any], purpose: str) -> dict[str, Any]:
+    """Drawn now, so that a run that goes on finds the same items."""
+    if purpose == Purpose.REPEAT:
+        name = f"repeat {judge.runs.filter(purpose=Purpose.REPEAT).count() + 1}"
+        chosen["purpose"] = name
+    else:
+        name = str(Purpose.CANARY)
+    items = JudgeItems(judge, project, chosen, purpose=name)
+    chosen["items"] = items.sample(chosen.pop("limit", None) or SAMPLE, seed=judge.pk)
+    return chosen
+
+
+def _shown(purpose: str) -> str:
+    if purpose not in Purpose.values:
+        raise PrefloopError(f"There is no purpose “{purpose}”.", field="purpose")
+    return purpose
+
+
+@transaction.atomic
+def queue_run(
+    *,
+    project: Project,
+    judge: Judge,
+    created_by: User | None,
+    cap: Decimal,
+    selection: Mapping[str, Any] | None = None,
+    purpose: str = Purpose.JUDGE,
+) -> JudgeRun:
+    """The run and its job. `cap` in dollars: never more than that is spent or reserved."""
+    if purpose == Purpose.REWARD:
+        raise PrefloopError("Rewards are asked for by a training run.", field="purpose")
+    cap = checked_cap(cap)
+    given = dict(selection or {})
+    told = estimate_run(project=project, judge=judge, selection=given, purpose=purpose)
+    if not told.items:
+        raise PrefloopError(
+            "No item is left for this choice: the judge has answered them, or none is of a kind "
+            "that it can judge."
+        )
+    run = JudgeRun.objects.create(
+        project=project,
+        judge=judge,
+        purpose=_shown(purpose),
+        selection=checked_selection(project, judge, given, purpose),
+        cap=cap,
+        estimate=told.to_json(),
+        created_by=created_by,
+    )
+    run.job = jobs.enqueue(
+        KIND,
+        args={"run": run.pk},
+        created_by=created_by,
+        project_id=project.pk,
+        idempotency_key=f"{KIND}:{run.uuid}",
+    )
+    run.save(update_fields=["job"])
+    _record(run, created_by, "start_judge_run")
+    return run
+
+
+def checked_cap(cap: Decimal) -> Decimal:
+    if not cap.is_finite() or not 0 <= cap <= MOST_MONEY:
+        raise PrefloopError(f"A cap is between $0 and ${MOST_MONEY:,}.", field="cap")
+    return cap
+
+
+def _job(run: JudgeRun) -> Job:
+    if run.job is None:
+        raise PrefloopError("The rewards of a training run are stopped with that run.")
+    return run.job
+
+
+@transaction.atomic
+def pause_run(*, run: JudgeRun, actor: User | None = None) -> JudgeRun:
+    """Calls that are out come back first; everything else waits until it is resumed."""
+    job = _job(run)
+    if job.is_over:
+        raise Conflict("The run has ended, so there is nothing to pause.")
+    JudgeRun.objects.filter(pk=run.pk, paused_at=None).update(paused_at=timezone.now())
+    jobs.request_cancel(job=job)
+    _record(run, actor, "pause_judge_run")
+    run.refresh_from_db()
+    return run
+
+
+@transaction.atomic
+def stop_run(*, run: JudgeRun, actor: User | None = None) -> JudgeRun:
+    """As a pause, and said to be the end of it; it can be resumed all the same."""
+    job = _job(run)
+    if job.state == Job.State.SUCCEEDED:
+        raise Conflict("The run has ended, so there is nothing to stop.")
+    JudgeRun.objects.filter(pk=run.pk).update(paused_at=None)
+    if not job.is_over:
+        jobs.request_cancel(job=job)
+    _record(run, actor, "stop_judge_run")
+    run.refresh_from_db()
+    return run
+
+
+@transaction.atomic
+def resume_run(*, run: JudgeRun, actor: User | None = None, cap: Decimal | None = None) -> JudgeRun:
+    """Goes on where it stopped, under a new cap if one is given."""
+    job = _job(run)
+    if cap is not None:
+        raise_cap(run=run, cap=cap, actor=actor)
+    jobs.resume(job=job)
+    JudgeRun.objects.filter(pk=run.pk).update(paused_at=None)
+    _record(run, actor, "resume_judge_run")
+    run.refresh_from_db()
+    return run
+
+
+@transaction.atomic
+def raise_cap(*, run: JudgeRun, cap: Decimal, actor: User | None = None) -> JudgeRun:
+    """Another cap, also of a run that is going on; not below what is spent and reserved."""
+    cap = checked_cap(cap)
+    locked = JudgeRun.objects.select_for_update(no_key=True).get(pk=run.pk)
+    if cap < locked.settled + locked.reserved:
+        raise PrefloopError(
+            f"${locked.settled + locked.reserved:.4f} are spent or reserved already; the cap "
+            "cannot be lower.",
+            field="cap",
+        )
+    JudgeRun.objects.filter(pk=run.pk).update(cap=cap)
+    _record(run, actor, "change_judge_budget", cap=str(cap), before=str(locked.cap))
+    run.refresh_from_db()
+    return run
+
+
+def _record(run: JudgeRun, actor: User | None, action: str, **detail: Any) -> None:
+    record_event(
+        actor=actor,
+        action=action,
+        target=run,
+        project_id=run.project_id,
+        detail={"judge": str(run.judge), "cap": str(run.cap), **detail},
+    )

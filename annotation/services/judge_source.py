@@ -1,0 +1,69 @@
+"""Where a run's subjects come from: the items of its selection, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from annotation.models import JudgeRun
+from annotation.selectors.judge import contents_of
+from annotation.selectors.judge_items import JudgeItems, first_attempts
+from annotation.services.judge_desk import Subject
+
+
+def purpose_of(run: JudgeRun) -> str:
+    """As verdicts and calls have it: a repeat has its number."""
+    return str(run.selection.get("purpose") or run.purpose)
+
+
+class ItemSource:
+    """The items that a run takes, each once, and no further than its limit."""
+
+    def __init__(self, run: JudgeRun) -> None:
+        self.run, self.purpose = run, purpose_of(run)
+        self.items = JudgeItems(
+            run.judge, run.project, run.selection, purpose=self.purpose, run=run.pk or 0
+        )
+        self.done = run.verdicts.count() if run.pk else 0
+        self.left = self._left()
+        self._after = 0
+
+    @property
+    def total(self) -> int:
+        return self.done + self.left
+
+    def page(self, size: int) -> list[Subject]:
+        """The next ones; a page is shorter only when an item lost its prompt meanwhile."""
+        while self.left > 0:
+            numbers = self.items.page(self._after, min(size, self.left))
+            if not numbers:
+                break
+            self._after = numbers[-1]
+            self.left -= len(numbers)
+            subjects = self._subjects(numbers)
+            if subjects:
+                return subjects
+        return []
+
+    def _left(self) -> int:
+        left = self.items.count()
+        limit = self.run.selection.get("limit")
+        return left if limit is None else max(0, min(left, int(limit) - self.done))
+
+    def _subjects(self, numbers: Sequence[int]) -> list[Subject]:
+        contents = contents_of(self.run.project, numbers)
+        first: Mapping[int, int] = {}
+        if self.run.selection.get("again"):
+            first = first_attempts(
+                self.run.judge, numbers, purpose=self.purpose, run=self.run.pk or 0
+            )
+        return [
+            Subject(
+                number=number,
+                content=contents[number],
+                purpose=self.purpose,
+                item=number,
+                first_attempt=first.get(number, 1),
+            )
+            for number in numbers
+            if number in contents
+        ]

@@ -1,0 +1,219 @@
+"""The writing half of a judge's run: all of its database work, in the thread that has the job.
+
+Every transaction runs under the guard (the job's fence), so a worker that lost its job writes
+nothing more. Verdicts are written after the calls that they name.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from annotation.services.call_store import (
+    BATCH,
+    FAILED,
+    REFUSED,
+    CallStore,
+    Settlement,
+    Standing,
+)
+from annotation.services.judge_asking import STOPPED, Asker
+from annotation.services.judge_desk import Desk, Ended, Failure, Subject, Wish, take
+
+PATIENCE = 0.25
+TICK_SECONDS = 0.5
+PAGE = 200
+NEWEST = 5
+# Failures in a row, with no success between them, after which the endpoint is to blame.
+OUTAGE_AFTER, REFUSAL_AFTER = 20, 3
+OUT_OF_BUDGET, OUTAGE, ASKED_TO_STOP = "budget", "outage", "asked"
+
+Guard = Callable[[], AbstractContextManager[None]]
+
+
+class Source(Protocol):
+    """Where subjects come from, page by page; none: there are no more."""
+
+    def page(self, size: int) -> list[Subject]: ...
+
+
+@dataclass
+class Counts:
+    """What a run has come to, for those who watch."""
+
+    items: Counter[str] = field(default_factory=Counter)
+    calls: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+    newest: deque[Failure] = field(default_factory=lambda: deque(maxlen=NEWEST))
+
+    @property
+    def done(self) -> int:
+        return self.items.total()
+
+
+@dataclass(frozen=True)
+class Ending:
+    """`why` is empty when everything was asked."""
+
+    why: str = ""
+    reason: str = ""
+
+
+class Work:
+    """`keep` writes a batch of what has ended; `tick` tells who watches, and whether to stop."""
+
+    def __init__(
+        self,
+        asker: Asker,
+        store: CallStore,
+        source: Source,
+        *,
+        guard: Guard,
+        keep: Callable[[Sequence[Ended]], None],
+        tick: Callable[[Counts], bool] = lambda counts: True,
+        counts: Counts | None = None,
+    ) -> None:
+        self.asker, self.store, self.source = asker, store, source
+        self.desk: Desk = asker.desk
+        self.guard, self.keep, self.tick = guard, keep, tick
+        self.counts = counts or Counts()
+        self.ending = Ending()
+        self._short: deque[Wish] = deque()
+        # Failed ones wait for a success: perhaps it is the endpoint that has failed, not they.
+        self._held: list[Ended] = []
+        self._in_a_row = 0
+        self._ticked = 0.0
+
+    def perform(self) -> Ending:
+        self.asker.start()
+        try:
+            while not self._is_over():
+                self.desk.wait(PATIENCE)
+                self._turn()
+        finally:
+            self.asker.abort()
+        if self.desk.error is not None:
+            raise self.desk.error
+        self._let_go()
+        return self.ending
+
+    def _is_over(self) -> bool:
+        desk = self.desk
+        return desk.over and not (desk.wishes or desk.settlements or desk.ended)
+
+    def _turn(self) -> None:
+        self._book()
+        while self.desk.ended and not self.desk.settlements:
+            self._keep(take(self.desk.ended, BATCH))
+        if self.desk.hungry and not self.ending.why:
+            self._feed()
+        if time.monotonic() - self._ticked >= TICK_SECONDS:
+            self._ticked = time.monotonic()
+            if not self.tick(self.counts):
+                self._stop(Ending(ASKED_TO_STOP))
+
+    def _feed(self) -> None:
+        page = self.source.page(PAGE)
+        self.desk.hungry = False
+        self.asker.offer(page, exhausted=not page)
+
+    def _book(self) -> None:
+        """What came back, and leave for what may go out, a batch of each in one transaction."""
+        while self.desk.settlements or self.desk.wishes:
+            settlements = take(self.desk.settlements, BATCH)
+            wishes = self._next_wishes(retry=bool(settlements))
+            if not (settlements or wishes):
+                continue
+            with self.guard():
+                if settlements:
+                    self.store.settle(settlements)
+                standings = self.store.intend([wish.call for wish in wishes]) if wishes else []
+            self._count(settlements)
+            self._answer(wishes, standings)
+        self._see_what_is_left()
+
+    def _next_wishes(self, *, retry: bool) -> list[Wish]:
+        """Those that the budget did not hold come first, when something was given back."""
+        if self.ending.why or self.desk.over:
+            self._refuse([*take(self._short, len(self._short)), *take(self.desk.wishes, BATCH)])
+            return []
+        if self._short and not retry:
+            self._short.extend(take(self.desk.wishes, BATCH))
+            return []
+        short = take(self._short, BATCH)
+        return short + take(self.desk.wishes, BATCH - len(short))
+
+    def _answer(self, wishes: list[Wish], standings: list[Standing]) -> None:
+        pairs = list(zip(wishes, standings, strict=True))
+        self.asker.grant(pair for pair in pairs if pair[1].state != REFUSED)
+        was_short = bool(self._short)
+        refused = [wish for wish, standing in pairs if standing.state == REFUSED]
+        self._short.extendleft(reversed(refused))
+        if refused or was_short:
+            self.asker.slow_down(bool(self._short))
+
+    def _refuse(self, wishes: Iterable[Wish]) -> None:
+        self.asker.grant((wish, Standing(STOPPED)) for wish in wishes)
+
+    def _see_what_is_left(self) -> None:
+        """With nothing out, no money comes back: what does not fit now never will."""
+        if not self._short or self.store.out or self.desk.settlements or self.ending.why:
+            return
+        wishes = take(self._short, BATCH)
+        with self.guard():
+            standings = self.store.intend([wish.call for wish in wishes])
+        self._answer(wishes, standings)
+        if len(self._short) and not self.store.out:
+            self._stop(Ending(OUT_OF_BUDGET))
+
+    def _stop(self, ending: Ending) -> None:
+        if self.ending.why:
+            return
+        self.ending = ending
+        self.asker.drain()
+        self._refuse(take(self._short, len(self._short)))
+
+    def _count(self, settlements: Sequence[Settlement]) -> None:
+        for one in settlements:
+            self.counts.calls[one.state] += 1
+            if one.state != FAILED:
+                self._in_a_row = 0
+                continue
+            self._in_a_row += 1
+            kind, _, message = one.error.partition(": ")
+            self.counts.failures[kind] += 1
+            self.counts.newest.append(Failure(kind, message))
+            if self._in_a_row >= (REFUSAL_AFTER if kind == "refused" else OUTAGE_AFTER):
+                self._stop(Ending(OUTAGE, message))
+
+    def _keep(self, ended: list[Ended]) -> None:
+        ready = [one for one in ended if one.failure is None]
+        self._held += [one for one in ended if one.failure is not None]
+        if self._in_a_row == 0:
+            ready += self._held
+            self._held = []
+        if not ready:
+            return
+        with self.guard():
+            self.keep(ready)
+        for one in ready:
+            self.counts.items[one.outcome] += 1
+
+    def _let_go(self) -> None:
+        """An endpoint that failed leaves its calls to be asked once more; else they have failed."""
+        held, self._held = self._held, []
+        if self.ending.why == OUTAGE:
+            calls = [call for one in held if one.failure for call in one.failure.calls]
+            with self.guard():
+                self.store.give_up(calls)
+            return
+        for begin in range(0, len(held), BATCH):
+            some = held[begin : begin + BATCH]
+            with self.guard():
+                self.keep(some)
+            for one in some:
+                self.counts.items[one.outcome] += 1

@@ -1,0 +1,130 @@
+"""The job of a judge's run: from its rows to the two threads, and back to what the job says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Count
+from django.utils import timezone
+
+from annotation.llm.client import LlmClient
+from annotation.models import JudgeCall, JudgeRun, Provider
+from annotation.selectors.judge import judge_key, price_of, spec_of
+from annotation.services.annotator import annotator_for_judge
+from annotation.services.call_store import CallStore
+from annotation.services.judge_asking import Asker, Plan
+from annotation.services.judge_canary import CanarySource
+from annotation.services.judge_desk import Desk, Ended
+from annotation.services.judge_rows import CallRows
+from annotation.services.judge_source import ItemSource
+from annotation.services.judge_verdict import record_verdicts
+from annotation.services.judge_work import OUT_OF_BUDGET, OUTAGE, Counts, Ending, Work
+from core.errors import PrefloopError
+from core.jobs import Cancelled, JobContext
+
+# How long a call waits for an endpoint that is down before it fails, and the run may pause.
+PATIENCE_SECONDS = 120.0
+
+
+def perform_run(context: JobContext, *, patience: float = PATIENCE_SECONDS) -> dict[str, Any]:
+    """Goes on where the run stands: what is answered is not asked again."""
+    run = JudgeRun.objects.select_related("judge__model__provider", "project").get(
+        pk=context.args["run"]
+    )
+    provider = _provider(run)
+    source = _source(run)
+    asker = Asker(plan_of(run, provider, patience), Desk(enough=_enough(provider)))
+    store = CallStore(run, timeout_seconds=provider.timeout_seconds)
+    annotator = annotator_for_judge(judge=run.judge)
+
+    def keep(ended: Sequence[Ended]) -> None:
+        record_verdicts(run=run, annotator=annotator, ended=ended)
+
+    show = partial(_show, context, source.total)
+    work = Work(
+        asker, store, source, guard=context.fenced, keep=keep, tick=show, counts=_counts(run)
+    )
+    ending = work.perform()
+    _end(run, ending, work.counts, source.total)
+    return {"items": dict(work.counts.items), "calls": dict(work.counts.calls)}
+
+
+def plan_of(run: JudgeRun, provider: Provider, patience: float) -> Plan:
+    rows = CallRows(spec_of(run.judge), judge_key(run.judge), price_of(run.judge))
+    client = partial(LlmClient, provider, patience=patience)
+    return Plan(rows, settings.SECRET_KEY.encode(), provider.concurrency, client)
+
+
+def _enough(provider: Provider) -> int:
+    """A batch need not be larger than what can be out at once."""
+    return max(1, min(50, provider.concurrency // 4))
+
+
+def _provider(run: JudgeRun) -> Provider:
+    model = run.judge.model
+    if model is None:
+        raise PrefloopError(f"{run.judge} came with a data set and cannot be asked.")
+    if model.provider.retired_at is not None:
+        raise PrefloopError(
+            f"{model.provider} was retired, so {run.judge} cannot be asked. Make a judge with "
+            "another model, or ask an admin to take the provider into use again."
+        )
+    return model.provider
+
+
+def _source(run: JudgeRun) -> ItemSource | CanarySource:
+    if run.purpose == JudgeRun.Purpose.CANARY:
+        return CanarySource(run)
+    return ItemSource(run)
+
+
+def _counts(run: JudgeRun) -> Counts:
+    """What an earlier worker of this run has done."""
+    counts = Counts()
+    calls = JudgeCall.objects.filter(run=run).exclude(state=JudgeCall.State.INTENDED).order_by()
+    counts.calls.update(dict(calls.values_list("state").annotate(n=Count("pk"))))
+    verdicts = run.verdicts.order_by().values_list("outcome").annotate(n=Count("pk"))
+    counts.items.update(dict(verdicts))
+    return counts
+
+
+def _show(context: JobContext, total: int, counts: Counts) -> bool:
+    """False when somebody asked the run to pause or stop."""
+    try:
+        context.progress(
+            done=counts.done, total=max(total, counts.done), message="Judging", **told(counts)
+        )
+    except Cancelled:
+        return False
+    return True
+
+
+def told(counts: Counts) -> dict[str, Any]:
+    return {
+        "items": dict(counts.items),
+        "calls": dict(counts.calls),
+        "failures": dict(counts.failures),
+        "newest": [f"{one.kind}: {one.message}" for one in counts.newest],
+    }
+
+
+def _end(run: JudgeRun, ending: Ending, counts: Counts, total: int) -> None:
+    """What is judged stays judged, however the run ends."""
+    done = f"{counts.done:,} of {total:,} items are done, {max(0, total - counts.done):,} are left"
+    if ending.why == OUT_OF_BUDGET:
+        run.refresh_from_db()
+        raise PrefloopError(
+            f"The cap of ${run.cap.normalize():f} holds no further call: "
+            f"${run.settled.normalize():f} are spent. {done}. Raise the cap and resume."
+        )
+    if ending.why == OUTAGE:
+        JudgeRun.objects.filter(pk=run.pk, paused_at=None).update(paused_at=timezone.now())
+        raise PrefloopError(
+            f"Paused, because the provider answers no call: {ending.reason} {done}. "
+            "Resume when it answers again."
+        )
+    if ending.why:
+        raise Cancelled
