@@ -92,7 +92,7 @@ class Limits:
         return await loop.run_in_executor(self._thread, lambda: _steady(function, *given, **named))
 
     async def aclose(self) -> None:
-        await self.run(connection.close)
+        await self.run(_close)
         self._thread.shutdown(wait=False)
 
     def _spend(self, tokens: float) -> bool:
@@ -135,3 +135,8 @@ def _steady(function: Callable[..., Result], *given: Any, **named: Any) -> Resul
     except (OperationalError, InterfaceError):
         connection.close()
         return function(*given, **named)
+
+
+def _close() -> None:
+    """Named here and not passed: `connection` is another one in each thread."""
+    connection.close()
