@@ -9,8 +9,8 @@ from typing import Any
 
 from tests.llm_server.script import Script, fraction
 
-# A judge's prompt holds its answers as data: JSON texts that have a line of their own.
-ANSWER = re.compile(r'^\s*("(?:[^"\\\n]|\\.)*"|\[\{.*\}\])\s*$', re.MULTILINE)
+# A judge's prompt holds each answer as one line of JSON between marks with a secret of the call.
+ANSWER = re.compile(r"^<<<BEGIN response(?: [A-I])? (\S+)>>>\n(.*)\n<<<END ", re.MULTILINE)
 # So far apart are answers of which one is clearly better.
 CLEAR = 0.25
 EVEN = 0.02
@@ -21,8 +21,11 @@ def prompt_text(messages: Sequence[Mapping[str, Any]]) -> str:
 
 
 def answers_in(text: str) -> list[str]:
-    """The answers as they are shown, first to last; none where the prompt marks none."""
-    return [_plain(found) for found in ANSWER.findall(text)]
+    """The answers as they are shown, first to last; none where the prompt marks none.
+
+    A chain that reasoned first, or that mends its reply, shows them once as well.
+    """
+    return [_plain(found) for _, found in ANSWER.findall(text)]
 
 
 def scores_of(answers: Sequence[str], script: Script, question: str) -> list[float]:

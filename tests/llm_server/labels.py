@@ -1,4 +1,4 @@
-"""Says a verdict in the words that a call allows: a JSON schema, a list of choices, or text."""
+"""Says a verdict in the words that a call allows: of a schema, of choices, or of the prompt."""
 
 from __future__ import annotations
 
@@ -20,16 +20,13 @@ SCALES = (
     ("A>>B", "A>B", "A=B", "B>A", "B>>A"),
     ("A", "A", "C", "B", "B"),
     ("A", "A", "tie", "B", "B"),
-    ("A", "A", "T", "B", "B"),
-    ("1", "1", "tie", "2", "2"),
-    ("first", "first", "tie", "second", "second"),
 )
-UP = ("yes", "up", "good", "true", "1")
-DOWN = ("no", "down", "bad", "false", "0")
 
 
 def choose(options: Sequence[Any], scores: Sequence[float]) -> Any:
     """One of the options, as the scores say; of options that mean nothing here, the first."""
+    if all(str(option).isdigit() for option in options):
+        return options[round((len(options) - 1) * (scores[0] if scores else 0.5))]
     plain = {str(option).strip().strip("[]").lower(): option for option in options}
     place = 2 - strength(scores)
     if len(scores) > 1:
@@ -42,9 +39,8 @@ def choose(options: Sequence[Any], scores: Sequence[float]) -> Any:
             # No word for a tie: the first, as a coin would say as well as not.
             return next(iter(options))
     liked = bool(scores) and scores[0] >= 0.5
-    for up, down in zip(UP, DOWN, strict=True):
-        if up in plain and down in plain:
-            return plain[up if liked else down]
+    if {"yes", "no"} <= set(plain):
+        return plain["yes" if liked else "no"]
     return next(iter(options))
 
 
@@ -79,12 +75,11 @@ class _Filling:
 
     def _array(self, schema: Mapping[str, Any], scores: Sequence[float]) -> Any:
         """The places in order of preference where items name places, else one item an answer."""
-        item = schema.get("items", {})
-        best = sorted(range(len(scores)), key=lambda place: -scores[place])
-        if "enum" in item and len(item["enum"]) >= len(scores):
-            return [item["enum"][place] for place in best]
-        if item.get("type") == "integer" and item.get("maximum") in (len(scores), len(scores) - 1):
-            return [place + item.get("minimum", 1) for place in best]
+        item = schema["items"]
+        if "enum" in item.get("items", {}):
+            return [[item["items"]["enum"][place]] for place in ranked(scores)]
+        if "enum" in item:
+            return [item["enum"][place] for place in ranked(scores)]
         return [self.value(item, [score], "") for score in scores]
 
     def _integer(self, schema: Mapping[str, Any], scores: Sequence[float]) -> int:
@@ -105,23 +100,33 @@ class _Filling:
         return self.reason[: schema.get("maxLength", len(self.reason))]
 
 
+LABELS = re.compile(r"^.*Reply with nothing else: one of (.+)\.$", re.MULTILINE)
+FORM = re.compile(r'^\{.*"verdict": \{.*\}\}$', re.MULTILINE)
+# A bar stands between the values that may be given.
+BARRED = re.compile(r'(?:"([A-I])": )?((?:"[^"|]*"|\d+)(?:\|(?:"[^"|]*"|\d+))+)')
+RANKING = re.compile(r'\[\["A"\](?:, \["[A-I]"\])*\]')
+
+
 def written(text: str, scores: Sequence[float], reason: str = REASON) -> str:
-    """An answer in words, in the form that the prompt asks for."""
-    if "[[A>>B]]" in text:
-        return f"{reason} My final verdict is: [[{choose(SCALES[0], scores)}]]"
-    if "[[A]]" in text:
-        return f"{reason} [[{choose(('A', 'B', 'C'), scores)}]]"
-    if found := re.search(r"\[\[(\d+)\]\]|\[RESULT\]", text):
-        grade = 1 + round(4 * scores[0]) if scores else 3
-        return f"{reason} " + (f"[RESULT] {grade}" if found[1] is None else f"[[{grade}]]")
-    if re.search(r"Score: ", text):
-        return f"{reason}\nScore: {round(5 * scores[0]) if scores else 3}"
-    if len(scores) == 1:
-        return str(choose(("yes", "no"), scores))
-    if len(scores) > 2:
-        best = sorted(range(len(scores)), key=lambda place: -scores[place])
-        return " > ".join(LETTERS[place] for place in best)
-    return str(choose(("A", "B", "tie"), scores)) if scores else reason
+    """An answer in the form that the prompt describes; where it describes none, the reason."""
+    if found := LABELS.findall(text):
+        return str(choose(found[-1].split(", "), scores))
+    if not (found := FORM.findall(text)):
+        return reason
+
+    def chosen(match: re.Match[str]) -> str:
+        letter, options = match[1], [json.loads(option) for option in match[2].split("|")]
+        value = json.dumps(choose(options, _about(letter or "", scores)))
+        return f'"{letter}": {value}' if letter else value
+
+    form = BARRED.sub(chosen, found[-1].replace('"…"', json.dumps(reason)))
+    places = json.dumps([[LETTERS[place]] for place in ranked(scores)])
+    return RANKING.sub(lambda _: places, form)
+
+
+def ranked(scores: Sequence[float]) -> list[int]:
+    """Places, the best answer's first."""
+    return sorted(range(len(scores)), key=lambda place: -scores[place])
 
 
 def unlike(schema: Mapping[str, Any] | None) -> str:
@@ -130,9 +135,6 @@ def unlike(schema: Mapping[str, Any] | None) -> str:
 
 
 def _about(name: str, scores: Sequence[float]) -> Sequence[float]:
-    """Of a key like `A`, `score_b` or `response_2`: that answer's score alone."""
-    end = re.search(r"(?:^|_)([A-I]|[a-i]|[1-9])$", name)
-    if end is None:
-        return scores
-    place = int(end[1]) - 1 if end[1].isdigit() else LETTERS.index(end[1].upper())
-    return [scores[place]] if place < len(scores) else scores
+    """Of a key that is the letter of an answer: that answer's score alone."""
+    place = LETTERS.find(name) if len(name) == 1 else -1
+    return [scores[place]] if 0 <= place < len(scores) else scores

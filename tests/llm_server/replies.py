@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.llm_server import labels
-from tests.llm_server.judging import answers_in, prompt_text, scores_of
+from tests.llm_server.judging import EVEN, answers_in, prompt_text, scores_of
 from tests.llm_server.script import Script, fraction
 
 TOKEN = re.compile(r" ?[A-Za-z]+| ?\d+|\s+|[^\sA-Za-z\d]")
@@ -55,6 +56,9 @@ def _choice(
 ) -> dict[str, Any]:
     drawn = _drawn(body, script, scores, index)
     content = _content(body, script, text, drawn, fault)
+    if not scores and body.get("temperature") and content == labels.REASON:
+        # Free text differs from sample to sample as well.
+        content += f" {_draw(body, script, index):.9f}"
     tokens = TOKEN.findall(content)
     longest = body.get("max_completion_tokens") or body.get("max_tokens") or 4096
     longest = min(longest, 3) if fault == "cut" else longest
@@ -82,10 +86,15 @@ def _drawn(
     """The scores as this sample sees them: at a temperature, the worse of two may come first."""
     if not body.get("temperature") or len(scores) != 2:
         return scores
-    seed = 0 if "seed" in script.ignored else body.get("seed") or 0
-    at = fraction(script.seed, "sample", seed, index, prompt_text(body["messages"]))
     ahead = 1 / (1 + math.exp(-SURENESS * (scores[0] - scores[1])))
-    return (1.0, 0.5) if at < ahead else (0.5, 1.0)
+    return (1.0, 0.5) if _draw(body, script, index) < ahead else (0.5, 1.0)
+
+
+def _draw(body: Mapping[str, Any], script: Script, index: int) -> float:
+    """Of this sample; without a seed, or where it is ignored, another one each time."""
+    seed = None if "seed" in script.ignored else body.get("seed")
+    seed = secrets.token_hex(8) if seed is None else seed
+    return fraction(script.seed, "sample", seed, index, prompt_text(body["messages"]))
 
 
 def _content(
@@ -97,7 +106,7 @@ def _content(
     reason = labels.INJECTED if fault == "injected" else labels.REASON
     if schema is not None:
         return json.dumps(labels.fill(schema, scores, reason))
-    if options := _choices(body, script):
+    if "choices" not in script.ignored and (options := _choices(body)):
         return str(labels.choose(options, scores))
     return labels.written(text, scores, reason)
 
@@ -110,46 +119,51 @@ def _schema(body: Mapping[str, Any], script: Script) -> Mapping[str, Any] | None
     return schema
 
 
-def _choices(body: Mapping[str, Any], script: Script) -> Sequence[str]:
-    if "choices" in script.ignored:
-        return ()
-    found: Sequence[str] = (
-        body.get("guided_choice") or (body.get("structured_outputs") or {}).get("choice") or ()
-    )
-    return found
+def _choices(body: Mapping[str, Any]) -> Sequence[str]:
+    named = (body.get("structured_outputs") or {}).get("choice") or body.get("guided_choice") or ()
+    return tuple(named)
 
 
 def _log_probs(
     tokens: Sequence[str], body: Mapping[str, Any], scores: Sequence[float]
 ) -> dict[str, Any]:
     top = int(body.get("top_logprobs") or 0)
-    return {"content": [_entry(token, top, scores) for token in tokens], "refusal": None}
+    found = labels.LABELS.findall(prompt_text(body["messages"]))
+    options = _choices(body) or (found[-1].split(", ") if found else ())
+    return {"content": [_entry(token, top, options, scores) for token in tokens], "refusal": None}
 
 
-def _entry(token: str, top: int, scores: Sequence[float]) -> dict[str, Any]:
-    """A letter or a yes has its rivals beside it; any other token is as good as certain."""
-    shares = _rivals(token, scores) or {token: 0.98}
+def _entry(token: str, top: int, options: Sequence[str], scores: Sequence[float]) -> dict[str, Any]:
+    """A label has its rivals beside it; any other token is as good as certain."""
+    word = token.strip()
+    shares = _shares(options, scores) if word in options else {}
+    shares = {token: 0.98} if not shares else shares | {token: shares[word]}
     rest = (1 - sum(shares.values())) / (len(FILLERS) + 1)
     likely = dict(sorted(shares.items(), key=lambda pair: -pair[1]))
     likely |= {other: rest for other in FILLERS if other not in likely}
     named = [_named(other, share) for other, share in list(likely.items())[:top]]
-    return _named(token, shares.get(token, rest)) | {"top_logprobs": named}
+    return _named(token, shares[token]) | {"top_logprobs": named}
 
 
-def _rivals(token: str, scores: Sequence[float]) -> dict[str, float]:
-    word, space = token.strip(), " " * token.startswith(" ")
-    if len(scores) > 1 and word in labels.LETTERS[: len(scores)]:
-        weights = [math.exp(SURENESS * score) for score in scores]
-        total = sum(weights) / 0.96
-        return {
-            f"{space}{labels.LETTERS[place]}": weight / total
-            for place, weight in enumerate(weights)
-        }
-    for up, down in (("yes", "no"), ("Yes", "No"), ("1", "0"), ("true", "false")):
-        if word in (up, down) and len(scores) == 1:
-            share = 0.96 / (1 + math.exp(-SURENESS * (scores[0] - 0.5)))
-            return {space + up: share, space + down: 0.96 - share}
-    return {}
+def _shares(options: Sequence[str], scores: Sequence[float]) -> dict[str, float]:
+    """P of each label, 0.96 in all: the likeliest is the one that `choose` takes."""
+    weights = [math.exp(SURENESS * value) for value in _values(options, scores)]
+    return {
+        option: 0.96 * weight / sum(weights)
+        for option, weight in zip(options, weights, strict=True)
+    }
+
+
+def _values(options: Sequence[str], scores: Sequence[float]) -> list[float]:
+    first = scores[0] if scores else 0.5
+    if all(option.isdigit() for option in options):
+        at = first * (len(options) - 1)
+        return [-abs(place - at) / 2 for place in range(len(options))]
+    if len(scores) < 2:
+        return [1 - first if option == "no" else first for option in options]
+    # Three of them: the third is the tie.
+    close = min(scores[:2]) if abs(scores[0] - scores[1]) >= EVEN else max(scores[:2]) + EVEN
+    return [*scores[:2], close][: len(options)]
 
 
 def _named(token: str, share: float) -> dict[str, Any]:

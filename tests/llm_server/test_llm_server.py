@@ -14,7 +14,7 @@ import openai
 import pytest
 
 from tests.llm_server import start_llm_server
-from tests.llm_server.labels import choose, fill
+from tests.llm_server.labels import choose, fill, written
 from tests.llm_server.script import check_rates
 
 SCHEMA = {
@@ -26,10 +26,13 @@ FORMAT = {"type": "json_schema", "json_schema": {"name": "verdict", "schema": SC
 
 
 def question(*answers, about="Which is better?"):
-    shown = "\n".join(f"Answer {place}:\n{json.dumps(text)}" for place, text in enumerate(answers))
+    shown = "\n".join(
+        f"<<<BEGIN response {letter} 4f3c>>>\n{json.dumps(text)}\n<<<END response {letter} 4f3c>>>"
+        for letter, text in zip("ABCD", answers, strict=False)
+    )
     return [
         {"role": "system", "content": "Judge."},
-        {"role": "user", "content": f"{about}\n{shown}"},
+        {"role": "user", "content": f"{shown}\n{about}"},
     ]
 
 
@@ -270,22 +273,47 @@ def test_rates_that_make_no_sense_are_refused(rates):
         check_rates(rates)
 
 
+SCORE = {"type": "integer", "enum": [1, 2, 3, 4, 5]}
+PLACES = {"type": "array", "items": {"type": "string", "enum": ["A", "B"]}}
+
+
 @pytest.mark.parametrize(
     ("schema", "expected"),
     [
         ({"enum": ["A>>B", "A>B", "A=B", "B>A", "B>>A"]}, "B>>A"),
-        ({"enum": ["first", "second"]}, "second"),
-        ({"type": "object", "properties": {"score_a": {"type": "integer", "minimum": 1,
-          "maximum": 5}, "score_b": {"type": "integer", "minimum": 1, "maximum": 5}}},
-         {"score_a": 1, "score_b": 5}),
-        ({"type": "array", "items": {"enum": ["A", "B"]}}, ["B", "A"]),
-        ({"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 2}}, [2, 1]),
-        ({"$ref": "#/$defs/v", "$defs": {"v": {"enum": ["A", "B"]}}}, "B"),
+        (SCORE, 1),
+        ({"type": "object", "properties": {"A": SCORE, "B": SCORE}}, {"A": 1, "B": 5}),
+        ({"type": "array", "items": PLACES}, [["B"], ["A"]]),
+        ({"type": "integer", "minimum": 2, "maximum": 4}, 2),
         ({"anyOf": [{"type": "boolean"}]}, False),
     ],
-)  # fmt: skip
+)
 def test_a_schema_is_filled_as_the_scores_say(schema, expected):
     assert fill(schema, [0.0, 1.0]) == expected
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ('{"verdict": {"overall": "A"|"B"|"tie"}}', {"overall": "B"}),
+        ('{"verdict": {"overall": {"A": 1|2|3, "B": 1|2|3}}}', {"overall": {"A": 1, "B": 3}}),
+        ('{"reasoning": "…", "verdict": {"x": [["A"], ["B"]], "y": [["A"], ["B"]]}}',
+         {"x": [["B"], ["A"]], "y": [["B"], ["A"]]}),
+    ],
+)  # fmt: skip
+def test_a_form_in_words_is_filled_as_well(form, expected):
+    text = f"Reply with one JSON object and nothing else, of this form:\n{form}\nA bar stands"
+    assert json.loads(written(text, [0.0, 1.0]))["verdict"] == expected
+
+
+def test_labels_in_words_are_chosen_from(llm_server):
+    server = llm_server("--verdict", "longer")
+    about = "Reply with A, B or C. Reply with nothing else: one of A, B, C."
+    reply = ask(server, "short", "long " * 50, about=about, logprobs=True, top_logprobs=20)
+    [entry] = reply.choices[0].logprobs.content
+    top = {one.token: one.logprob for one in entry.top_logprobs}
+    assert reply.choices[0].message.content == "B"
+    assert top["B"] > top["A"] >= top["C"]
 
 
 def test_one_answer_is_liked_or_not():
