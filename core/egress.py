@@ -4,7 +4,7 @@ Every address that a host resolves to must belong to the public internet, and th
 the very address that was checked, so a name that changes its mind between the two (DNS rebinding)
 gains nothing. Redirects are not followed, proxies of the environment are not used, and a reply is
 bounded in size and time. The operator alone can allow an origin inside, in PREFLOOP_EGRESS_ORIGINS:
-exactly this scheme, host and port.
+exactly this scheme, host and port, or by starting a server there with `manage.py serve`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from django.conf import settings
 
 from core.errors import PrefloopError
 from core.global_addresses import why_not_global
+from core.local_origins import local_origins
 
 CONNECT_SECONDS = 10.0
 # uvicorn and Node close a connection that was idle for five seconds; a call sent into that is lost.
@@ -33,6 +34,8 @@ SHOWN_CHARACTERS = 200
 DEFAULT_PORTS = {"http": 80, "https": 443}
 SETTING = "PREFLOOP_EGRESS_ORIGINS"
 
+# A name, or an address; nothing that programs read in different ways.
+_HOST = re.compile(rb"[A-Za-z0-9._:-]+")
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]+")
 
@@ -104,7 +107,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         self._most_bytes = most_bytes
         self._resolve = resolve or _resolve
         self._context = context
-        self._idle: dict[httpcore2.Origin, list[httpcore2.AsyncHTTP11Connection]] = {}
+        self._idle: dict[tuple[bytes, bytes, int], list[httpcore2.AsyncHTTP11Connection]] = {}
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         url = request.url
@@ -148,7 +151,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
             await connection.aclose()
             raise
         if connection.is_idle():
-            self._idle.setdefault(asked.url.origin, []).append(connection)
+            self._idle.setdefault(_key(asked.url.origin), []).append(connection)
         return httpx2.Response(reply.status, headers=reply.headers, content=body)
 
     async def _read(self, reply: httpcore2.Response) -> bytes:
@@ -165,7 +168,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _waiting(self, origin: httpcore2.Origin) -> httpcore2.AsyncHTTP11Connection | None:
-        connections = self._idle.get(origin)
+        connections = self._idle.get(_key(origin))
         while connections:
             connection = connections.pop()
             if not connection.has_expired():
@@ -259,8 +262,10 @@ def _parsed(url: str) -> httpx2.URL:
         raise EgressRefused("This is not a URL. Write it as https://host/path.") from error
     if parsed.scheme not in DEFAULT_PORTS:
         raise EgressRefused("Only http:// and https:// URLs can be called.")
-    if not parsed.host:
+    if not _HOST.fullmatch(parsed.raw_host):
         raise EgressRefused("The URL names no host. Write it as https://host/path.")
+    if parsed.port is not None and not 0 < parsed.port < 65_536:
+        raise EgressRefused("The URL's port is not between 1 and 65535.")
     if parsed.userinfo:
         raise EgressRefused("The URL holds a user name or a key. Give the key by itself.")
     return parsed
@@ -271,6 +276,10 @@ def _origin(url: httpx2.URL) -> str:
     shown = f"[{host}]" if ":" in host else host
     port = url.port or DEFAULT_PORTS[url.scheme]
     return f"{url.scheme}://{shown}" + ("" if port == DEFAULT_PORTS[url.scheme] else f":{port}")
+
+
+def _key(origin: httpcore2.Origin) -> tuple[bytes, bytes, int]:
+    return origin.scheme, origin.host, origin.port
 
 
 def _literal(host: str) -> str | None:
@@ -316,7 +325,7 @@ def _how_to_allow(origin: str) -> str:
 
 
 def _allowed() -> frozenset[str]:
-    return _origins(tuple(settings.EGRESS_ORIGINS))
+    return _origins(tuple(settings.EGRESS_ORIGINS)) | local_origins()
 
 
 @functools.cache
