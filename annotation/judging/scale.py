@@ -18,7 +18,7 @@ def strength_of_probability(first: float, tie_band: float) -> int:
     """-3…3 from P(position 0 is better): a tie within `tie_band` of one half, else 1 below 0.7,
     2 below 0.9, 3 from there on (and mirrored)."""
     lead = abs(first - 0.5)
-    if lead <= max(tie_band, _EQUAL):
+    if lead <= tie_band + _EQUAL:
         return 0
     steps = 1 + (lead >= 0.2 - _EQUAL) + (lead >= 0.4 - _EQUAL)
     return steps * sign(first - 0.5)

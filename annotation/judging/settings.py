@@ -118,8 +118,15 @@ def _checked(one: SettingField, value: Any) -> Any:
         return None
     if one.type is float and type(value) is int:
         value = float(value)
-    if type(value) is not one.type or (one.type is float and not math.isfinite(value)):
+    # bool is a subclass of int, and true is no number of samples.
+    if type(value) is not one.type:
         raise ValueError(f"{one.name}: {value!r} is not {_WORDS[one.type]}")
+    return _bounded(one, value)
+
+
+def _bounded(one: SettingField, value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{one.name}: {value} is not a finite number")
     if one.choices is not None and value not in one.choices:
         raise ValueError(f"{one.name}: {value!r} is not one of {', '.join(one.choices)}")
     if one.min is not None and value < one.min:
