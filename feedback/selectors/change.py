@@ -17,9 +17,9 @@ from feedback.progress import ShowsProgress
 from feedback.selectors.agreement import criterion_names
 from feedback.selectors.preferences import preferences_of
 from feedback.selectors.votes import Votes, load_votes, voted_kinds, weighed
-from feedback.statistics.agreement import Kind as StatisticsKind
 from feedback.statistics.agreement import agreement_change
 from feedback.statistics.arrays import Booleans, Integers
+from feedback.statistics.ballots import Kind as StatisticsKind
 
 State = Preference.State
 # Items that are listed one by one; all are counted.

@@ -1,7 +1,8 @@
 """The judgments that count, as arrays.
 
 Only `main` answers of done assignments on items that were shown: no gold, no probe, no surplus, no
-earlier revision, and no stored tie of equal texts. Judges' verdicts come marked.
+earlier revision, and no stored tie of equal texts. Judges' verdicts come marked; those of a judge
+whose gate is closed in the project do not come at all, but where judges themselves are measured.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import numpy as np
 from django.db import connection
 
 from annotation.models import Annotator, Assignment, Item, Kind, Project
-from feedback.models import Policy
+from feedback.models import JudgeStanding, Policy
 from feedback.selectors.columns import fetch_columns, whole_project
-from feedback.statistics.agreement import VoteTable
 from feedback.statistics.arrays import Booleans, Floats, Integers
+from feedback.statistics.ballots import VoteTable
 
 # Stands for NULL, since every column is a number.
 ABSENT = -1000
@@ -60,13 +61,13 @@ class Votes:
         votes = VoteTable(
             unit=np.unique(self.item, return_inverse=True)[1].astype(np.int64),
             rater=rater.astype(np.int64),
-            value=self.value if self.value.ndim > 1 else self.value * self._directions(),
+            value=self.value if self.value.ndim > 1 else self.value * self.directions(),
             cluster=np.unique(self.prompt, return_inverse=True)[1].astype(np.int64),
             is_judge=self.is_judge,
         )
         return votes, annotators.astype(np.int64)
 
-    def _directions(self) -> Floats:
+    def directions(self) -> Floats:
         """-1 for the votes on items whose first annotator saw the canonically second first."""
         _, first, unit = np.unique(self.item, return_index=True, return_inverse=True)
         directions: Floats = np.where(self.shown_first[first] == 0, 1.0, -1.0)
@@ -84,8 +85,9 @@ _COMMON = """
 SELECT i.id, i.prompt_id, asg.annotator_id, asg.current_id,
   (ann.judge_id IS NOT NULL)::int::bigint, ans.both_bad::int::bigint, asg.shown_order[1]::bigint,
   coalesce(ans.acceptable_to, {absent})::bigint, {values}
-{source} AND i.kind = %s AND ans.criterion = %s {restriction} ORDER BY i.id, asg.id
+{source} AND i.kind = %s AND ans.criterion = %s {restriction} {believed} ORDER BY i.id, asg.id
 """
+_BELIEVED = "AND (ann.judge_id IS NULL OR ann.judge_id = ANY(%s))"
 _BEFORE_VALUES = 8
 
 
@@ -109,17 +111,32 @@ def load_votes(
     *,
     policy: Policy | None = None,
     item_ids: Sequence[int] | None = None,
+    every_judge: bool = False,
 ) -> Votes:
-    """One query. Annotators whom the policy excludes are left out."""
+    """Annotators whom the policy excludes are left out, and judges whose gate is closed.
+
+    With `every_judge` those come too, for measuring them: no decision may rest on such votes.
+    """
     restriction, items = _restricted(item_ids)
     values = value_columns(project, kind)
     query = _COMMON.format(
-        absent=ABSENT, values=", ".join(values), source=COUNTED, restriction=restriction
+        absent=ABSENT,
+        values=", ".join(values),
+        source=COUNTED,
+        restriction=restriction,
+        believed="" if every_judge else _BELIEVED,
     )
-    params = [project.pk, kind, criterion, *items]
+    believed = [] if every_judge else [open_judges(project)]
+    params = [project.pk, kind, criterion, *items, *believed]
     with whole_project(item_ids is None):
         columns = fetch_columns(query, params, _BEFORE_VALUES + len(values))
     return weighed(_votes(columns, kind), policy)
+
+
+def open_judges(project: Project) -> list[int]:
+    """The judges whose answers may count here; whether they do is the policy's word."""
+    standing = JudgeStanding.objects.filter(project=project, is_newest=True, is_open=True)
+    return list(standing.values_list("judge_id", flat=True))
 
 
 def value_columns(project: Project, kind: str) -> list[str]:

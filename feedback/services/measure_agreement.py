@@ -13,7 +13,8 @@ from feedback.models import AgreementReport
 from feedback.progress import ShowsProgress
 from feedback.selectors.votes import Votes, load_votes, names_of, voted_kinds
 from feedback.services.policy import current_policy
-from feedback.statistics.agreement import Kind, agreement_report
+from feedback.statistics.agreement import agreement_report
+from feedback.statistics.ballots import Kind
 
 RESAMPLES = 1_000
 SEED = 0
@@ -32,7 +33,7 @@ def measure_agreement(
         if context is not None:
             message = f"Measuring {kind}, {criterion}"
             context.progress(done=done, total=len(parts), message=message)
-        votes = load_votes(project, kind, criterion, policy=policy)
+        votes = load_votes(project, kind, criterion, policy=policy, every_judge=True)
         reports.append(
             AgreementReport(
                 project=project,

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from feedback.statistics.agreement import AgreementFigures, Kind, VoteTable, agreement_report
+from feedback.statistics.agreement import AgreementFigures, agreement_report
 from feedback.statistics.arrays import Floats
+from feedback.statistics.ballots import Kind, VoteTable
 from feedback.statistics.bootstrap import MAXIMUM_GROUPS, ClusterBootstrap, Estimate
 from feedback.statistics.raters import cohen_kappa, cross_table
 from tests.real_data import real_data_folder
