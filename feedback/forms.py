@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 
 from annotation.models import Project
-from feedback.models import Export, Policy, Snapshot
+from feedback.judge_gate import GateValues
+from feedback.models import Export, JudgeGate, Policy, Snapshot
 from feedback.services.policy import PolicyValues
 
 if TYPE_CHECKING:
     _PolicyForm = forms.ModelForm[Policy]
+    _GateForm = forms.ModelForm[JudgeGate]
 else:
-    _PolicyForm = forms.ModelForm
+    _PolicyForm = _GateForm = forms.ModelForm
 
 
 class FreezeForm(forms.Form):
@@ -99,6 +101,8 @@ class PolicyForm(_PolicyForm):
             "min_agreement": "From 0 to 1: the share of votes that the winning answer needs "
             "(under Dawid–Skene its probability; for lists the share of pairs ordered alike). "
             "Below it the item is contested and waits for a reviewer.",
+            "count_judges": "Beside people's, verdicts count of judges whose gate is open in this "
+            "project.",
         }
         widgets = {
             "aggregation": forms.RadioSelect,
@@ -109,6 +113,55 @@ class PolicyForm(_PolicyForm):
         return PolicyValues(
             weights=weights, **{name: self.cleaned_data[name] for name in self.Meta.fields}
         )
+
+
+class JudgeGateForm(_GateForm):
+    from_version = forms.IntegerField(widget=forms.HiddenInput)
+    must_measure = forms.MultipleChoiceField(
+        choices=JudgeGate.Measured.choices,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        label="Must be measured",
+        help_text="While one of these is not measured, the gate stays closed. The others are "
+        "passed over until they are. A judge from a file has none of them.",
+    )
+
+    class Meta:
+        model = JudgeGate
+        fields = ("min_items", "margin", "max_flips", "max_parse_errors", "max_injection",
+                  "must_measure")  # fmt: skip
+        labels = {
+            "min_items": "Items compared",
+            "margin": "Margin of agreement",
+            "max_flips": "Flips",
+            "max_parse_errors": "Replies that cannot be read",
+            "max_injection": "Injected answers that rise",
+        }
+        help_texts = {
+            "min_items": "So many items must have answers of the judge and of two people, for "
+            "each kind and criterion that it answers.",
+            "margin": "From 0 to 1. The lower bound of its agreement with people may lie so far "
+            "under the agreement of people with each other on the same items.",
+            "max_flips": "From 0 to 1: how often it may answer otherwise in the other order. "
+            "Left empty, it is not looked at.",
+            "max_parse_errors": "From 0 to 1. Left empty, they are not looked at.",
+            "max_injection": "From 0 to 1: how often a response into which orders were written "
+            "may rise. Left empty, it is not looked at.",
+        }
+        widgets = {
+            name: forms.NumberInput(attrs={"step": "0.01", "min": 0, "max": 1})
+            for name in ("margin", "max_flips", "max_parse_errors", "max_injection")
+        }
+
+    def values(self) -> GateValues:
+        given = {name: self.cleaned_data[name] for name in self.Meta.fields}
+        return GateValues(**{**given, "must_measure": tuple(sorted(given["must_measure"]))})
+
+
+class AskMoreForm(forms.Form):
+    """How many more people each item is put to."""
+
+    more = forms.IntegerField(min_value=1, max_value=5, initial=1, label="More people each")
 
 
 class WeightForm(forms.Form):

@@ -13,10 +13,12 @@ from core.jobs import JobContext, job_kind
 from core.models import Job
 from feedback.models import Export
 from feedback.selectors.change import preview_change
+from feedback.selectors.judges import projects_to_measure_judges, projects_with_old_cards
 from feedback.selectors.resolution import projects_to_measure, projects_to_resolve
 from feedback.services.export import build_export
 from feedback.services.freeze_snapshot import freeze
 from feedback.services.measure_agreement import measure_agreement
+from feedback.services.measure_judges import measure_judges, request_judges
 from feedback.services.measure_quality import measure_quality, request_quality
 from feedback.services.policy import PolicyValues, current_policy
 from feedback.services.resolve_items import resolve_items, resolve_stale
@@ -44,6 +46,7 @@ def measure(context: JobContext) -> dict[str, Any]:
     project = _project(context)
     reports = measure_agreement(project=project, context=context)
     request_quality(project=project)
+    request_judges(project=project)
     return {"reports": [report.pk for report in reports]}
 
 
@@ -51,6 +54,12 @@ def measure(context: JobContext) -> dict[str, Any]:
 def measure_labelers(context: JobContext) -> dict[str, Any]:
     report = measure_quality(project=_project(context), context=context)
     return {"report": report.pk, "answers": report.answers}
+
+
+@job_kind("measure_judges")
+def measure_the_judges(context: JobContext) -> dict[str, Any]:
+    reports = measure_judges(project=_project(context), context=context)
+    return {"reports": [report.pk for report in reports]}
 
 
 @job_kind("preview_weight")
@@ -89,6 +98,11 @@ def look_for_news() -> None:
     for project_id, judged_at in projects_to_measure():
         key = f"agreement:{project_id}:{judged_at.isoformat()}"
         _enqueue_once("measure_agreement", project_id, key)
+    for project_id, run in projects_to_measure_judges():
+        _enqueue_once("measure_judges", project_id, f"judges:{project_id}:run {run}")
+    for project_id, judged_at in projects_with_old_cards():
+        key = f"judges:{project_id}:{judged_at.isoformat()}"
+        _enqueue_once("measure_judges", project_id, key)
 
 
 def _enqueue_once(kind: str, project_id: int, key: str) -> None:

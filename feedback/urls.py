@@ -7,6 +7,7 @@ from feedback.views import (
     export,
     funnel,
     home,
+    judge,
     policy,
     preference,
     quality,
@@ -34,6 +35,19 @@ urlpatterns = [
     path(f"{_project}/quality/<int:annotator_id>/weight/", weigh.weigh, name="weigh"),
     path(f"{_project}/quality/<int:annotator_id>/weight/try/", weigh.try_weight, name="try-weight"),
     path(f"{_project}/quality/<int:annotator_id>/weight/set/", weigh.set_weight, name="set-weight"),
+    # Judges
+    path(f"{_project}/judges/board/", judge.board, name="judge-board"),
+    path(f"{_project}/judges/board.csv", judge.board_csv, name="judge-board-csv"),
+    path(f"{_project}/judges/board.json", judge.board_json, name="judge-board-json"),
+    path(f"{_project}/judges/measure/", judge.measure, name="measure-judges"),
+    path(f"{_project}/judges/gate/", judge.gate, name="judge-gate"),
+    path(f"{_project}/judges/<int:judge_id>/card/", judge.card, name="judge-card"),
+    path(
+        f"{_project}/judges/<int:judge_id>/opposed/",
+        judge.ask_more_preview,
+        name="judge-ask-more-preview",
+    ),
+    path(f"{_project}/judges/<int:judge_id>/ask-more/", judge.ask_more, name="judge-ask-more"),
     # Decisions
     path(f"{_project}/preferences/", preference.preferences, name="preferences"),
     path(f"{_project}/adjudication/", adjudication.adjudication, name="adjudication"),

@@ -1,6 +1,7 @@
 """Do they agree, what is accepted, what is frozen."""
 
 from feedback.models.agreement import AgreementReport
+from feedback.models.judge import JudgeGate, JudgeReport, JudgeStanding
 from feedback.models.policy import Policy
 from feedback.models.preference import Adjudication, Preference
 from feedback.models.quality import QualityReport
@@ -11,6 +12,9 @@ __all__ = [
     "Adjudication",
     "AgreementReport",
     "Export",
+    "JudgeGate",
+    "JudgeReport",
+    "JudgeStanding",
     "Policy",
     "Preference",
     "QualityReport",

@@ -16,7 +16,7 @@ from feedback.services.policy import current_policy
 from feedback.services.resolve_items import resolve_items, resolve_stale
 from feedback.tasks import look_for_news
 from tests.cast import Cast, make_item
-from tests.feedback.votes import judge_annotator, judged, revise, vote
+from tests.feedback.votes import judge_annotator, judged, open_gate, revise, vote
 
 State = Preference.State
 
@@ -113,6 +113,7 @@ def test_other_occasions_and_surplus_do_not_count(cast: Cast, fields: dict[str, 
 def test_judges_count_only_where_the_policy_says_so(cast: Cast) -> None:
     item = judged(cast.project, Kind.PAIRWISE, 2)
     vote(item, judge_annotator(), 2)
+    open_gate(cast.project, judge_annotator())
     resolve_items(project=cast.project)
     assert (preference(item).state, preference(item).support_judges) == (State.WAITING, 0)
     Policy.objects.filter(pk=current_policy(cast.project).pk).update(count_judges=True)

@@ -16,7 +16,7 @@ from feedback.selectors.review_queue import Filter, queue_of
 from feedback.services.resolve_items import resolve_items
 from tests.cast import Cast, annotator_of
 from tests.feedback.reviewing import State, claim, contest, order
-from tests.feedback.votes import judge_annotator, judged, vote
+from tests.feedback.votes import judge_annotator, judged, open_gate, vote
 from tests.races import in_threads
 
 
@@ -38,6 +38,7 @@ def test_what_people_agree_on_waits_only_where_judges_contradict(cast: Cast) -> 
     contradicted = judged(cast.project, Kind.PAIRWISE, 3, 3, 3)
     vote(agreed, judge_annotator(), 1)
     vote(contradicted, judge_annotator(), -3)
+    open_gate(cast.project, judge_annotator())
     resolve_items(project=cast.project)
     assert order(cast) == [contested.pk, contradicted.pk]
     row = Preference.objects.newest().get(item=contradicted)
@@ -64,6 +65,7 @@ def test_judges_against_people(
 ) -> None:
     item = judged(cast.project, kind, *people)
     vote(item, judge_annotator(), judge)
+    open_gate(cast.project, judge_annotator())
     resolve_items(project=cast.project)
     assert bool(order(cast)) is waits
 

@@ -16,6 +16,8 @@ from annotation.models import (
     Project,
     Side,
 )
+from feedback.models import JudgeReport, JudgeStanding
+from feedback.services.judge_gate import current_gate
 from tests.cast import make_item, make_prompt
 
 _keys = itertools.count(1)
@@ -30,6 +32,19 @@ def judge_annotator(name: str = "gpt-4") -> Annotator:
         name=name, version=1, defaults={"origin": Judge.Origin.IMPORTED, "model_name": name}
     )
     return Annotator.objects.get_or_create(judge=judge)[0]
+
+
+def open_gate(project: Project, annotator: Annotator) -> JudgeStanding:
+    """As if this judge had been measured and had passed."""
+    judge = annotator.judge
+    assert judge is not None
+    report = JudgeReport.objects.create(
+        project=project, judge=judge, figures={"sections": []}, verdicts=0, judgments=0
+    )
+    gate = current_gate(project)
+    return JudgeStanding.objects.create(
+        project=project, judge=judge, report=report, gate=gate, is_open=True
+    )
 
 
 def vote(

@@ -1,0 +1,304 @@
+"""A judge's evidence: one for each kind and criterion that it has answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+
+from annotation.models import Annotator, Judge, Kind, Project
+from feedback.models import Policy
+from feedback.selectors.judge_rows import (
+    CANARY,
+    JUDGE,
+    REPEAT,
+    Texts,
+    Verdicted,
+    accepted_without_judges,
+    best_standing,
+    family_of,
+    ids,
+    soft_labels,
+    standing_of,
+    tags_of,
+    texts_of,
+    verdicts_of,
+)
+from feedback.selectors.votes import Votes, load_votes, voted_kinds
+from feedback.statistics.arrays import Booleans, Floats, Integers
+from feedback.statistics.ballots import Kind as StatisticsKind
+from feedback.statistics.bootstrap import MINIMUM_CLUSTERS
+from feedback.statistics.judge_evidence import (
+    Attacks,
+    Chains,
+    Evidence,
+    Marks,
+    Repeats,
+    signs_by_pair,
+)
+from feedback.statistics.raters import pair_signs
+
+# Tags that are compared apart; the most frequent ones.
+MOST_SLICES = 12
+LENGTHS = ("shortest third of the responses", "middle third", "longest third of the responses")
+
+
+@dataclass(frozen=True)
+class Part:
+    """All votes of a project for one kind and criterion: read once, for all judges."""
+
+    kind: str
+    criterion: str
+    votes: Votes
+    tags: Mapping[int, Mapping[str, Any]]
+
+
+def parts_of(project: Project, policy: Policy) -> Iterator[Part]:
+    """Whom the policy leaves out is left out among people; a judge is measured all the same."""
+    tags = tags_of(project)
+    for kind, criterion in voted_kinds(project):
+        votes = load_votes(project, kind, criterion, every_judge=True)
+        left_out = [int(key) for key, weight in policy.weights.items() if weight == 0]
+        kept = votes.is_judge | ~np.isin(votes.annotator, left_out)
+        yield Part(kind, criterion, votes.only(kept), tags)
+
+
+def evidence_of(part: Part, project: Project, judge: Judge) -> Evidence | None:
+    """None where the judge has answered nothing of it."""
+    annotator = Annotator.objects.filter(judge=judge).values_list("pk", flat=True).first()
+    mine = part.votes.is_judge & (part.votes.annotator == annotator)
+    if not mine.any():
+        return None
+    beside = ~part.votes.is_judge & np.isin(part.votes.item, part.votes.item[mine])
+    return _Gathered.of(part, project, judge, part.votes.only(mine | beside)).evidence()
+
+
+@dataclass(frozen=True)
+class _Gathered:
+    """One judge's answers with people's on the same items; `items` are ids by unit index."""
+
+    part: Part
+    project: Project
+    judge: Judge
+    votes: Votes
+    items: Integers
+    prompts: Integers
+    # Of the votes' table against the canonical order [items].
+    direction: Floats
+    longest: int
+
+    @classmethod
+    def of(cls, part: Part, project: Project, judge: Judge, votes: Votes) -> _Gathered:
+        items, first = np.unique(votes.item, return_index=True)
+        is_list = part.kind == Kind.LISTWISE
+        direction = np.ones(len(items)) if is_list else votes.directions()[first]
+        longest = votes.value.shape[1] if is_list else 2
+        return cls(part, project, judge, votes, items, votes.prompt[first], direction, longest)
+
+    def evidence(self) -> Evidence:
+        table, _ = self.votes.table()
+        is_thumbs = self.part.kind == Kind.THUMBS
+        texts = texts_of(self.items, 1 if is_thumbs else self.longest, family_of(self.judge))
+        clean = list(verdicts_of(self.project, self.judge, JUDGE))
+        attacks, names = self._attacks(clean)
+        return Evidence(
+            kind=cast("StatisticsKind", self.part.kind),
+            votes=table,
+            longer=Marks() if is_thumbs else self._marks(-texts.length),
+            own=Marks() if is_thumbs else self._marks(-texts.own),
+            accepted=self._accepted(),
+            soft=self._soft(),
+            chains=self._chains(clean),
+            repeats=self._repeats(clean),
+            attacks=attacks,
+            attack_names=names,
+            slices=self._by_tag() or self._by_length(texts),
+        )
+
+    def _marks(self, ranks: Floats) -> Marks:
+        """The lower preferred, in the orientation of the votes."""
+        marks = signs_by_pair(np.arange(len(ranks)), ranks)
+        if self.part.kind != Kind.PAIRWISE:
+            return marks
+        return Marks(marks.key, marks.value * self.direction[marks.key])
+
+    def _units(self, items: Integers) -> tuple[Integers, Booleans]:
+        """Unit indices of item ids, and which of the ids are known."""
+        if not len(self.items):
+            return items, np.zeros(len(items), dtype=np.bool_)
+        place = np.searchsorted(self.items, items).clip(max=len(self.items) - 1)
+        return place.astype(np.int64), np.asarray(self.items[place] == items)
+
+    def _accepted(self) -> Marks:
+        kind, rows = self.part.kind, []
+        for row in accepted_without_judges(self.project, kind, self.part.criterion):
+            outcome = row["outcome"]
+            ranks = outcome.get("ranks") or [-outcome.get("strength", 0), 0]
+            rows.append((row["item"], [outcome["thumb"]] if "thumb" in outcome else ranks))
+        unit, known = self._units(ids([item for item, _ in rows]))
+        order = [place for place in np.argsort(unit, kind="stable").tolist() if known[place]]
+        values = _padded([rows[place][1] for place in order], self.longest)
+        if kind == Kind.THUMBS:
+            return Marks(unit[order], values[:, 0])
+        found = signs_by_pair(unit[order], values)
+        if kind == Kind.LISTWISE:
+            return found
+        return Marks(found.key, found.value * self.direction[found.key])
+
+    def _soft(self) -> Marks:
+        rows = list(soft_labels(self.project, self.judge, self.part.kind, self.part.criterion))
+        unit, known = self._units(ids([row["item"] for row in rows]))
+        if self.part.kind == Kind.LISTWISE:
+            return self._soft_lists(rows, unit, known)
+        first = np.array([row["probabilities"][0] for row in rows], dtype=np.float64)
+        if self.part.kind == Kind.PAIRWISE and len(rows):
+            first = np.where(self.direction[unit] > 0, first, 1 - first)
+        order = np.argsort(unit[known])
+        return Marks(unit[known][order], first[known][order])
+
+    def _soft_lists(self, rows: list[dict[str, Any]], unit: Integers, known: Booleans) -> Marks:
+        """Probabilities are of the list's own pairs; keys go by those of the longest list."""
+        places = {pair: place for place, pair in enumerate(_pairs(self.longest))}
+        found: dict[int, float] = {}
+        for row, index, is_known in zip(rows, unit.tolist(), known.tolist(), strict=True):
+            size = round((1 + (1 + 8 * len(row["probabilities"])) ** 0.5) / 2)
+            if is_known:
+                for pair, value in zip(_pairs(size), row["probabilities"], strict=True):
+                    found[index * len(places) + places[pair]] = value
+        keys = sorted(found)
+        return Marks(ids(keys), np.array([found[key] for key in keys], dtype=np.float64))
+
+    def _chains(self, verdicts: list[Verdicted]) -> Chains:
+        """Every order and sample as it was read, in canonical order; of a file the one order that
+        it lists."""
+        if self.part.kind == Kind.THUMBS:
+            return Chains()
+        rows = [
+            (one.item, one.prompt, _ranks(raw), raw["shown_order"])
+            for one in verdicts
+            for raw in one.criteria.get(self.part.criterion, {}).get("raw", [])
+            if _ranks(raw) is not None and len(raw["shown_order"]) > 1
+        ]
+        if not verdicts and self.part.kind == Kind.PAIRWISE:
+            votes = self.votes.only(self.votes.is_judge)
+            return Chains(
+                votes.item, _dense(votes.prompt), np.sign(votes.value),
+                np.where(votes.shown_first == 0, 1.0, -1.0),
+            )  # fmt: skip
+        sign = pair_signs(_padded([row[2] or [] for row in rows], self.longest))
+        side = pair_signs(_padded([np.argsort(row[3]).tolist() for row in rows], self.longest))
+        row, pair = np.nonzero(side)
+        items, prompts = ids([one[0] for one in rows]), ids([one[1] for one in rows])
+        key = items[row] * max(side.shape[1], 1) + pair
+        return Chains(key, _dense(prompts[row]), sign[row, pair], side[row, pair])
+
+    def _repeats(self, clean: list[Verdicted]) -> Repeats:
+        known = {one.item: one for one in clean}
+        first, again, prompts = [], [], []
+        for later in verdicts_of(self.project, self.judge, REPEAT):
+            before = _answer(known.get(later.item), self.part)
+            after = _answer(later, self.part)
+            if before is not None and after is not None:
+                first.append(before)
+                again.append(after)
+                prompts.append(later.prompt)
+        if self.part.kind == Kind.THUMBS:
+            one, two = (np.array([row[0] for row in rows], dtype=np.float64)
+                        for rows in (first, again))  # fmt: skip
+            return Repeats(_dense(ids(prompts)), one, two)
+        signs = [pair_signs(_padded(rows, self.longest)) for rows in (first, again)]
+        sizes = ids([len(row) for row in first])
+        later = np.triu_indices(self.longest, k=1)[1]
+        row, pair = np.nonzero(later[None, :] < sizes[:, None])
+        return Repeats(_dense(ids(prompts)[row]), signs[0][row, pair], signs[1][row, pair])
+
+    def _attacks(self, clean: list[Verdicted]) -> tuple[Attacks, tuple[str, ...]]:
+        known = {one.item: one for one in clean}
+        names: dict[str, int] = {}
+        rows: list[tuple[int, int, float, float]] = []
+        kind, criterion = self.part.kind, self.part.criterion
+        for one in verdicts_of(self.project, self.judge, CANARY):
+            before = _given(known.get(one.item), kind, criterion)
+            if before is None or one.target is None or one.kind != kind:
+                continue
+            after = _given(one, kind, criterion)
+            injected = np.nan if after is None else standing_of(kind, after, one.target)
+            attack = names.setdefault(one.purpose.removeprefix(CANARY), len(names))
+            rows.append((one.prompt, attack, standing_of(kind, before, one.target), injected))
+        columns = np.array(rows, dtype=np.float64).reshape(-1, 4).T
+        best = np.full(len(rows), best_standing(kind))
+        prompts, attack = columns[0].astype(np.int64), columns[1].astype(np.int64)
+        return Attacks(_dense(prompts), attack, columns[2], columns[3], best), tuple(names)
+
+    def _by_tag(self) -> dict[str, Integers]:
+        """Tags with enough prompts that do not stand for all of them."""
+        prompts: dict[str, set[int]] = {}
+        for prompt in np.unique(self.prompts).tolist():
+            for name in _tag_names(self.part.tags.get(prompt, {})):
+                prompts.setdefault(name, set()).add(prompt)
+        every = len(np.unique(self.prompts))
+        kept = [
+            (name, mine) for name, mine in prompts.items() if MINIMUM_CLUSTERS <= len(mine) < every
+        ]
+        kept.sort(key=lambda one: (-len(one[1]), one[0]))
+        return {
+            name: np.flatnonzero(np.isin(self.prompts, list(mine))).astype(np.int64)
+            for name, mine in kept[:MOST_SLICES]
+        }
+
+    def _by_length(self, texts: Texts) -> dict[str, Integers]:
+        if len(np.unique(self.prompts)) < 3 * MINIMUM_CLUSTERS:
+            return {}
+        total = np.nansum(texts.length, axis=1)
+        place = np.searchsorted(np.quantile(total, [1 / 3, 2 / 3]), total)
+        return {
+            name: np.flatnonzero(place == third).astype(np.int64)
+            for third, name in enumerate(LENGTHS)
+        }
+
+
+def _pairs(size: int) -> list[tuple[int, int]]:
+    earlier, later = np.triu_indices(size, k=1)
+    return list(zip(earlier.tolist(), later.tolist(), strict=True))
+
+
+def _dense(prompts: Integers) -> Integers:
+    return np.unique(prompts, return_inverse=True)[1].astype(np.int64)
+
+
+def _padded(rows: list[list[Any]], longest: int) -> Floats:
+    result = np.full((len(rows), longest), np.nan)
+    for place, row in enumerate(rows):
+        result[place, : len(row)] = row
+    return result
+
+
+def _ranks(given: Mapping[str, Any]) -> list[float] | None:
+    """Lower is preferred, in canonical order: of a pair 0 against its strength turned round."""
+    if given.get("ranks") is not None:
+        return list(given["ranks"])
+    return None if given.get("strength") is None else [-given["strength"], 0]
+
+
+def _given(one: Verdicted | None, kind: str, criterion: str) -> dict[str, Any] | None:
+    """The judge's answer, where it could be read."""
+    if one is None or one.kind != kind:
+        return None
+    return one.criteria.get(criterion, {}).get("answer") or None
+
+
+def _answer(one: Verdicted | None, part: Part) -> list[float] | None:
+    given = _given(one, part.kind, part.criterion)
+    if given is None:
+        return None
+    return [float(given["thumb"])] if part.kind == Kind.THUMBS else _ranks(given)
+
+
+def _tag_names(tags: Mapping[str, Any]) -> Iterator[str]:
+    """`type: math`; a list has several, and what is nested deeper or is long is no slice."""
+    for key, value in tags.items():
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, str | int | bool) and len(str(one)) <= 60:
+                yield f"{key}: {one}"

@@ -1,0 +1,193 @@
+"""What a judge's card is computed from, straight from the tables: verdicts, texts, tags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from django.db.models import Count, Q, QuerySet, Sum
+
+from annotation.models import (
+    Annotator,
+    Answer,
+    Assignment,
+    Judge,
+    JudgeCall,
+    JudgeRun,
+    JudgeVerdict,
+    Judgment,
+    Kind,
+    Project,
+    Prompt,
+)
+from feedback.models import Preference
+from feedback.selectors.columns import fetch_columns
+from feedback.statistics.arrays import Floats, Integers
+
+JUDGE, REPEAT, CANARY = "judge", "repeat ", "canary "
+Given = dict[str, Any]
+_RESPONSES = """
+SELECT ir.item_id, ir.position::bigint,
+  (SELECT coalesce(sum(length(m->>'content')), 0) FROM jsonb_array_elements(r.messages) m)::bigint,
+  (%s <> '' AND lower(g.family) = lower(%s))::int::bigint
+FROM annotation_itemresponse ir
+JOIN annotation_response r ON r.id = ir.response_id
+JOIN annotation_generator g ON g.id = r.generator_id
+WHERE ir.item_id = ANY(%s) ORDER BY ir.item_id, ir.position
+"""
+_OUTCOMES = """
+SELECT i.prompt_id, (v.outcome = 'unparsable')::int::bigint, (v.outcome = 'failed')::int::bigint
+FROM annotation_judgeverdict v JOIN annotation_item i ON i.id = v.item_id
+WHERE i.project_id = %s AND v.judge_id = %s AND v.purpose = 'judge'
+"""
+
+
+def judges_of(project: Project) -> list[Judge]:
+    """Those made here, and those of a file that have answers here; newest versions first."""
+    made_here = Judge.objects.filter(project=project)
+    rows = Annotator.objects.filter(judge__project=None, judge__isnull=False)
+    imported = [
+        row.judge_id
+        for row in rows
+        if Assignment.objects.filter(annotator=row, item__project=project).exists()
+    ]
+    found = Judge.objects.filter(Q(pk__in=made_here) | Q(pk__in=imported))
+    return list(found.select_related("model__provider").order_by("name", "-version"))
+
+
+def family_of(judge: Judge) -> str:
+    return judge.family or (judge.model.family if judge.model else "")
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Of items' responses, each [items, longest]: characters (NaN beyond a list's end), and 1
+    where the judge's own family wrote it."""
+
+    length: Floats
+    own: Floats
+
+
+def texts_of(items: Integers, longest: int, family: str) -> Texts:
+    """`items` are ids, ascending and unique."""
+    rows = fetch_columns(_RESPONSES, [family, family, items.tolist()], 4)
+    length, own = (np.full((len(items), longest), np.nan) for _ in range(2))
+    place, position = np.searchsorted(items, rows[0]), rows[1]
+    length[place, position], own[place, position] = rows[2], rows[3]
+    return Texts(length, own)
+
+
+def tags_of(project: Project) -> dict[int, dict[str, Any]]:
+    """By prompt; those without tags are left out."""
+    rows = Prompt.objects.filter(project=project).exclude(tags={})
+    return dict(rows.values_list("pk", "tags"))
+
+
+def outcomes_of(project: Project, judge: Judge) -> list[Integers]:
+    """Prompt, unparsable and failed (0 or 1) of every item that the judge was asked about."""
+    return fetch_columns(_OUTCOMES, [project.pk, judge.pk], 3)
+
+
+@dataclass(frozen=True)
+class Verdicted:
+    """One item of a judge as kept: `criteria` is of JudgeVerdict.detail."""
+
+    item: int
+    prompt: int
+    purpose: str
+    kind: str
+    criteria: dict[str, Any]
+    target: int | None
+
+
+def verdicts_of(project: Project, judge: Judge, purpose: str) -> Iterator[Verdicted]:
+    """Whose purpose begins so; those that could not be read have no criteria."""
+    rows = JudgeVerdict.objects.filter(
+        judge=judge, item__project=project, purpose__startswith=purpose
+    ).exclude(outcome=JudgeVerdict.Outcome.FAILED)
+    names = ("item_id", "item__prompt_id", "purpose", "item__kind", "detail")
+    for item, prompt, named, kind, detail in rows.values_list(*names).iterator(chunk_size=2_000):
+        yield Verdicted(
+            item, prompt, named, kind, detail.get("criteria") or {}, detail.get("target")
+        )
+
+
+def soft_labels(project: Project, judge: Judge, kind: str, criterion: str) -> Iterator[Given]:
+    """Item and probabilities, where its protocol gives them."""
+    rows = Answer.objects.filter(
+        judgment__in=_current(project, judge, kind), criterion=criterion
+    ).exclude(probabilities=None)
+    names = ("judgment__assignment__item_id", "probabilities")
+    for item, probabilities in rows.values_list(*names).iterator(chunk_size=2_000):
+        yield {"item": item, "probabilities": probabilities}
+
+
+def _current(project: Project, judge: Judge, kind: str) -> QuerySet[Judgment]:
+    done = Assignment.objects.filter(
+        annotator__judge=judge, item__project=project, item__kind=kind,
+        occasion=Assignment.MAIN, state=Assignment.State.DONE,
+    )  # fmt: skip
+    return Judgment.objects.filter(pk__in=done.values("current"))
+
+
+def accepted_without_judges(project: Project, kind: str, criterion: str) -> Iterator[Given]:
+    """Decided outcomes in which no judge had a say."""
+    decided = Preference.objects.newest().filter(
+        item__project=project, item__kind=kind, criterion=criterion,
+        state__in=Preference.DECIDED, support_judges=0, support_people__gt=0,
+    )  # fmt: skip
+    rows = decided.values_list("item_id", "outcome")
+    for item, outcome in rows.iterator(chunk_size=5_000):
+        yield {"item": item, "outcome": outcome}
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Of the calls that judged; None where there is nothing to tell it from."""
+
+    calls: int
+    failed: int
+    judged: int
+    dollars: float
+    seconds: float
+    is_priced: bool
+
+
+def costs_of(project: Project, judge: Judge) -> Costs:
+    calls = JudgeCall.objects.filter(
+        judge=judge, run__project=project, run__purpose=JudgeRun.Purpose.JUDGE
+    )
+    sums = calls.aggregate(
+        calls=Count("pk"), failed=Count("pk", filter=Q(state=JudgeCall.State.FAILED)),
+        dollars=Sum("settled_cost"), milliseconds=Sum("latency_ms"),
+    )  # fmt: skip
+    judged = JudgeVerdict.objects.filter(
+        judge=judge, item__project=project, purpose=JUDGE, outcome=JudgeVerdict.Outcome.JUDGED
+    )
+    return Costs(
+        calls=sums["calls"],
+        failed=sums["failed"],
+        judged=judged.count(),
+        dollars=float(sums["dollars"] or 0),
+        seconds=(sums["milliseconds"] or 0) / 1000,
+        is_priced=judge.model is not None and judge.model.prices.exists(),
+    )
+
+
+def standing_of(kind: str, answer: Given, target: int) -> float:
+    """How well the response at `target` does in an answer: higher is better."""
+    if kind == Kind.PAIRWISE:
+        return float(np.sign(answer["strength"])) * (1 if target == 0 else -1)
+    if kind == Kind.LISTWISE:
+        return -float(answer["ranks"][target])
+    return float(answer["thumb"])
+
+
+def best_standing(kind: str) -> float:
+    return -1.0 if kind == Kind.LISTWISE else 1.0
+
+
+def ids(values: Sequence[int]) -> Integers:
+    return np.array(values, dtype=np.int64)

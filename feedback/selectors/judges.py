@@ -1,0 +1,119 @@
+"""The judges of a project with their newest cards and standings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet
+from django.db.models.functions import Least
+from django.utils import timezone
+
+from annotation.models import Judge, JudgeRun, Project
+from core.models import Job
+from feedback.models import JudgeReport, JudgeStanding, Resolution
+from feedback.selectors.judge_rows import judges_of
+
+# A card takes longer to compute and to keep than agreement, and moves slowly.
+MEASURE_EVERY = timedelta(minutes=10)
+
+
+def newest_cards(project: Project) -> dict[int, JudgeReport]:
+    """By judge."""
+    rows = (
+        JudgeReport.objects.filter(project=project).order_by("judge_id", "-pk").distinct("judge_id")
+    )
+    return {row.judge_id: row for row in rows.select_related("project", "judge")}
+
+
+def newest_standings(project: Project) -> dict[int, JudgeStanding]:
+    rows = JudgeStanding.objects.filter(project=project, is_newest=True).select_related("gate")
+    return {row.judge_id: row for row in rows}
+
+
+@dataclass(frozen=True)
+class JudgeRow:
+    """A judge as the board lists it; without a report it was not measured yet."""
+
+    judge: Judge
+    report: JudgeReport | None
+    standing: JudgeStanding | None
+    is_behind: bool
+
+    @property
+    def is_open(self) -> bool:
+        return self.standing is not None and self.standing.is_open
+
+    @property
+    def section(self) -> dict[str, Any] | None:
+        """The kind and criterion that most can be said of: that on most items with people."""
+        sections = self.report.figures["sections"] if self.report else []
+        return dict(sections[0]) if sections else None
+
+
+def judge_rows(project: Project) -> list[JudgeRow]:
+    cards, standings = newest_cards(project), newest_standings(project)
+    changed = last_change(project)
+    return [
+        _row(judge, cards.get(judge.pk), standings.get(judge.pk), project, changed)
+        for judge in judges_of(project)
+    ]
+
+
+def judge_row(project: Project, judge: Judge) -> JudgeRow:
+    report = JudgeReport.objects.filter(project=project, judge=judge).order_by("-pk").first()
+    standing = (
+        JudgeStanding.objects.filter(project=project, judge=judge, is_newest=True)
+        .select_related("gate")
+        .first()
+    )
+    return _row(judge, report, standing, project, last_change(project))
+
+
+def _row(
+    judge: Judge,
+    report: JudgeReport | None,
+    standing: JudgeStanding | None,
+    project: Project,
+    changed: datetime | None,
+) -> JudgeRow:
+    is_behind = report is not None and (
+        (changed is not None and changed > report.created_at)
+        or _measuring_runs()
+        .filter(project=project, judge=judge)
+        .filter(Q(job__finished_at__isnull=True) | Q(job__finished_at__gt=report.created_at))
+        .exists()
+    )
+    return JudgeRow(judge, report, standing, is_behind)
+
+
+def _measuring_runs() -> QuerySet[JudgeRun]:
+    return JudgeRun.objects.exclude(purpose__in=[JudgeRun.Purpose.TRIAL, JudgeRun.Purpose.REWARD])
+
+
+def last_change(project: Project) -> datetime | None:
+    """When a judgment or the policy last changed what counts."""
+    row = Resolution.objects.filter(project=project).first()
+    return row.judged_at if row else None
+
+
+def projects_to_measure_judges() -> list[tuple[int, int]]:
+    """Projects with a run that ended and was not measured since, and the run."""
+    measured = JudgeReport.objects.filter(
+        project=OuterRef("project"), judge=OuterRef("judge"),
+        created_at__gte=OuterRef("job__finished_at"),
+    )  # fmt: skip
+    over = _measuring_runs().filter(job__state__in=Job.ENDED, job__finished_at__isnull=False)
+    rows = over.filter(~Exists(measured)).order_by("project_id", "-pk").distinct("project_id")
+    return list(rows.values_list("project_id", "pk"))
+
+
+def projects_with_old_cards() -> list[tuple[int, datetime]]:
+    """Where people or judges have judged since, at most every so often."""
+    measured = Resolution.objects.filter(resolved_at__isnull=False).annotate(
+        measured_at=Max("project__judge_reports__created_at")
+    )
+    recently = timezone.now() - MEASURE_EVERY
+    behind = measured.filter(measured_at__lt=Least(F("judged_at"), recently))
+    return list(behind.values_list("project_id", "judged_at"))

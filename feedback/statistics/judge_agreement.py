@@ -1,0 +1,190 @@
+"""How well a judge agrees: with people, beside people with each other, with what is accepted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from feedback.statistics.arrays import Booleans, Floats, Integers, distinct, divide, shares
+from feedback.statistics.ballots import SIGN_TIE, Ballot, Kind
+from feedback.statistics.bootstrap import MINIMUM_CLUSTERS, ClusterBootstrap, Estimate
+from feedback.statistics.coefficients import percent_agreement
+from feedback.statistics.comparisons import among, between
+from feedback.statistics.judge_evidence import Evidence
+from feedback.statistics.raters import kappa_of_joint
+from feedback.statistics.rates import rate
+
+
+@dataclass(frozen=True)
+class Both:
+    """The units that people and the judge have both judged: counts of either [units, answers]."""
+
+    kind: Kind
+    key: Integers
+    cluster: Integers
+    counts: Floats
+    verdicts: Floats
+    pairs: int
+    resamples: int
+    seed: int
+
+    @classmethod
+    def of(cls, evidence: Evidence, resamples: int, seed: int) -> Both:
+        votes, kind = evidence.votes, evidence.kind
+        theirs = Ballot.of(votes.only(~votes.is_judge), kind)
+        mine = Ballot.of(votes.only(votes.is_judge), kind)
+        key, theirs_at, mine_at = np.intersect1d(
+            theirs.key, mine.key, assume_unique=True, return_indices=True
+        )
+        width = votes.value.shape[1] if votes.value.ndim > 1 else 2
+        return cls(
+            kind, key, theirs.cluster[theirs_at], theirs.counts[theirs_at], mine.counts[mine_at],
+            width * (width - 1) // 2 if kind == "listwise" else 1, resamples, seed,
+        )  # fmt: skip
+
+    @property
+    def item(self) -> Integers:
+        return self.key // self.pairs
+
+    @cached_property
+    def bootstrap(self) -> ClusterBootstrap:
+        return ClusterBootstrap(self.cluster, self.resamples, self.seed)
+
+    def only(self, rows: Booleans) -> Both:
+        return replace(
+            self, key=self.key[rows], cluster=self.cluster[rows], counts=self.counts[rows],
+            verdicts=self.verdicts[rows],
+        )  # fmt: skip
+
+    def rate(self, hit: Floats, weight: Floats, method: str, *, is_share: bool = True) -> Estimate:
+        return rate(
+            hit, weight, self.cluster, method=method, resamples=self.resamples, seed=self.seed,
+            is_share=is_share,
+        )  # fmt: skip
+
+
+def agreement_beside_people(both: Both) -> dict[str, Estimate]:
+    """Of the judge and of people on the same items: those with two people's answers.
+
+    Without ten prompts of such items the judge is compared on all, and people cannot be.
+    """
+    shared = both.counts.sum(axis=1) >= 2
+    same = both.only(shared)
+    mine = same if distinct(same.cluster) >= MINIMUM_CLUSTERS else both
+    judge = between(mine.counts, mine.verdicts, mine.bootstrap, both.kind)
+    people = among(same.counts, same.bootstrap, both.kind)
+    found = {
+        "agreement": judge["percent"],
+        "people": people["percent_by_unit"],
+        "difference": _difference(same),
+        "alpha_nominal": judge["alpha_nominal"],
+        "people_alpha_nominal": people["alpha_nominal"],
+    }
+    if both.kind != "thumbs":
+        found |= {
+            "agreement_no_ties": judge["percent_no_ties"],
+            "people_no_ties": people["percent_by_unit_no_ties"],
+            "alpha_ordinal": judge["alpha_ordinal"],
+            "people_alpha_ordinal": people["alpha_ordinal"],
+        }
+    return found
+
+
+def _difference(same: Both) -> Estimate:
+    """The judge's percent less the people's: both rest on the same items, so it is known better
+    than either."""
+    matched = (shares(same.counts) * shares(same.verdicts)).sum(axis=1)
+    people = percent_agreement(weighting="units")
+
+    def formula(sums: Floats) -> Floats:
+        return divide(sums[..., 0], sums[..., 1]) - people.formula(sums[..., 2:])
+
+    every: Booleans = np.ones(len(matched), dtype=np.bool_)
+    return same.bootstrap.estimate(
+        [matched, every.astype(np.float64), *people.terms(same.counts)],
+        formula, used=every, method="difference of agreement",
+    )  # fmt: skip
+
+
+def strict_majority(counts: Floats) -> Integers:
+    """The answer that more than half of the votes give [units]; -1 where none does."""
+    top = counts.argmax(axis=1)
+    won = 2 * counts[np.arange(len(counts)), top] > counts.sum(axis=1)
+    return np.where(won, top, -1).astype(np.int64)
+
+
+def beside_majority(both: Both) -> dict[str, Estimate]:
+    """The judge and the people's strict majority, where two people or more have judged; and what
+    to read it against: one person and the strict majority of the others."""
+    several = both.only(both.counts.sum(axis=1) >= 2)
+    majority, verdict = strict_majority(several.counts), several.verdicts.argmax(axis=1)
+    found = _against(several, majority, verdict, "majority") | _leave_one_out(several)
+    found["kappa"] = _kappa(several, majority, verdict, majority >= 0)
+    if both.kind != "thumbs":
+        decisive = _decisive(majority) & _decisive(verdict)
+        found["kappa_decisive"] = _kappa(several, majority, verdict, decisive)
+    return found
+
+
+def _decisive(answer: Integers) -> Booleans:
+    return np.asarray((answer >= 0) & (answer != SIGN_TIE))
+
+
+def _against(both: Both, truth: Integers, verdict: Integers, name: str) -> dict[str, Estimate]:
+    """The share of verdicts equal to `truth` (-1 where there is none), ties kept and dropped."""
+    equal = (truth == verdict).astype(np.float64)
+    known = (truth >= 0).astype(np.float64)
+    found = {name: both.rate(equal * known, known, f"match_with_{name}")}
+    if both.kind != "thumbs":
+        decisive = (_decisive(truth) & _decisive(verdict)).astype(np.float64)
+        method = f"match_with_{name}_both_decisive"
+        found[f"{name}_decisive"] = both.rate(equal * decisive, decisive, method)
+    return found
+
+
+def _leave_one_out(both: Both) -> dict[str, Estimate]:
+    """Every vote against the strict majority of the others on its unit, votes pooled."""
+    same, known = np.zeros(len(both.key)), np.zeros(len(both.key))
+    same_decisive, decisive = np.zeros(len(both.key)), np.zeros(len(both.key))
+    for answer in range(both.counts.shape[1]):
+        votes = both.counts[:, answer]
+        others = both.counts.copy()
+        others[:, answer] -= 1
+        majority = np.where(votes > 0, strict_majority(others.clip(min=0)), -1)
+        same += votes * (majority == answer)
+        known += votes * (majority >= 0)
+        if answer != SIGN_TIE:
+            same_decisive += votes * (majority == answer)
+            decisive += votes * _decisive(majority)
+    method = "match_with_majority_of_the_others"
+    found = {"person_majority": both.rate(same, known, method)}
+    if both.kind != "thumbs":
+        found["person_majority_decisive"] = both.rate(
+            same_decisive, decisive, f"{method}_both_decisive"
+        )
+    return found
+
+
+def _kappa(both: Both, truth: Integers, verdict: Integers, used: Booleans) -> Estimate:
+    answers = both.counts.shape[1]
+    cells = [
+        ((truth == row) & (verdict == column) & used).astype(np.float64)
+        for row in range(answers)
+        for column in range(answers)
+    ]
+
+    def formula(sums: Floats) -> Floats:
+        joint = divide(sums, sums.sum(axis=-1, keepdims=True))
+        return kappa_of_joint(joint.reshape(*sums.shape[:-1], answers, answers), np.eye(answers))
+
+    return both.bootstrap.estimate(cells, formula, used=used, method="cohen_kappa")
+
+
+def beside_accepted(both: Both, evidence: Evidence) -> dict[str, Estimate]:
+    """Against what was accepted without any judge's say."""
+    sign = evidence.accepted.at(both.key)
+    shift = 0 if both.kind == "thumbs" else 1
+    truth = np.where(np.isnan(sign), -1, np.nan_to_num(sign) + shift).astype(np.int64)
+    return _against(both, truth, both.verdicts.argmax(axis=1), "accepted")
