@@ -95,7 +95,9 @@ class RunIn(Input):
         allow_blank=True,
         max_length=200,
         help_text="A reward model, as `version:3`, that compares answers before and after. In "
-        "`config.reward_sources`, `folders` takes the same names.",
+        "`config.reward_sources`, `folders` takes the same names; "
+        '`{"kind": "judge", "judge": "NAME", "cap": 5}` is a judge of the project with its '
+        "budget in dollars.",
     )
     client_key = Text(
         required=False,

@@ -200,7 +200,7 @@ def test_ppo_ptx_needs_texts(scorer: ModelVersion, launch: Launch, cast: Cast) -
         ({"reward_sources": SOURCE, "value_model": "/etc"}, "cannot be set here"),
         ({"reward_sources": SOURCE, "rollout_source": {"kind": "serve", "url": "http://x"}},
          "samples its answers itself"),
-        ({"reward_sources": {"reward": {"kind": "judge", "judge": "lena"}}}, "no judges yet"),
+        ({"reward_sources": {"reward": {"kind": "judge", "judge": "lena"}}}, "no judge called “lena”"),
         ({"reward_sources": {"check": {"kind": "verifier", "verifier": "nobody"}}},
          "no verifier “nobody”; there are contains_answer, exact_answer, final_number"),
     ],

@@ -26,7 +26,7 @@ FREE = {
     *("kl_budget", "step_sample_prompts"),
 }
 # Of a reward source: the folders' contents count, and how it is asked changes no reward.
-_FREE_OF_A_SOURCE = {"folders", "batch_size", "time_limit"}
+_FREE_OF_A_SOURCE = {"folders", "batch_size", "time_limit", "cap"}
 
 Mark = Callable[..., str]
 

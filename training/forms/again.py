@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from training.alignment.methods import get_method
 from training.alignment.rewards.settings import (
+    JudgeOptions,
     LengthOptions,
     RewardModelOptions,
     SourceOptions,
@@ -16,12 +17,15 @@ from training.alignment.rewards.settings import (
 )
 from training.forms.launch import METHOD_PREFIX, built_for, untouched_values
 from training.forms.options import label_of
-from training.forms.rewards import reward_config
+from training.forms.rewards import JUDGE_PREFIX, reward_config
 from training.models import TrainingRun
 
 NOT_FIELDS = ("adapter", "hyperparameters", "reward_sources", "watch_sources", "test_reward")
 # Of each of these kinds the form has fields for one source.
-HELD = {"reward_sources": ("reward_model", "length"), "watch_sources": ("reward_model",)}
+HELD = {
+    "reward_sources": ("reward_model", "judge", "length"),
+    "watch_sources": ("reward_model", "judge"),
+}
 
 
 def launch_query(run: TrainingRun) -> str:
@@ -77,14 +81,20 @@ def _differences(one: SourceOptions, other: SourceOptions) -> list[str]:
 
 def _rewards(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for source in _held(config, "reward_sources").values():
-        if isinstance(source, RewardModelOptions):
-            yield "reward_model", source.folders[0]
+        yield from _scorer("reward_model", source)
         if isinstance(source, LengthOptions):
             yield "length_penalty", source.weight
             yield "length_limit", source.limit
     for source in _held(config, "watch_sources").values():
-        if isinstance(source, RewardModelOptions):
-            yield "watched_model", source.folders[0]
+        yield from _scorer("watched_model", source)
+
+
+def _scorer(field: str, source: SourceOptions) -> Iterator[tuple[str, Any]]:
+    if isinstance(source, RewardModelOptions):
+        yield field, source.folders[0]
+    if isinstance(source, JudgeOptions):
+        yield field, JUDGE_PREFIX + source.judge
+        yield "judge_cap", source.cap
 
 
 def _held(config: Mapping[str, Any], key: str) -> dict[str, SourceOptions]:

@@ -15,9 +15,10 @@ from feedback.models import Snapshot
 from training.alignment.config import TrainingConfig
 from training.alignment.methods import Method
 from training.alignment.options import Option, describe_options
-from training.forms.options import option_field
+from training.forms.options import option_field, untouched_data
 from training.forms.rewards import REWARD_FIELDS, reward_config, reward_fields
 from training.forms.sweep import SWEEP_FIELDS, clean_grid, sweep_fields
+from training.selectors.judge import reward_judges
 from training.selectors.model import available_models, reward_models
 from training.selectors.option import LORA, is_used, online_options
 from training.selectors.training_data import Rows, rows_by_criterion
@@ -132,7 +133,8 @@ class LaunchForm(forms.Form):
             return
         models = [(one.name, one.title) for one in reward_models(project)]
         if self.method.needs_rewards:
-            self.fields |= reward_fields(models)
+            judges = [(str(one), f"Judge {one}") for one in reward_judges(project)]
+            self.fields |= reward_fields(models, judges)
         if models:
             self.fields["evaluated_by"] = forms.ChoiceField(
                 choices=[("", "None"), *models],
@@ -224,21 +226,12 @@ class LaunchForm(forms.Form):
         form = self
         if not self.is_bound:
             form = type(self)(
-                self._untouched(), project=self.project, snapshot=self.snapshot,
+                untouched_data(self), project=self.project, snapshot=self.snapshot,
                 method=self.method, adapter=self.adapter,
             )  # fmt: skip
         # Not full_clean, which would forget what a service has refused.
         form.is_valid()
         return form.cleaned_data, form.run_config(), form.grid
-
-    def _untouched(self) -> dict[str, Any]:
-        values = {
-            name: self.get_initial_for_field(field, name) for name, field in self.fields.items()
-        }
-        for name, field in self.fields.items():
-            if values[name] is None and isinstance(field, forms.ChoiceField) and field.choices:
-                values[name] = next(iter(field.choices))[0]  # type: ignore[arg-type]
-        return {name: "" if value is None else value for name, value in values.items()}
 
     def refuse(self, error: PrefloopError) -> None:
         """Puts what a service did not take beside the field that it is about."""

@@ -1,4 +1,4 @@
-"""Reward models in a run's settings: by name in rows, as folders where the worker reads them."""
+"""What rewards a run: by name in rows, as folders and versions where they are at work."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from core.errors import PrefloopError
 from training.alignment.methods import Method
 from training.alignment.options import OptionError
 from training.alignment.rewards.protocol import RewardError
-from training.alignment.rewards.settings import JudgeOptions, VerifierOptions, parse_rewards
+from training.alignment.rewards.settings import VerifierOptions, parse_rewards
 from training.alignment.rewards.verifiers import VARIABLE, verifier_names
+from training.selectors.judge import SOURCES, find_reward_judge
 from training.selectors.model import ModelChoice, find_reward_model
-
-SOURCES = ("reward_sources", "watch_sources")
 
 
 def check_rewards(
     *, project: Project, method: Method, config: Mapping[str, Any], evaluated_by: str = ""
-) -> None:
-    """Raises PrefloopError for a source that is not known, or none where one is needed."""
+) -> dict[str, Any]:
+    """The sources as a run keeps them: judges with their version, which a later one leaves alone.
+
+    Raises PrefloopError for a source that is not known, or none where one is needed.
+    """
     if evaluated_by:
         find_reward_model(project, evaluated_by)
     if config.get("rollout_source"):
@@ -35,12 +37,6 @@ def check_rewards(
             parsed = parse_rewards(config.get(key, {}))
         except OptionError as error:
             raise PrefloopError(f"{key}: {error}.", **{key: str(error)}) from error
-        if any(isinstance(source, JudgeOptions) for source in parsed.values()):
-            raise PrefloopError(
-                "There are no judges yet that could give rewards. Use a reward model or a "
-                "verifier.",
-                **{key: "there are no judges yet"},
-            )
         for source in parsed.values():
             if isinstance(source, VerifierOptions):
                 _check_verifier(key, source.verifier)
@@ -51,6 +47,11 @@ def check_rewards(
             "the preferences first, then choose it.",
             reward_model="choose one",
         )
+    return {
+        key: {name: _with_version(project, key, source) for name, source in config[key].items()}
+        for key in SOURCES
+        if config.get(key)
+    }
 
 
 def with_folders(
@@ -80,6 +81,16 @@ def with_folders(
         fit = [one for folders in models for one in folders if _reads_alike(Path(one), base)]
         found["value_model"] = fit[0] if fit else None
     return {**config, **found}
+
+
+def _with_version(project: Project, key: str, source: Mapping[str, Any]) -> dict[str, Any]:
+    if source["kind"] != "judge":
+        return dict(source)
+    try:
+        judge = find_reward_judge(project, source["judge"])
+    except PrefloopError as error:
+        raise PrefloopError(error.message, **{key: error.message.rstrip(".")}) from error
+    return {**source, "judge": str(judge)}
 
 
 def _check_verifier(key: str, name: str) -> None:

@@ -98,6 +98,9 @@ class JudgeOptions(SourceOptions):
     """A judge of the platform, asked through the worker."""
 
     judge: str = option(help="Name of the judge.")
+    cap: float = option(
+        1.0, help="Dollars that the run may spend on it: the run ends before more.", min=0, max=1e6
+    )
 
 
 KINDS: Mapping[str, type[SourceOptions]] = {

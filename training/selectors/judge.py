@@ -1,0 +1,65 @@
+"""Judges that can reward a run: those of the project that judge one answer by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from annotation.judging.protocols.base import Template
+from annotation.models import Judge, Project
+from annotation.selectors.judge import find_judge
+from core.errors import PrefloopError
+from training.alignment.rewards.settings import JudgeOptions, parse_rewards
+
+SOURCES = ("reward_sources", "watch_sources")
+
+
+def reward_judges(project: Project) -> list[Judge]:
+    """All versions by name, the newest first: a run may be launched again as it was."""
+    rows = Judge.objects.filter(project=project, origin=Judge.Origin.CONFIGURED)
+    rows = rows.order_by("name", "-version").select_related("model__provider")
+    return [judge for judge in rows if not why_no_reward(judge)]
+
+
+def find_reward_judge(project: Project, name: str) -> Judge:
+    """`name`, or `name v2`. Raises PrefloopError for one that cannot give rewards."""
+    try:
+        judge = find_judge(project, name)
+    except PrefloopError:
+        if Judge.objects.filter(name=name, project__isnull=True).exists():
+            raise PrefloopError(
+                f"The verdicts of “{name}” were imported, and nobody can ask it. Choose a judge "
+                "that is configured in this project."
+            ) from None
+        raise
+    if why := why_no_reward(judge):
+        raise PrefloopError(f"“{judge}” cannot give rewards: {why}")
+    return judge
+
+
+def why_no_reward(judge: Judge) -> str:
+    """Empty: it can."""
+    if judge.model is None or judge.model.provider.retired_at is not None:
+        return "its provider was retired. Make a new version with another model."
+    if not Template.from_json(judge.template).one_by_one:
+        return (
+            "it compares answers, and a reward is about one. Make a judge whose protocol judges "
+            "each answer by itself."
+        )
+    return ""
+
+
+def judge_caps(config: Mapping[str, Any]) -> dict[str, Decimal]:
+    """By the judge's name, what a run may spend on it: sources that share a judge share the sum."""
+    caps: dict[str, Decimal] = {}
+    for options in _judges(config):
+        caps[options.judge] = caps.get(options.judge, Decimal()) + Decimal(str(options.cap))
+    return caps
+
+
+def _judges(config: Mapping[str, Any]) -> Iterator[JudgeOptions]:
+    for key in SOURCES:
+        for options in parse_rewards(config.get(key) or {}).values():
+            if isinstance(options, JudgeOptions):
+                yield options
