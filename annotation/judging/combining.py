@@ -10,7 +10,7 @@ from typing import Any
 
 from annotation.judging.content import PAIRWISE, THUMBS, ItemContent
 from annotation.judging.exchange import Chain
-from annotation.judging.formats import AGREE, MEAN, MEAN_RANK
+from annotation.judging.formats import AGREE, MEAN
 from annotation.judging.outcome import (
     JUDGED,
     UNPARSABLE,
@@ -95,7 +95,7 @@ def _listed(values: tuple[float, ...] | None) -> list[float] | None:
 def _combine(spec: JudgeSpec, content: ItemContent, groups: Groups) -> CombinedCriterion:
     if spec.format.is_score:
         combined = _of_scores(spec, content, groups)
-    elif spec.rule == MEAN_RANK:
+    elif spec.format.is_ranking:
         combined = _of_ranks(groups)
     elif content.kind == THUMBS:
         combined = _of_thumbs(groups)
