@@ -118,7 +118,7 @@ def _foretold(**asked: Any) -> dict[str, Any]:
     except PrefloopError:
         return {}
     memory = {"bytes": round(budget.bytes)} if budget.machine.memory else {}
-    return {"seconds": round(budget.seconds, 1), "basis": budget.machine.basis, **memory}
+    return {"seconds": budget.seconds, "basis": budget.machine.basis, **memory}
 
 
 def checked_config(
