@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from core.canonical_json import digest
@@ -53,4 +54,9 @@ class ItemContent:
 
     def content_hash(self) -> str:
         """SHA-256 of the canonical JSON of everything here: any change of it changes the hash."""
-        return digest(asdict(self))
+        return self._hash
+
+    # Asked for several times a call; asdict alone would take as long as the call's other work.
+    @cached_property
+    def _hash(self) -> str:
+        return digest(vars(self) | {"criteria": [vars(criterion) for criterion in self.criteria]})

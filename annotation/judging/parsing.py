@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from annotation.judging.formats import LETTERS, AnswerFormat
@@ -153,6 +154,7 @@ def _label(value: Any, answers: AnswerFormat) -> Any:
     return int(labels[text]) if answers.is_score else labels[text]
 
 
+@lru_cache
 def _spellings(answers: AnswerFormat) -> dict[str, str]:
     labels = {label.casefold(): label for label in answers.labels}
     if answers.is_score:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation.judging import Chain, Reply, chains, read_chain
+from annotation.judging import Chain, Reply, Request, chains, read_chain
 from tests.annotation.judging.making import Model, judge, listed, said, spec
 
 
@@ -63,7 +63,7 @@ def test_orders_that_differ_meet_in_the_mean_rank() -> None:
     item = listed(*"abc")
     first, second = chains(spec("ranking", "listwise"), item)
 
-    def model(request: object, chain: Chain) -> Reply:
+    def model(request: Request, chain: Chain) -> Reply:
         ranks = (1, 2, 3) if chain == first else (1, 3, 2)
         return said(_groups(ranks, chain.shown_order))
 
@@ -72,7 +72,7 @@ def test_orders_that_differ_meet_in_the_mean_rank() -> None:
     ]
     assert first.shown_order != second.shown_order
     assert answer.ranks == (1, 2, 2)
-    assert answer.probabilities == (1, 1, 0.5)
+    assert answer.probabilities == (1.0, 1.0, 0.5)
     assert answer.consistent is False
 
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from annotation.judging import Chain, JudgeSpec, MissingLogprobs, Reply, TokenLogprobs, chains
+from annotation.judging import (
+    Chain,
+    JudgeSpec,
+    MissingLogprobs,
+    Reply,
+    Request,
+    TokenLogprobs,
+    chains,
+)
 from tests.annotation.judging.making import (
     CRITERIA,
     Model,
@@ -63,7 +71,7 @@ def test_both_raw_verdicts_are_kept_in_canonical_order() -> None:
 def test_samples_give_soft_labels() -> None:
     asked = spec("mt_bench", samples=4, temperature=1.0, soft_labels="samples")
 
-    def model(request: object, chain: Chain) -> Reply:
+    def model(request: Request, chain: Chain) -> Reply:
         # Position 0 wins 3 of 4 when shown first, and 2 of 4 with 2 ties when shown second.
         first = ["A", "A", "A", "B"][chain.sample]
         second = ["B", "tie", "B", "tie"][chain.sample]
@@ -123,7 +131,7 @@ def test_rlaif_a_judge_of_position_alone_ends_in_the_tie_band() -> None:
 def test_rlaif_reasons_in_a_call_of_its_own() -> None:
     asked = spec("rlaif", reasoning=True)
 
-    def model(request: object, chain: Chain) -> Reply:
+    def model(request: Request, chain: Chain) -> Reply:
         if request.stage == "reason":
             assert (request.top_logprobs, request.choices) == (0, None)
             return Reply("A says the truth.")
@@ -185,7 +193,7 @@ def test_blank_tokens_before_the_label_are_passed_over() -> None:
 def test_no_label_at_all_is_mended_once_and_then_unparsable() -> None:
     asked: list[str] = []
 
-    def model(request: object, chain: Chain) -> Reply:
+    def model(request: Request, chain: Chain) -> Reply:
         asked.append(request.stage)
         return soft(Well=0.9, I=0.1)
 
@@ -197,7 +205,7 @@ def test_no_label_at_all_is_mended_once_and_then_unparsable() -> None:
 def test_labels_are_asked_a_criterion_at_a_time() -> None:
     two = content(criteria=CRITERIA)
 
-    def model(request: object, chain: Chain) -> Reply:
+    def model(request: Request, chain: Chain) -> Reply:
         is_honest = "Honest" in request.messages[-1]["content"].split("Judge by this alone")[1]
         at = 0.9 if chain.shown_order == (0, 1) else 0.1
         return soft(A=1 - at, B=at) if is_honest else soft(A=at, B=1 - at)
@@ -212,7 +220,7 @@ def test_labels_are_asked_a_criterion_at_a_time() -> None:
 def test_json_holds_the_verdict_of_every_criterion() -> None:
     two = content(criteria=CRITERIA)
 
-    def model(request: object, chain: Chain) -> Reply:
+    def model(request: Request, chain: Chain) -> Reply:
         assert request.schema["properties"]["verdict"]["required"] == ["helpful", "honest"]
         first = chain.shown_order == (0, 1)
         return said({"helpful": "A" if first else "B", "honest": "tie"})
@@ -247,7 +255,7 @@ SYMMETRIC: list[tuple[JudgeSpec, Model]] = [
 
 @pytest.mark.parametrize(("asked", "model"), SYMMETRIC)
 def test_swapped_responses_have_the_complement(asked: JudgeSpec, model: Model) -> None:
-    def swapped(request: object, chain: Chain) -> Reply:
+    def swapped(request: Request, chain: Chain) -> Reply:
         return model(request, Chain(tuple(1 - at for at in chain.shown_order), chain.sample))
 
     pair = content()

@@ -7,6 +7,7 @@ import pytest
 from annotation.judging import (
     Chain,
     Reply,
+    Request,
     chains,
     combine,
     most_calls,
@@ -43,7 +44,7 @@ def test_an_unreadable_reply_is_shown_once_with_what_is_wrong() -> None:
 def test_after_one_repair_it_is_unparsable_and_no_tie() -> None:
     asked: list[str] = []
 
-    def model(request: object, chain: Chain) -> Reply:
+    def model(request: Request, chain: Chain) -> Reply:
         asked.append(request.stage)
         return BAD
 
@@ -63,7 +64,7 @@ def test_one_unreadable_order_makes_the_item_unparsable() -> None:
 
 
 def test_one_unreadable_sample_of_an_order_is_left_out_and_told() -> None:
-    def model(request: object, chain: Chain) -> Reply:
+    def model(request: Request, chain: Chain) -> Reply:
         return BAD if chain == FIRST else said("A" if chain.shown_order == (0, 1) else "B")
 
     asked = spec("mt_bench", samples=2, temperature=1.0, soft_labels="samples")
@@ -86,7 +87,7 @@ def test_a_refusal_is_not_asked_again(refused: Reply) -> None:
 
 
 def test_each_criterion_by_labels_has_a_repair_of_its_own() -> None:
-    def model(request: object, chain: Chain) -> Reply:
+    def model(request: Request, chain: Chain) -> Reply:
         return soft(Hm=1.0) if request.stage == "verdict 2" else soft(A=0.9, B=0.1)
 
     replies = ask(spec("rlaif"), content(criteria=CRITERIA), FIRST, model)
@@ -125,7 +126,7 @@ def test_most_calls_is_a_bound() -> None:
     ):
         calls = [0]
 
-        def model(request: object, chain: Chain, calls=calls) -> Reply:
+        def model(request: Request, chain: Chain, calls=calls) -> Reply:
             calls[0] += 1
             return Reply("thinking") if request.stage == "reason" else soft(Hm=1.0)
 

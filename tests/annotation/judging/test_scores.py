@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from annotation.judging import Chain, Reply, chains, next_request
+from annotation.judging import Chain, Reply, Request, chains, next_request
 from annotation.judging.scale import (
     chance_ahead,
     ranks_of,
@@ -47,7 +47,7 @@ def test_a_pair_is_compared_by_its_scores(first: int, second: int, strength: int
     combined = judge(spec("prometheus"), content(), scoring(first, second))
     answer = combined.criteria["overall"]
     assert answer.strength == strength
-    assert answer.scores == (first, second)
+    assert answer.scores == pytest.approx((first, second))
     assert answer.consistent is None
     assert combined.detail["criteria"]["overall"]["scores"] == [first, second]
 
@@ -63,7 +63,7 @@ def test_a_list_is_ranked_by_its_scores() -> None:
         spec("prometheus", "listwise"), listed("a", "b", "c", "d"), scoring(3, 5, 3, 1)
     ).criteria["overall"]
     assert answer.ranks == (2, 1, 2, 3)
-    assert answer.scores == (3, 5, 3, 1)
+    assert answer.scores == (3.0, 5.0, 3.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -78,11 +78,11 @@ def test_a_single_response_is_good_above_the_threshold(
 
 
 def test_self_rewarding_takes_the_mean_over_samples() -> None:
-    def model(request: object, chain: Chain) -> Reply:
+    def model(request: Request, chain: Chain) -> Reply:
         return said([[5, 4, 3], [3, 4, 2]][chain.shown_order[0]][chain.sample])
 
     answer = judge(spec("self_rewarding"), content(), model).criteria["overall"]
-    assert answer.scores == (4, 3)
+    assert answer.scores == (4.0, 3.0)
     # A difference of 1 on a scale of 5.
     assert answer.strength == 1
     # Of 9 pairs of samples, 6 are won (5 over 3, 4, 2; 4 over 3, 2; 3 over 2) and 2 are equal.
@@ -92,7 +92,7 @@ def test_self_rewarding_takes_the_mean_over_samples() -> None:
 def test_scores_by_log_probabilities_are_means_over_the_labels() -> None:
     asked = spec("prometheus", soft_labels="logprobs", reasoning=False)
 
-    def model(request: object, chain: Chain) -> Reply:
+    def model(request: Request, chain: Chain) -> Reply:
         assert request.choices == ("1", "2", "3", "4", "5")
         tops = [
             {"1": 0.01, "2": 0.01, "3": 0.01, "4": 0.4, "5": 0.4},
@@ -118,7 +118,7 @@ def test_ultrafeedback_rates_four_aspects_and_takes_their_mean() -> None:
         "helpfulness": (4, 2),
     }
 
-    def model(request: object, chain: Chain) -> Reply:
+    def model(request: Request, chain: Chain) -> Reply:
         return said(
             {
                 key: {"A": scores[chain.shown_order[0]], "B": scores[chain.shown_order[1]]}
@@ -142,7 +142,7 @@ def test_ultrafeedback_rates_a_projects_own_criteria() -> None:
 
 
 def test_ratings_that_turn_with_the_order_are_told() -> None:
-    def model(request: object, chain: Chain) -> Reply:
+    def model(request: Request, chain: Chain) -> Reply:
         return said({key: {"A": 5, "B": 1} for key in ("helpful", "honest")})
 
     answer = judge(spec("ultrafeedback"), content(criteria=CRITERIA), model).criteria["helpful"]
@@ -155,7 +155,7 @@ def test_ratings_of_a_list_stay_with_their_responses() -> None:
         listed("a", "b", "c", criteria=CRITERIA),
         rating(1, 5, 3),
     ).criteria["helpful"]
-    assert answer.scores == (1, 5, 3)
+    assert answer.scores == (1.0, 5.0, 3.0)
     assert answer.ranks == (3, 1, 2)
     # Pairs 0-1, 0-2, 1-2.
     assert answer.probabilities == (0, 0, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from annotation.judging import Chain, Reply, chains
+from annotation.judging import Chain, Reply, Request, chains
 from tests.annotation.judging.making import judge, said, single, soft, spec
 
 
@@ -34,8 +34,9 @@ def test_log_probabilities_of_yes() -> None:
 def test_most_samples_decide(words: str, thumb: int, up: float) -> None:
     asked = spec("thumbs", "thumbs", samples=3, temperature=1.0, soft_labels="samples")
 
-    def model(request: object, chain: Chain) -> Reply:
+    def model(request: Request, chain: Chain) -> Reply:
         return said({"y": "yes", "n": "no"}[words[chain.sample]])
 
     answer = judge(asked, single(), model).criteria["overall"]
-    assert (answer.thumb, answer.probabilities) == (thumb, pytest.approx([up]))
+    assert answer.thumb == thumb
+    assert answer.probabilities == pytest.approx([up])
