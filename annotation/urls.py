@@ -41,6 +41,8 @@ urlpatterns = [
     path("projects/<int:project_id>/protocol/", project.protocol, name="protocol"),
     # The queue, for its managers
     path("", include("annotation.work_urls")),
+    # Judges, and the endpoints they are asked at
+    path("", include("annotation.judge_urls")),
     # Items
     path("projects/<int:project_id>/items/", item.items, name="items"),
     path("projects/<int:project_id>/items/<int:item_id>/", item.item, name="item"),

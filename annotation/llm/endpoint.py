@@ -73,7 +73,9 @@ class Endpoint:
 @sensitive_variables("key")
 def open_endpoint(provider_id: int) -> tuple[Endpoint, dict[str, Abilities]]:
     """With what its models can, by name. Raises CallFailed, or PrefloopError for its key."""
-    provider = Provider.objects.select_related("secret").get(pk=provider_id)
+    provider = Provider.objects.select_related("secret").filter(pk=provider_id).first()
+    if provider is None:
+        raise CallFailed("refused", "The provider is no longer there.", tries=0)
     if provider.retired_at is not None:
         raise CallFailed("refused", f"{provider.name} is retired and not asked any more.", tries=0)
     secret = provider.secret

@@ -77,10 +77,17 @@ def model_rows(provider: Provider) -> list[ModelRow]:
         .prefetch_related("prices")
         .order_by("name")
     )
+    return [
+        ModelRow(model, _newest_first(model), price_in_force(model), model.judge_count)
+        for model in models
+    ]
+
+
+def _newest_first(model: ProviderModel) -> list[Price]:
+    return sorted(model.prices.all(), key=lambda price: price.valid_from, reverse=True)
+
+
+def price_in_force(model: ProviderModel) -> Price | None:
+    """Of today, from the prices that were fetched with the model."""
     today = timezone.localdate()
-    rows = []
-    for model in models:
-        prices = sorted(model.prices.all(), key=lambda price: price.valid_from, reverse=True)
-        price = next((one for one in prices if one.valid_from <= today), None)
-        rows.append(ModelRow(model, prices, price, model.judge_count))
-    return rows
+    return next((one for one in _newest_first(model) if one.valid_from <= today), None)

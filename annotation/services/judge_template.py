@@ -1,0 +1,69 @@
+"""A researcher's own texts for judges, and which items of a project a judge takes."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from annotation.judging.own_template import check_template
+from annotation.models import Judge, JudgeTemplate, Project, ProjectJudge
+from core.errors import PrefloopError
+from core.models import User
+from core.services.audit import record_event
+
+
+@transaction.atomic
+def save_template(
+    *,
+    project: Project,
+    name: str,
+    kind: str,
+    answer_format: str,
+    system: str,
+    body: str,
+    actor: User,
+) -> JudgeTemplate:
+    """The next version of the template of this name; the newest itself when nothing differs."""
+    problems = check_template(kind, answer_format, system, body)
+    if problems:
+        raise PrefloopError(" ".join(problems), field="body")
+    # Two people who save at once get two versions, one after the other.
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+    newest = project.judge_templates.filter(name=name).order_by("-version").first()
+    texts = {"kind": kind, "answer_format": answer_format, "system": system, "body": body}
+    if newest and all(getattr(newest, field) == value for field, value in texts.items()):
+        return newest
+    version = newest.version + 1 if newest else 1
+    made = JudgeTemplate.objects.create(
+        project=project, name=name, version=version, created_by=actor, **texts
+    )
+    record_event(
+        actor=actor,
+        action="save_judge_template",
+        target=made,
+        project_id=project.pk,
+        detail={"name": name, "version": version},
+    )
+    return made
+
+
+@transaction.atomic
+def set_project_judge(*, project: Project, judge: Judge, takes: str, actor: User) -> ProjectJudge:
+    if takes not in ProjectJudge.Takes.values:
+        allowed = ", ".join(ProjectJudge.Takes.values)
+        raise PrefloopError(f"A judge takes one of {allowed}.", field="takes")
+    if judge.project_id != project.pk:
+        raise PrefloopError(
+            "This judge came with a data set: it is never asked, so it takes no items.",
+            field="takes",
+        )
+    choice, _ = ProjectJudge.objects.update_or_create(
+        project=project, judge=judge, defaults={"takes": takes}
+    )
+    record_event(
+        actor=actor,
+        action="set_project_judge",
+        target=judge,
+        project_id=project.pk,
+        detail={"takes": takes},
+    )
+    return choice

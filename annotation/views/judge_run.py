@@ -1,0 +1,173 @@
+"""Runs of a judge: estimated before they start, watched while they go, paused and stopped."""
+
+from __future__ import annotations
+
+from decimal import ROUND_UP, Decimal
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from annotation.access import Capability, project_view
+from annotation.forms import show_error
+from annotation.judge_forms import ResumeForm, RunForm
+from annotation.models import Judge, JudgeRun, Project
+from annotation.selectors import judge_pages
+from annotation.selectors.judge import kinds_of, spec_of
+from annotation.services.judge_run import (
+    RunEstimate,
+    estimate_run,
+    pause_run,
+    queue_run,
+    resume_run,
+    stop_run,
+)
+from core.access import SignedInRequest
+from core.errors import PrefloopError
+from core.health import is_swept
+from core.models import Job
+
+STOP_POLLING = 286  # htmx's word for "do not ask again"
+CENT = Decimal("0.01")
+# Retries, and answers longer than the last ones: what the suggested cap leaves room for.
+ROOM = Decimal("1.2")
+ACTIONS = {
+    "pause": (pause_run, "The run pauses when the calls that are out have come back."),
+    "stop": (stop_run, "The run stops when the calls that are out have come back."),
+}
+
+
+def _judge(project: Project, judge_id: int) -> Judge:
+    """One that can be asked: imported ones cannot."""
+    judges = Judge.objects.filter(project=project, origin=Judge.Origin.CONFIGURED)
+    return get_object_or_404(judges.select_related("model__provider"), pk=judge_id)
+
+
+@project_view(Capability.RESEARCH)
+@require_http_methods(["GET", "POST"])
+@never_cache
+def start(request: SignedInRequest, project: Project, judge_id: int) -> HttpResponse:
+    judge = _judge(project, judge_id)
+    takes = judge_pages.takes_of(project, judge)
+    form = RunForm(request.POST or None, initial=RunForm.first(takes) | request.GET.dict())
+    if request.method == "POST" and form.is_valid():
+        try:
+            run = queue_run(
+                project=project, judge=judge, created_by=request.user, **form.asked(),
+                cap=form.cleaned_data["cap"],
+            )  # fmt: skip
+        except PrefloopError as error:
+            show_error(form, error)
+        else:
+            return redirect("annotation:judge-run", project.pk, run.pk)
+    context: dict[str, Any] = {"project": project, "judge": judge, "form": form}
+    context |= {"title": f"Run {judge}"} | _told(project, judge, form)
+    status = 422 if request.method == "POST" else 200
+    return render(request, "annotation/judging/run_form.html", context, status=status)
+
+
+@project_view(Capability.RESEARCH)
+@require_GET
+@never_cache
+def estimate(request: SignedInRequest, project: Project, judge_id: int) -> HttpResponse:
+    """What the form, as it stands, would ask and cost; asked anew at each change."""
+    judge = _judge(project, judge_id)
+    context: dict[str, Any] = {"project": project, "judge": judge}
+    context |= _told(project, judge, RunForm(request.GET))
+    return render(request, "annotation/judging/_run_estimate.html", context)
+
+
+def _told(project: Project, judge: Judge, form: RunForm) -> dict[str, Any]:
+    try:
+        told = estimate_run(project=project, judge=judge, **form.so_far())
+    except PrefloopError as error:
+        return {"no_estimate": error.message}
+    return {"told": told, "cap": suggested_cap(told)}
+
+
+def suggested_cap(told: RunEstimate) -> Decimal:
+    return (told.cost * ROOM).quantize(CENT, rounding=ROUND_UP)
+
+
+@project_view(Capability.RESEARCH)
+@require_POST
+def try_it(request: SignedInRequest, project: Project, judge_id: int) -> HttpResponse:
+    """Ten items, under a cap of what they can cost at most."""
+    judge = _judge(project, judge_id)
+    items = judge_pages.trial_items(project, judge, kinds_of(spec_of(judge)))
+    if not items:
+        raise PrefloopError(
+            "There is no item left to try this judge on: import some, or make another version."
+        )
+    asked: dict[str, Any] = {"selection": {"items": items}, "purpose": JudgeRun.Purpose.TRIAL}
+    told = estimate_run(project=project, judge=judge, **asked)
+    cap = suggested_cap(told)
+    run = queue_run(project=project, judge=judge, created_by=request.user, cap=cap, **asked)
+    return redirect("annotation:judge-run", project.pk, run.pk)
+
+
+def _run(project: Project, run_id: int) -> JudgeRun:
+    return get_object_or_404(judge_pages.runs_of(project), pk=run_id)
+
+
+@project_view(Capability.RESEARCH)
+@require_GET
+@never_cache
+def run(request: SignedInRequest, project: Project, judge_run_id: int) -> HttpResponse:
+    found = _run(project, judge_run_id)
+    context = _live(project, found)
+    if found.purpose == JudgeRun.Purpose.TRIAL:
+        context["rows"] = judge_pages.trial_rows(found)
+    return render(request, "annotation/judging/run.html", context)
+
+
+@project_view(Capability.RESEARCH)
+@require_GET
+@never_cache
+def run_state(request: SignedInRequest, project: Project, judge_run_id: int) -> HttpResponse:
+    """Polled while the run is not over; then the page is loaded again, with what to do next."""
+    found = _run(project, judge_run_id)
+    response = render(request, "annotation/judging/_run_state.html", _live(project, found))
+    if found.job is None or found.job.is_over:
+        response["HX-Refresh"] = "true"
+        response.status_code = STOP_POLLING
+    return response
+
+
+def _live(project: Project, found: JudgeRun) -> dict[str, Any]:
+    waits = found.job is not None and found.job.state == Job.State.QUEUED
+    return {
+        "project": project,
+        "run": found,
+        "figures": judge_pages.figures_of(found),
+        "booked": found.settled + found.reserved,
+        "cap": f"{found.cap.normalize():f}",
+        "no_worker": waits and not is_swept(),
+    }
+
+
+@project_view(Capability.RESEARCH)
+@require_POST
+def move(
+    request: SignedInRequest, project: Project, judge_run_id: int, action: str
+) -> HttpResponse:
+    service, said = ACTIONS[action]
+    service(run=_run(project, judge_run_id), actor=request.user)
+    messages.success(request, said)
+    return redirect("annotation:judge-run", project.pk, judge_run_id)
+
+
+@project_view(Capability.RESEARCH)
+@require_POST
+def resume(request: SignedInRequest, project: Project, judge_run_id: int) -> HttpResponse:
+    """Under a larger cap, if one is given."""
+    found, form = _run(project, judge_run_id), ResumeForm(request.POST)
+    if not form.is_valid():
+        raise PrefloopError("The cap is an amount in dollars, such as 2.50.", field="cap")
+    cap = form.cleaned_data["cap"]
+    resume_run(run=found, actor=request.user, cap=cap if cap != found.cap else None)
+    messages.success(request, "The run goes on where it stopped. Nothing is asked twice.")
+    return redirect("annotation:judge-run", project.pk, judge_run_id)

@@ -1,0 +1,283 @@
+"""A project's judges in the browser: made, looked at, tried and run; texts of one's own."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import pytest
+from django.utils import timezone
+
+from annotation.models import (
+    Judge,
+    JudgeCall,
+    JudgeRun,
+    JudgeTemplate,
+    JudgeVerdict,
+    Price,
+    Project,
+    ProjectJudge,
+    ProviderModel,
+)
+from annotation.services.judge_run import queue_run
+from tests.annotation.test_work_views import page, sign_in, url
+from tests.cast import Cast, make_item
+from tests.feedback.votes import judged
+from tests.judges import CAN, make_judge, make_model
+
+PARTS = ("judges", "new-judge", "judge-templates", "new-judge-template")
+MAY = {"mallory": 404, "bob": 403, "rita": 403, "rosa": 200, "mary": 200, "ada": 200}
+
+
+def form_of(model: ProviderModel, **more: str) -> dict[str, str]:
+    return {
+        "model": str(model.pk),
+        "protocol": "mt_bench",
+        "kind": "pairwise",
+        "name": "Strict",
+        "setting-both_orders": "on",
+        "setting-samples": "1",
+        "setting-temperature": "0",
+        "setting-max_tokens": "256",
+        "setting-soft_labels": "none",
+        "setting-seed": "0",
+        "setting-tie_band": "0.05",
+        **more,
+    }
+
+
+@pytest.mark.parametrize("who", MAY)
+def test_who_may(cast: Cast, who: str) -> None:
+    make_model()
+    client = sign_in(getattr(cast, who))
+    for part in PARTS:
+        assert client.get(url(cast, part)).status_code == MAY[who], part
+
+
+def test_empty_pages_say_what_to_do(cast: Cast) -> None:
+    assert "Ask an admin of this instance to add a provider" in page(cast, "judges", user=cast.rosa)
+    assert "Add a provider and one of its models" in page(cast, "judges", user=cast.ada)
+    assert "No model to ask yet" in page(cast, "new-judge", user=cast.rosa)
+    make_model()
+    assert "No judge yet" in page(cast, "judges", user=cast.rosa)
+    assert "No template yet" in page(cast, "judge-templates", user=cast.rosa)
+    assert "Judges</a>" not in sign_in(cast.bob).get(url(cast, "project")).content.decode()
+
+
+def test_a_judge_is_made_of_a_model_and_a_protocol(cast: Cast) -> None:
+    make_item(cast.project)
+    client, model = sign_in(cast.rosa), make_model()
+    seen = page(cast, "new-judge", user=cast.rosa)
+    assert "can give log-probabilities (20)" in seen
+    assert "&lt;&lt;&lt;BEGIN" in seen
+    reply = client.post(url(cast, "new-judge"), form_of(model))
+    judge = Judge.objects.get()
+    assert reply["Location"] == url(cast, "judge", judge.pk)
+    assert judge.settings["max_tokens"] == 256
+    assert judge.settings["reasoning"] is False
+    seen = page(cast, "judge", judge.pk, user=cast.rosa)
+    assert "It was never asked" in seen
+    assert "MT-Bench pairwise" in seen
+    again = client.post(url(cast, "new-judge"), form_of(model, **{"setting-samples": "3"}))
+    newer = Judge.objects.get(version=2)
+    assert again["Location"] == url(cast, "judge", newer.pk)
+    seen = page(cast, "new-judge", user=cast.rosa)
+    filled = client.get(url(cast, "new-judge") + f"?judge={newer.pk}").content.decode()
+    assert 'value="3"' in filled
+    assert 'value="Strict"' in filled
+
+
+def test_only_protocols_that_the_model_can_do_are_offered(cast: Cast) -> None:
+    make_model(can=CAN | {"logprobs": False})
+    seen = page(cast, "new-judge", user=cast.rosa)
+    assert "judge-1 cannot give log-probabilities." in seen
+    assert 'value="rlaif"' not in seen
+    assert 'value="mt_bench"' in seen
+    assert 'value="own"' not in seen
+    assert "This project has no template of its own yet" in seen
+    model = ProviderModel.objects.get()
+    reply = sign_in(cast.rosa).post(url(cast, "new-judge"), form_of(model, protocol="rlaif"))
+    assert Judge.objects.get().protocol != "rlaif" or reply.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", ""),
+        ("setting-samples", "0"),
+        ("setting-temperature", "3"),
+        ("setting-max_tokens", "many"),
+        ("setting-soft_labels", "guesses"),
+    ],
+)
+def test_bad_settings_are_told_at_their_field(cast: Cast, field: str, value: str) -> None:
+    make_item(cast.project)
+    reply = sign_in(cast.rosa).post(url(cast, "new-judge"), form_of(make_model(), **{field: value}))
+    assert reply.status_code == 422
+    assert "field-error" in reply.content.decode()
+    assert not Judge.objects.exists()
+
+
+def test_the_preview_shows_the_messages_of_another_item(cast: Cast) -> None:
+    first, second = make_item(cast.project), make_item(cast.project)
+    client, model = sign_in(cast.rosa), make_model()
+    seen = client.get(url(cast, "judge-preview"), form_of(model)).content.decode()
+    assert f"item {second.pk}" in seen
+    more = form_of(model, after=str(second.pk))
+    assert f"item {first.pk}" in client.get(url(cast, "judge-preview"), more).content.decode()
+    more = form_of(model, **{"setting-samples": "x"}, after="x" * 40)
+    assert client.get(url(cast, "judge-preview"), more).status_code == 200
+
+
+def test_what_a_judge_takes_is_the_projects_choice(cast: Cast) -> None:
+    judge = make_judge(cast.project)
+    client = sign_in(cast.rosa)
+    client.post(url(cast, "judge-takes", judge.pk), {"takes": "disagreed"})
+    assert ProjectJudge.objects.get().takes == "disagreed"
+    assert client.post(url(cast, "judge-takes", judge.pk), {"takes": "x"}).status_code == 422
+    assert "Items where people disagree" in page(cast, "judges", user=cast.rosa)
+    elsewhere = make_judge(Project.objects.create(name="Other"), name="Theirs")
+    reply = client.post(url(cast, "judge-takes", elsewhere.pk), {"takes": "all"})
+    assert reply.status_code == 404
+
+
+def test_a_run_is_estimated_capped_and_started(cast: Cast) -> None:
+    for _ in range(3):
+        make_item(cast.project)
+    judge = make_judge(cast.project)
+    Price.objects.create(
+        model=judge.model, valid_from="2020-01-01", input_per_million=1, output_per_million=2
+    )
+    client = sign_in(cast.rosa)
+    assert "3 items, 6 calls" in page(cast, "judge-run-form", judge.pk, user=cast.rosa)
+    asked = {"purpose": "judge", "takes": "all", "limit": "2"}
+    told = client.get(url(cast, "judge-run-estimate", judge.pk), asked).content.decode()
+    assert "2 items, 4 calls" in told
+    none = {"purpose": "judge", "takes": "disagreed"}
+    told = client.get(url(cast, "judge-run-estimate", judge.pk), none).content.decode()
+    assert "No item is left for this choice" in told
+    form = url(cast, "judge-run-form", judge.pk)
+    refused = client.post(form, asked)
+    assert refused.status_code == 422
+    assert not JudgeRun.objects.exists()
+    reply = client.post(form, {**asked, "cap": "1.5"})
+    run = JudgeRun.objects.get()
+    assert reply["Location"] == url(cast, "judge-run", run.pk)
+    assert (run.cap, run.selection) == (Decimal("1.5"), {"takes": "all", "limit": 2})
+    seen = page(cast, "judge-run", run.pk, user=cast.rosa)
+    assert "cap $1.50" in seen
+    assert "of 2 items" in seen
+
+
+def test_ten_items_that_people_have_judged_are_tried_first(cast: Cast) -> None:
+    items = [make_item(cast.project) for _ in range(12)]
+    known = judged(cast.project, "pairwise", 2, 2, -2)
+    judge = make_judge(cast.project)
+    client = sign_in(cast.rosa)
+    client.post(url(cast, "judge-try", judge.pk))
+    run = JudgeRun.objects.get()
+    assert run.purpose == "trial"
+    assert len(run.selection["items"]) == 10
+    assert known.pk in run.selection["items"]
+    assert set(run.selection["items"]) <= {known.pk, *(item.pk for item in items)}
+    raw = [{"shown_order": [0, 1], "sample": 0, "strength": 2},
+           {"shown_order": [1, 0], "sample": 0, "strength": -2}]  # fmt: skip
+    detail = {
+        "criteria": {"overall": {"answer": {"strength": 0}, "raw": raw, "consistent": False}},
+        "reason": "Both are fine.",
+    }
+    JudgeVerdict.objects.create(
+        judge=judge, item=known, run=run, purpose="trial", outcome="judged", detail=detail
+    )
+    seen = page(cast, "judge-run", run.pk, user=cast.rosa)
+    assert "A better (shown A, B)" in seen
+    assert "B better (shown B, A)" in seen
+    assert "orders disagree" in seen
+    assert "2 × A better" in seen
+    assert "Both are fine." in seen
+    assert "Bob" not in seen.split("What it said")[1]
+
+
+def test_a_run_is_paused_stopped_and_resumed_under_another_cap(cast: Cast) -> None:
+    make_item(cast.project)
+    judge = make_judge(cast.project)
+    client = sign_in(cast.rosa)
+    run = queue_run(project=cast.project, judge=judge, created_by=cast.rosa, cap=Decimal(1))
+    state = url(cast, "judge-run-state", run.pk)
+    assert client.get(state).status_code == 200
+    client.post(url(cast, "judge-run-pause", run.pk))
+    assert "paused" in page(cast, "judge-run", run.pk, user=cast.rosa)
+    assert client.get(state).status_code == 286
+    client.post(url(cast, "judge-run-resume", run.pk), {"cap": "2"})
+    run.refresh_from_db()
+    assert (run.cap, run.paused_at) == (Decimal(2), None)
+    assert client.post(url(cast, "judge-run-resume", run.pk), {"cap": "x"}).status_code == 400
+    client.post(url(cast, "judge-run-stop", run.pk))
+    assert "stopped" in page(cast, "judge-run", run.pk, user=cast.rosa)
+
+
+def test_every_call_can_be_read_as_it_came(cast: Cast) -> None:
+    item = make_item(cast.project)
+    judge = make_judge(cast.project)
+    run = queue_run(project=cast.project, judge=judge, created_by=cast.rosa, cap=Decimal(1))
+    call = JudgeCall.objects.create(
+        judge=judge, run=run, item=item, call_key="a", purpose="judge/verdict", state="done",
+        shown_order=[1, 0], reply={"text": "<b>A</b>", "tokens": [["A", -0.1, {"A": -0.1}]]},
+        error="there is no JSON in it", latency_ms=1234, finished_at=timezone.now(),
+    )  # fmt: skip
+    JudgeCall.objects.create(
+        judge=judge, run=run, item=item, call_key="b", purpose="judge/verdict", state="failed",
+        error="503: busy",
+    )  # fmt: skip
+    assert "2 calls, newest first" in page(cast, "judge-calls", judge.pk, user=cast.rosa)
+    client = sign_in(cast.rosa)
+    path = url(cast, "judge-calls", judge.pk)
+    assert "503: busy" not in client.get(path, {"outcome": "unparsable"}).content.decode()
+    assert "503: busy" in client.get(path, {"outcome": "failed"}).content.decode()
+    assert "No calls" in client.get(path, {"outcome": "unknown"}).content.decode()
+    seen = page(cast, "judge-call", judge.pk, call.pk, user=cast.rosa)
+    assert "&lt;b&gt;A&lt;/b&gt;" in seen
+    assert "1,234 ms" in seen
+    seen = page(cast, "judge-run", run.pk, user=cast.rosa)
+    assert "503: busy" in seen
+    other = make_judge(cast.project, name="Other")
+    assert client.get(url(cast, "judge-call", other.pk, call.pk)).status_code == 404
+
+
+OWN = {
+    "name": "Ours",
+    "kind": "pairwise",
+    "answer_format": "choice",
+    "system": "Be fair.",
+    "body": "{prompt}\n\nA: {response_a}\n\nB: {response_b}",
+}
+
+
+def test_a_text_of_ones_own_is_checked_shown_and_saved(cast: Cast) -> None:
+    make_item(cast.project)
+    client = sign_in(cast.rosa)
+    check = url(cast, "judge-template-check")
+    told = client.post(check, {**OWN, "body": "{prompt} {response_a} {name}"}).content.decode()
+    assert "{name} is no placeholder" in told
+    assert "Show both {response_a} and {response_b}" in told
+    told = client.post(check, OWN).content.decode()
+    assert "Be fair." in told
+    assert "&lt;&lt;&lt;BEGIN" in told
+    assert client.post(check, {}).status_code == 200
+    refused = client.post(url(cast, "new-judge-template"), {**OWN, "body": "Hello"})
+    assert refused.status_code == 422
+    assert not JudgeTemplate.objects.exists()
+    client.post(url(cast, "new-judge-template"), OWN)
+    saved = JudgeTemplate.objects.get()
+    editor = url(cast, "judge-template", saved.pk)
+    client.post(editor, OWN)
+    assert JudgeTemplate.objects.count() == 1
+    client.post(editor, {**OWN, "system": "Be very fair."})
+    newest = JudgeTemplate.objects.get(version=2)
+    assert "Ours v2" in page(cast, "judge-templates", user=cast.rosa)
+    model = make_model()
+    given = form_of(model, protocol="own", template=str(newest.pk), name="By our words")
+    reply = client.post(url(cast, "new-judge"), given)
+    assert reply.status_code == 302
+    judge = Judge.objects.get()
+    assert (judge.protocol, json.loads(judge.template)["system"]) == ("own", "Be very fair.")
