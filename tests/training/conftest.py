@@ -18,6 +18,7 @@ from feedback.services import freeze_snapshot
 from tests.cast import Cast
 from tests.feedback.votes import judged
 from tests.training.alignment.tiny import write_model
+from training.alignment.methods import methods
 from training.models import TrainingRun
 from training.services import queue_run
 
@@ -26,9 +27,9 @@ QUICK: dict[str, Any] = {
     "device": "cpu", "epochs": 1000, "max_steps": 6, "batch_size": 2, "gradient_accumulation": 1,
     "learning_rate": 1e-3, "warmup_steps": 0, "checkpoint_every": 2, "evaluate_every": 2,
     "sample_prompts": 2, "sample_max_new_tokens": 8, "max_length": 200, "max_prompt_length": 120,
-    "max_new_tokens": 40,
 }  # fmt: skip
 TINY = "tiny"
+ONLINE = [one.name for one in methods() if one.loop == "online"]
 Launch = Callable[..., TrainingRun]
 
 
@@ -72,7 +73,8 @@ def snapshot(cast: Cast) -> Snapshot:
 @pytest.fixture
 def launch(cast: Cast, snapshot: Snapshot, tiny_model_folder: Path) -> Launch:
     def queue(method: str = "dpo", **changes: Any) -> TrainingRun:
-        config = QUICK | changes.pop("config", {})
+        own = {"max_new_tokens": 40} if method in ONLINE else {}
+        config = QUICK | own | changes.pop("config", {})
         fields = {
             "project": cast.project, "snapshot": snapshot, "method": method,
             "criterion": "overall", "base_model": TINY, "created_by": cast.ada,

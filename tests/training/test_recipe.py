@@ -91,13 +91,6 @@ def test_every_stage_is_checked_before_the_first(
 
 
 @pytest.mark.parametrize(
-    ("stages", "field"),
-    [
-        (rlhf_stages(sft={}, reward={"score_zero": "demonstrations"}, policy={}), "reward"),
-        ([Stage("ppo_ptx", rewarded_by=0)], "policy_method"),
-    ],
-)
-@pytest.mark.parametrize(
     ("policy", "words", "field"),
     [
         ({"hyperparameters": {"mini_batches": 3}}, "cannot be dealt evenly", "prompts_per_step"),
@@ -122,6 +115,13 @@ def test_a_policy_that_could_not_begin_is_refused_before_the_first_stage(
     assert not Recipe.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("stages", "field"),
+    [
+        (rlhf_stages(sft={}, reward={"score_zero": "demonstrations"}, policy={}), "reward"),
+        ([Stage("ppo_ptx", rewarded_by=0)], "policy_method"),
+    ],
+)
 def test_demonstrations_are_asked_for_before_the_first_stage(
     cast: Cast, snapshot: Snapshot, stages: list[Stage], field: str
 ) -> None:
