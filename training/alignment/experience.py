@@ -13,12 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from training.alignment.batches import collate
-from training.alignment.log_probs import CompletionScorer
 from training.alignment.packing import Group
-from training.alignment.reward_model import transformers_model
 from training.alignment.rollouts.protocol import Rollout
 from training.alignment.scoring import score_tokens
 from training.alignment.tokenization import TokenSequence
@@ -100,9 +96,14 @@ def groups_of(rollouts: Sequence[Rollout]) -> list[Group]:
     return [Group(items[0].prompt, [item.completion for item in items]) for items in parts]
 
 
-def token_scores(scorer: nn.Module, rollouts: Sequence[Rollout], device: torch.device) -> Tensor:
-    """One number for each completion token, zeros behind: [b, t], with gradient."""
-    parts = score_tokens(scorer, groups_of(rollouts), device)
+def token_scores(
+    scorer: nn.Module, rollouts: Sequence[Rollout], device: torch.device, **settings: bool
+) -> Tensor:
+    """One number for each completion token, zeros behind: [b, t], with gradient.
+
+    `settings` go to the scorer's forward; with `entropies` there are two numbers, [b, t, 2].
+    """
+    parts = score_tokens(scorer, groups_of(rollouts), device, **settings)
     return pad([tokens for group in parts for tokens in group])
 
 
@@ -135,36 +136,3 @@ def token_scores_of_all(
         rows = token_scores(scorer, chosen, device).cpu().numpy()
         found += [row[: len(item.completion)] for row, item in zip(rows, chosen, strict=True)]
     return found
-
-
-def token_entropies(
-    scorer: CompletionScorer, rollouts: Sequence[Rollout], device: torch.device
-) -> Tensor:
-    """Entropy of the next token's distribution in nats, zeros behind: [b, t], with gradient.
-
-    Its own forward pass on padded rows: only a run that is paid for entropy asks for it.
-    """
-    batch = collate([TokenSequence(item.prompt, item.completion) for item in rollouts], device)
-    base = transformers_model(scorer.model)
-    low = scorer.compute_dtype is not torch.float32
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=low):
-        hidden = base.base_model(input_ids=batch.input_ids, use_cache=False).last_hidden_state
-    states = hidden[:, :-1][batch.completion_mask[:, 1:]]
-    lengths = [len(item.completion) for item in rollouts]
-    entropies = _entropies(states, base.get_output_embeddings(), scorer.temperature)
-    return pad(list(torch.split(entropies, lengths)))
-
-
-def _entropies(hidden: Tensor, head: nn.Module, temperature: float) -> Tensor:
-    """H = log Σ e^z - Σ p z: [n, h] to [n]."""
-
-    def entropy(chunk: Tensor) -> Tensor:
-        with torch.autocast(chunk.device.type, enabled=False):
-            logits = head(chunk.to(next(head.parameters()).dtype)).float() / temperature
-        expected = (logits.softmax(dim=1) * logits).sum(dim=1)
-        values: Tensor = logits.logsumexp(dim=1) - expected
-        return values
-
-    chunks = torch.split(hidden, 256)
-    parts: list[Tensor] = [checkpoint(entropy, chunk, use_reentrant=False) for chunk in chunks]
-    return torch.cat(parts)

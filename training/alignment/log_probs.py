@@ -50,6 +50,7 @@ class CompletionScorer(nn.Module):
         packing: Packing | None = None,
         temperature: float | None = None,
         first_choice: bool = False,
+        entropies: bool = False,
     ) -> Tensor:
         """Log-probabilities of the completion tokens, float32, shape [n], row by row.
 
@@ -61,6 +62,8 @@ class CompletionScorer(nn.Module):
             temperature: divides the logits; the scorer's own when left out.
             first_choice: give 1 for each token that is the likeliest at its place and 0 for the
                 others instead, without gradient.
+            entropies: give [n, 2], beside each log-probability the entropy of the distribution
+                that it is from, in nats.
         """
         base = _causal_model(self.model)
         device, low = input_ids.device, self.compute_dtype is not torch.float32
@@ -71,7 +74,10 @@ class CompletionScorer(nn.Module):
         if first_choice:
             return is_first_choice(rows, head, targets)
         divisor = self.temperature if temperature is None else temperature
-        return project(rows, head, targets, dtype=self.compute_dtype, temperature=divisor)
+        values = project(rows, head, targets, dtype=self.compute_dtype, temperature=divisor)
+        if not entropies:
+            return values
+        return torch.stack([values, next_entropies(rows, head, temperature=divisor)], dim=1)
 
 
 def hidden_states(base: Any, input_ids: Tensor, packing: Packing | None) -> Tensor:
@@ -123,6 +129,22 @@ def project(
     chunks = torch.split(hidden, ROWS_AT_ONCE), torch.split(targets, ROWS_AT_ONCE)
     parts = [_recomputed(chunk_log_probs, *part) for part in zip(*chunks, strict=True)]
     return torch.cat(parts)
+
+
+def next_entropies(hidden: Tensor, head: nn.Module, *, temperature: float = 1.0) -> Tensor:
+    """H = log Σ exp z - Σ p z of the logits z = head(hidden) / temperature: [n, h] to float32 [n].
+
+    Chunk by chunk, and made again for the backward pass.
+    """
+
+    def entropy(chunk: Tensor) -> Tensor:
+        with torch.autocast(chunk.device.type, enabled=False):
+            logits = head(chunk.to(next(head.parameters()).dtype)).float() / temperature
+        expected = (logits.softmax(dim=1) * logits).sum(dim=1)
+        values: Tensor = logits.logsumexp(dim=1) - expected
+        return values
+
+    return torch.cat([_recomputed(entropy, chunk) for chunk in torch.split(hidden, ROWS_AT_ONCE)])
 
 
 @torch.no_grad()

@@ -25,7 +25,6 @@ from training.alignment.config import TrainingConfig
 from training.alignment.experience import (
     Experience,
     text_scores,
-    token_entropies,
     token_scores,
     trained_mask,
 )
@@ -239,7 +238,9 @@ def micro_step(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The weighted sum of some answers' token losses, and sums of what is watched over tokens."""
     rollouts = [experience.answers[index].rollout for index in indices]
-    policy_logps = token_scores(models["policy"], rollouts, run.device)
+    settings = {"entropies": True} if run.hyperparameters["entropy_coefficient"] else {}
+    scores = token_scores(models["policy"], rollouts, run.device, **settings)
+    policy_logps, *entropies = scores.unbind(2) if settings else [scores]
     width, rows = policy_logps.shape[1], list(indices)
 
     def of(tensor: Any) -> Any:
@@ -249,8 +250,8 @@ def micro_step(
     available |= {**run.hyperparameters, "policy_logps": policy_logps}
     if "critic" in models:
         available["values"] = token_scores(models["critic"], rollouts, run.device)
-    if run.hyperparameters["entropy_coefficient"]:
-        available["entropies"] = token_entropies(run.policy, rollouts, run.device)
+    if entropies:
+        available["entropies"] = entropies[0]
     output = call(run.loss, available)
     loss = (output.losses * of(weights)).sum()
     moved = kl_estimates(available["old_logps"], policy_logps.detach()).k3

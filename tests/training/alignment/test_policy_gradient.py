@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tests.training.alignment import tiny
-from training.alignment.experience import token_entropies
+from training.alignment.experience import token_scores
 from training.alignment.log_probs import CompletionScorer
 from training.alignment.losses.policy_gradient import (
     clipped_surrogate,
@@ -258,24 +258,33 @@ def test_shapes_are_checked():
         grpo_loss(noise(1), noise(1), noise(1), noise(1), MASK, kl_estimator="k1")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("packs", [True, False])
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
-def test_entropies_are_those_of_the_next_tokens_distribution(temperature):
+def test_entropies_are_those_of_the_next_tokens_distribution(temperature, packs):
     scorer = CompletionScorer(tiny.llama(), temperature=temperature)
+    assert scorer.packs
+    scorer.packs = packs
     prompt = np.array([5, 6, 7], np.int32)
     completions = [np.array([8, 9], np.int32), np.array([1, 2, 3, 4], np.int32)]
     rollouts = [
         Rollout(prompt, "", item, "", np.zeros(len(item), np.float32), "stop", 0)
         for item in completions
     ]
-    found = token_entropies(scorer, rollouts, torch.device("cpu"))
+    device = torch.device("cpu")
+    logps, found = token_scores(scorer, rollouts, device, entropies=True).unbind(2)
+    assert torch.allclose(logps, token_scores(scorer, rollouts, device), atol=1e-6)
+    expected = []
     for row, item in enumerate(completions):
         ids = torch.from_numpy(np.concatenate([prompt, item]).astype(np.int64))[None]
         logits = scorer.model(ids).logits[0, len(prompt) - 1 : -1] / temperature
-        expected = torch.distributions.Categorical(logits=logits).entropy()
-        assert torch.allclose(found[row, : len(item)], expected, atol=1e-5)
+        expected.append(torch.distributions.Categorical(logits=logits).entropy())
+        assert torch.allclose(found[row, : len(item)], expected[row], atol=1e-5)
         assert not found[row, len(item) :].any()
-    found.sum().backward()
-    assert any(parameter.grad is not None for parameter in scorer.parameters())
+    weights = list(scorer.parameters())
+    slopes = torch.autograd.grad(found.sum(), weights)
+    others = torch.autograd.grad(torch.cat(expected).sum(), weights)
+    for slope, other in zip(slopes, others, strict=True):
+        assert torch.allclose(slope, other, atol=1e-4)
 
 
 def test_methods_that_compare_answers_say_so():
