@@ -21,6 +21,11 @@ urlpatterns = [
         "projects/<int:project_id>/sweeps/<int:sweep_id>/stop/", sweep.sweep_stop, name="sweep-stop"
     ),
     path("projects/<int:project_id>/recipes/new/", recipe.new_recipe, name="new-recipe"),
+    path(
+        "projects/<int:project_id>/recipes/new/estimate/",
+        recipe.recipe_estimate,
+        name="new-recipe-estimate",
+    ),
     path("projects/<int:project_id>/recipes/<int:recipe_id>/", recipe.recipe, name="recipe"),
     path(
         "projects/<int:project_id>/recipes/<int:recipe_id>/live/",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
@@ -16,10 +17,11 @@ from core.access import SignedInRequest
 from core.errors import PrefloopError
 from training.alignment.methods import get_method
 from training.forms.choice import snapshots_of
-from training.forms.recipe import RecipeForm
+from training.forms.recipe import RecipeForm, recipe_choice
 from training.models import Recipe
 from training.services import resume_recipe, start_recipe, stop_recipe
 from training.services.recipe import rlhf_stages
+from training.views.estimates import recipe_estimate_or_reason
 from training.views.run import STOP_POLLING
 from training.views.shared import render_page
 
@@ -30,13 +32,46 @@ def new_recipe(request: SignedInRequest, project: Project) -> HttpResponse:
     if not snapshots_of(project).exists():
         return render_page(request, "training/launch_empty.html", project, {"snapshot_id": None})
     is_sent = request.method == "POST"
-    form = RecipeForm(request.POST if is_sent else None, project=project)
+    form = _form(project, request.POST if is_sent else None, kept=request.GET)
     if is_sent and form.is_valid():
         recipe = _start(request, project, form)
         if recipe is not None:
             return redirect("training:recipe", project.pk, recipe.pk)
-    status = 422 if is_sent else 200
-    return render_page(request, "training/new_recipe.html", project, {"form": form}, status=status)
+    is_swap = bool(request.htmx)  # type: ignore[attr-defined]
+    template = "training/_recipe_form.html" if is_swap else "training/new_recipe.html"
+    context = {"form": form, "is_swap": is_swap, **_estimate(project, form)}
+    return render_page(request, template, project, context, status=422 if is_sent else 200)
+
+
+@project_view(Capability.TRAIN)
+@require_GET
+@never_cache
+def recipe_estimate(request: SignedInRequest, project: Project) -> HttpResponse:
+    """What the form, as it stands, would need; asked anew at each change."""
+    context = _estimate(project, _form(project, request.GET, kept={}))
+    return render_page(request, "training/_estimate.html", project, context)
+
+
+def _form(project: Project, data: Any, *, kept: Mapping[str, Any]) -> RecipeForm:
+    """`data` is what was sent, `kept` what was typed before the form is built again."""
+    choice = recipe_choice(kept if data is None else data)
+    form = RecipeForm(data, project=project, choice=choice)
+    form.keep(kept)
+    return form
+
+
+def _estimate(project: Project, form: RecipeForm) -> dict[str, Any]:
+    """Of what is valid of the form; the rest counts as not given."""
+    given, configs = form.so_far()
+    if "snapshot" not in given:
+        return {}
+    return recipe_estimate_or_reason(
+        project=project,
+        snapshot=given["snapshot"],
+        criterion=given.get("criterion", ""),
+        base_model=given.get("base_model", ""),
+        stages=rlhf_stages(policy_method=form.choice["policy_method"], **configs),
+    )
 
 
 def _start(request: SignedInRequest, project: Project, form: RecipeForm) -> Recipe | None:
