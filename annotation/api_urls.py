@@ -5,11 +5,14 @@ from annotation.api import (
     import_data,
     items,
     jobs,
+    judge_runs,
+    judges,
     judgments,
     labeling,
     own_work,
     people,
     projects,
+    providers,
     work,
 )
 
@@ -52,4 +55,74 @@ urlpatterns = [
     path("assignments/<int:assignment_id>/extend", labeling.ExtendLease.as_view(), name="extend"),
     path("projects/<int:project_id>/judgments", judgments.Judgments.as_view(), name="judgments"),
     path("projects/<int:project_id>/feedback", judgments.Feedback.as_view(), name="feedback"),
+    path("providers", providers.Providers.as_view(), name="providers"),
+    path("providers/<int:provider_id>", providers.OneProvider.as_view(), name="provider"),
+    path("providers/<int:provider_id>/key", providers.ProviderKey.as_view(), name="provider-key"),
+    path(
+        "providers/<int:provider_id>/retire",
+        providers.RetireProvider.as_view(),
+        name="retire-provider",
+    ),
+    path(
+        "providers/<int:provider_id>/offered-models",
+        providers.OfferedModels.as_view(),
+        name="offered-models",
+    ),
+    path(
+        "providers/<int:provider_id>/models",
+        providers.ProviderModels.as_view(),
+        name="provider-models",
+    ),
+    path(
+        "provider-models/<int:provider_model_id>/probe",
+        providers.ProbeModel.as_view(),
+        name="probe-model",
+    ),
+    path(
+        "provider-models/<int:provider_model_id>/prices",
+        providers.Prices.as_view(),
+        name="prices",
+    ),
+    path("judge-protocols", judges.JudgeProtocols.as_view(), name="judge-protocols"),
+    path(
+        "projects/<int:project_id>/judge-models", judges.JudgeModels.as_view(), name="judge-models"
+    ),
+    path("projects/<int:project_id>/judges", judges.Judges.as_view(), name="judges"),
+    path("judges/<int:judge_id>", judges.OneJudge.as_view(), name="judge"),
+    path("judges/<int:judge_id>/takes", judges.JudgeTakes.as_view(), name="judge-takes"),
+    path("judges/<int:judge_id>/calls", judges.JudgeCalls.as_view(), name="judge-calls"),
+    path("judge-calls/<int:judge_call_id>", judges.OneJudgeCall.as_view(), name="judge-call"),
+    path(
+        "projects/<int:project_id>/judge-templates",
+        judges.JudgeTemplates.as_view(),
+        name="judge-templates",
+    ),
+    path(
+        "judge-templates/<int:judge_template_id>",
+        judges.OneJudgeTemplate.as_view(),
+        name="judge-template",
+    ),
+    path("projects/<int:project_id>/judge-runs", judge_runs.JudgeRuns.as_view(), name="judge-runs"),
+    path("judges/<int:judge_id>/runs", judge_runs.StartJudgeRun.as_view(), name="start-judge-run"),
+    path(
+        "judges/<int:judge_id>/runs/estimate",
+        judge_runs.EstimateJudgeRun.as_view(),
+        name="estimate-judge-run",
+    ),
+    path("judge-runs/<int:judge_run_id>", judge_runs.OneJudgeRun.as_view(), name="judge-run"),
+    path(
+        "judge-runs/<int:judge_run_id>/pause",
+        judge_runs.PauseJudgeRun.as_view(),
+        name="pause-judge-run",
+    ),
+    path(
+        "judge-runs/<int:judge_run_id>/resume",
+        judge_runs.ResumeJudgeRun.as_view(),
+        name="resume-judge-run",
+    ),
+    path(
+        "judge-runs/<int:judge_run_id>/stop",
+        judge_runs.StopJudgeRun.as_view(),
+        name="stop-judge-run",
+    ),
 ]

@@ -13,6 +13,9 @@ from annotation.models import (
     Generator,
     Invitation,
     Item,
+    JudgeCall,
+    JudgeRun,
+    JudgeTemplate,
     Kind,
     Membership,
     Response,
@@ -26,6 +29,7 @@ from feedback.models import Export, Snapshot
 from feedback.services import freeze_snapshot
 from tests.cast import Cast, make_item, make_prompt
 from tests.feedback.votes import judged
+from tests.judges import make_judge
 from training.models import ModelVersion, Promotion, Recipe, RecipeStep, Sweep, TrainingRun
 
 
@@ -77,6 +81,8 @@ class World:
     versions: list[ModelVersion]
     job: Job
     token: ApiToken
+    judge_call: JudgeCall
+    judge_template: JudgeTemplate
 
     @property
     def names(self) -> dict[str, int]:
@@ -96,6 +102,12 @@ class World:
             "version": self.versions[1],
             "job": self.job,
             "token": self.token,
+            "provider": self.judge_call.judge.model.provider,
+            "provider_model": self.judge_call.judge.model,
+            "judge": self.judge_call.judge,
+            "judge_template": self.judge_template,
+            "judge_run": self.judge_call.run,
+            "judge_call": self.judge_call,
         }
         return {name: row.pk for name, row in rows.items()}
 
@@ -135,7 +147,28 @@ def make_world(cast: Cast) -> World:
         versions=versions,
         job=run.job,
         token=create_api_token(user=cast.bob, name="mine", scopes=["read"])[0],
+        judge_call=make_judge_call(contested, cast.rosa),
+        judge_template=JudgeTemplate.objects.create(
+            project=project,
+            name="Ours",
+            kind="pairwise",
+            answer_format="choice",
+            body="{prompt} {response_a} {response_b}",
+        ),
     )
+
+
+def make_judge_call(item: Item, by: User) -> JudgeCall:
+    """The first call of a judge's run, which waits for a worker; its model is nowhere."""
+    project = item.project
+    judge = make_judge(project)
+    job = Job.objects.create(kind="judge", queue="judge", project_id=project.pk, created_by=by)
+    run = JudgeRun.objects.create(project=project, judge=judge, job=job, cap=1, created_by=by)
+    Job.objects.filter(pk=job.pk).update(args={"run": run.pk})
+    return JudgeCall.objects.create(
+        judge=judge, run=run, item=item, call_key="0" * 64, purpose="judge/verdict",
+        shown_order=[0, 1], state="done", reply={"text": "A"},
+    )  # fmt: skip
 
 
 def make_run(snapshot: Snapshot, by: User) -> TrainingRun:

@@ -55,6 +55,12 @@ def pages_of(world: World, user: User) -> list[str]:
         "user_id": world.cast.lena.pk,
         "number": world.versions[0].number,
         "assignment_id": world.assignment.pk,
+        "provider_id": world.judge_call.judge.model.provider_id,
+        "model_id": world.judge_call.judge.model_id,
+        "judge_id": world.judge_call.judge_id,
+        "judge_run_id": world.judge_call.run_id,
+        "call_id": world.judge_call.pk,
+        "template_id": world.judge_template.pk,
     }
     return [path for path in _paths(numbers) if _is_page(client, path)]
 

@@ -15,7 +15,8 @@ from core.models import ApiToken, User
 from tests.api import Api, World, make_world
 from tests.cast import Cast
 
-# The weakest role that may do it. "member": also somebody who is paused.
+# The weakest role that may do it. "member": also somebody who is paused. "instance": its admins;
+# what is no project's is no secret, so others are refused rather than told that there is nothing.
 ROLES = {
     "GET projects": "anyone",
     "POST projects": "creator",
@@ -108,6 +109,35 @@ ROLES = {
     "POST jobs/{job}/resume": "admin, unseen by others",
     "GET tokens": "anyone",
     "POST tokens/{token}/revoke": "bob",
+    "GET providers": "instance",
+    "POST providers": "instance",
+    "GET providers/{provider}": "instance",
+    "PATCH providers/{provider}": "instance",
+    "PUT providers/{provider}/key": "instance",
+    "POST providers/{provider}/retire": "instance",
+    "GET providers/{provider}/offered-models": "instance",
+    "POST providers/{provider}/models": "instance",
+    "POST provider-models/{provider_model}/probe": "instance",
+    "GET provider-models/{provider_model}/prices": "instance",
+    "POST provider-models/{provider_model}/prices": "instance",
+    "GET judge-protocols": "anyone",
+    "GET projects/{project}/judge-models": "researcher",
+    "GET projects/{project}/judges": "researcher",
+    "POST projects/{project}/judges": "researcher",
+    "GET judges/{judge}": "researcher",
+    "PUT judges/{judge}/takes": "researcher",
+    "GET judges/{judge}/calls": "researcher",
+    "GET judge-calls/{judge_call}": "researcher",
+    "GET projects/{project}/judge-templates": "researcher",
+    "POST projects/{project}/judge-templates": "researcher",
+    "GET judge-templates/{judge_template}": "researcher",
+    "GET projects/{project}/judge-runs": "researcher",
+    "POST judges/{judge}/runs": "researcher",
+    "POST judges/{judge}/runs/estimate": "researcher",
+    "GET judge-runs/{judge_run}": "researcher",
+    "POST judge-runs/{judge_run}/pause": "researcher",
+    "POST judge-runs/{judge_run}/resume": "researcher",
+    "POST judge-runs/{judge_run}/stop": "researcher",
 }
 ORDER = ["labeler", "reviewer", "researcher", "manager", "admin"]
 UNSEEN = ", unseen by others"
@@ -191,7 +221,7 @@ def test_a_token_needs_the_scope(world: World) -> None:
 def test_strangers_are_told_that_there_is_nothing(world: World) -> None:
     seen = []
     for operation, role in ROLES.items():
-        if role not in {"anyone", "creator"}:
+        if role not in {"anyone", "creator", "instance"}:
             status = statuses(world, world.cast.mallory, operation)
             if status != 404:
                 seen.append((operation, status))
@@ -210,6 +240,16 @@ def test_weaker_roles_are_refused(world: World) -> None:
             if status != (404 if hidden else 403):
                 let_in.append((operation, weaker, status))
     assert let_in == []
+
+
+def test_what_is_the_instances_is_its_admins(world: World) -> None:
+    refused = {
+        statuses(world, user, operation)
+        for operation, role in ROLES.items()
+        if role == "instance"
+        for user in (world.cast.mallory, world.cast.mary, world.cast.rosa)
+    }
+    assert refused == {403}
 
 
 def test_what_is_ones_own_is_nobody_elses(world: World) -> None:
@@ -232,7 +272,7 @@ def test_a_paused_member_looks_and_does_nothing(world: World) -> None:
 def test_the_weakest_role_that_may_gets_in(world: World) -> None:
     """With an empty body: what needs more than that says 400, but nobody is refused."""
     users = people(world.cast) | {"bob": world.cast.bob, "member": world.cast.bob}
-    users |= {"anyone": world.cast.mallory, "creator": world.cast.ada}
+    users |= {"anyone": world.cast.mallory, "creator": world.cast.ada, "instance": world.cast.ada}
     refused = []
     for operation, needed in ROLES.items():
         status = statuses(world, users[needed.removesuffix(UNSEEN)], operation)
