@@ -57,8 +57,8 @@ def _read(provider_id: int) -> dict[str, Any]:
     row = rows.values(*names, *limits, "now").first()
     if row is None:
         _begin(provider_id)
-        row = rows.values(*names, *limits, "now").get()
-    return row
+        return _read(provider_id)
+    return dict(row)
 
 
 def _begin(provider_id: int) -> None:

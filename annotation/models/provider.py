@@ -55,7 +55,7 @@ class ProviderModel(models.Model):
     name = models.CharField(max_length=150)
     family = models.CharField(max_length=100, blank=True)
     # {"logprobs": true, "top_logprobs": 20, "n": true, "seed": true, "json_schema": true,
-    #  "choices": false}; empty before the first probe.
+    #  "choices": false, …}, as annotation.llm.probe says; empty before the first probe.
     can = models.JSONField(default=dict, blank=True)
     probed_at = models.DateTimeField(null=True, blank=True)
     # What the endpoint said when it could not be probed.
@@ -72,7 +72,10 @@ class ProviderModel(models.Model):
 
 
 class Price(models.Model):
-    """Dollars for a million tokens from a day on. A row is never changed: a new day, a new row."""
+    """Dollars for a million tokens from a day on: a new price is a new row.
+
+    A row of the same day may be corrected; what was booked keeps the price it was booked at.
+    """
 
     model = models.ForeignKey(ProviderModel, on_delete=models.CASCADE, related_name="prices")
     valid_from = models.DateField()

@@ -205,7 +205,7 @@ def test_an_endpoint_that_is_down_is_left_alone_and_found_well_again(
     server.change(rates={})
     assert len(with_client(row, down, tries=3, patience=30)) == 40
     state.refresh_from_db()
-    assert (state.open_until, state.failures_in_a_row, state.last_error) == (None, 0, "")
+    assert [state.open_until, state.failures_in_a_row, state.last_error] == [None, 0, ""]
 
 
 def test_a_request_limit_is_kept_by_two_workers_together(provider: Made, server: LlmServer) -> None:
