@@ -55,6 +55,26 @@ def test_the_estimate_follows_what_is_typed(
     assert Sweep.objects.get().runs.count() == 2
 
 
+def test_a_recipes_form_follows_the_method_of_its_policy(
+    context: BrowserContext, page: Page, live_server: LiveServer, cast: Cast, snapshot: Snapshot
+) -> None:
+    sign_in(context, cast.ada, live_server.url)
+    page.goto(live_server.url + reverse("training:new-recipe", args=[cast.project.pk]))
+    page.get_by_label("Base model").select_option(TINY)
+    stages = page.locator("#estimate")
+    page.locator("[name=policy-epochs]").fill("1000")
+    page.locator("[name=policy-max_steps]").fill("77")
+    expect(stages).to_contain_text("Proximal policy optimisation, 77 steps")
+    page.get_by_label("Method of the third stage").select_option("grpo")
+    expect(page.locator("[name=policy-method-clip_low]")).to_be_attached()
+    assert page.locator("[name=policy-max_steps]").input_value() == "77"
+    assert page.locator("[name=policy-samples_per_prompt]").input_value() == "8"
+    expect(stages).to_contain_text("Group relative policy optimisation, 77 steps")
+    page.locator("[name=policy-max_new_tokens]").fill("900")
+    expect(stages).to_contain_text("exceed max_length 1024")
+    assert violations(page) == []
+
+
 def test_a_refused_form_begins_where_it_is_to_be_mended(
     context: BrowserContext, page: Page, live_server: LiveServer, cast: Cast, snapshot: Snapshot
 ) -> None:
