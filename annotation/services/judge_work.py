@@ -83,6 +83,7 @@ class Work:
         self.counts = counts or Counts()
         self.ending = Ending()
         self._short: deque[Wish] = deque()
+        self._is_tight = False
         # Failed ones wait for a success: perhaps it is the endpoint that has failed, not they.
         self._held: list[Ended] = []
         self._in_a_row = 0
@@ -150,11 +151,11 @@ class Work:
     def _answer(self, wishes: list[Wish], standings: list[Standing]) -> None:
         pairs = list(zip(wishes, standings, strict=True))
         self.asker.grant(pair for pair in pairs if pair[1].state != REFUSED)
-        was_short = bool(self._short)
         refused = [wish for wish, standing in pairs if standing.state == REFUSED]
         self._short.extendleft(reversed(refused))
-        if refused or was_short:
-            self.asker.slow_down(bool(self._short))
+        if self._is_tight != bool(self._short):
+            self._is_tight = bool(self._short)
+            self.asker.slow_down(self._is_tight)
 
     def _refuse(self, wishes: Iterable[Wish]) -> None:
         self.asker.grant((wish, Standing(STOPPED)) for wish in wishes)

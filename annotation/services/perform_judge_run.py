@@ -49,7 +49,7 @@ def perform_run(context: JobContext, *, patience: float = PATIENCE_SECONDS) -> d
     )
     ending = work.perform()
     _end(run, ending, work.counts, source.total)
-    return {"items": dict(work.counts.items), "calls": dict(work.counts.calls)}
+    return told(work.counts)
 
 
 def plan_of(run: JudgeRun, provider: Provider, patience: float) -> Plan:

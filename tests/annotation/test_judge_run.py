@@ -1,0 +1,320 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+from django.conf import LazySettings
+from django.db import connection
+from django.db.models import Sum
+
+from annotation.models import (
+    Answer,
+    Assignment,
+    Item,
+    JudgeCall,
+    JudgeRun,
+    JudgeVerdict,
+    Judgment,
+)
+from annotation.services.judge_run import pause_run, resume_run
+from core.errors import PrefloopError
+from core.models import Job
+from tests.asked_judges import (
+    Court,
+    fresh,
+    make_asked_judge,
+    make_items,
+    make_priced_model,
+    make_provider,
+    work,
+)
+from tests.cast import make_project
+from tests.llm_server import LlmServer, start_llm_server
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[LlmServer]:
+    with start_llm_server() as server:
+        yield server
+
+
+@pytest.fixture
+def court(server: LlmServer, settings: LazySettings) -> Court:
+    server.change(rates={}, verdict="hash", sleep_ms=0.0, position_bias=0.0)
+    settings.EGRESS_ORIGINS = [server.url]
+    project = make_project()
+    return Court(
+        project, make_asked_judge(project, make_priced_model(make_provider(server))), server
+    )
+
+
+def state_of(run: JudgeRun) -> str:
+    return Job.objects.get(pk=run.job_id).state
+
+
+def assert_books_balance(run: JudgeRun) -> None:
+    run = fresh(run)
+    paid = JudgeCall.objects.filter(run=run).aggregate(all=Sum("settled_cost"))["all"]
+    assert (run.settled, run.reserved) == (paid or 0, 0)
+    assert run.settled <= run.cap
+
+
+def test_every_item_gets_one_judgment_and_each_call_its_row(court: Court) -> None:
+    items = make_items(court.project, 12)
+    before = court.server.stats()
+    run = court.run()
+    assert run.job.state == "succeeded", run.job.error
+    assert set(JudgeVerdict.objects.values_list("item_id", flat=True)) == {one.pk for one in items}
+    assert Judgment.objects.filter(origin="judge").count() == 12
+    assert not Assignment.objects.filter(takes_slot=True).exists()
+    calls = JudgeCall.objects.filter(run=run)
+    assert calls.count() == 24 == court.server.stats()["calls"] - before["calls"]
+    assert set(calls.values_list("state", "attempt", "tries")) == {("done", 1, 1)}
+    one = calls.first()
+    assert one.parameters["model"] == "scripted"
+    assert len(one.parameters["template"]) == 64
+    assert one.reply["text"]
+    assert one.verdict["outcome"] == "judged"
+    assert one.prompt_tokens > 0
+    assert 0 < one.settled_cost <= one.reserved_cost
+    assert_books_balance(run)
+
+
+def test_a_verdict_names_its_calls_and_is_its_judgment(court: Court) -> None:
+    make_items(court.project, 2)
+    court.run()
+    for verdict in JudgeVerdict.objects.select_related("judgment__assignment"):
+        calls = JudgeCall.objects.filter(pk__in=verdict.calls)
+        assert {(tuple(call.shown_order), call.item_id) for call in calls} == {
+            ((0, 1), verdict.item_id),
+            ((1, 0), verdict.item_id),
+        }
+        assert verdict.judgment.assignment.item_id == verdict.item_id
+        assert verdict.judgment.duration_ms == sum(call.latency_ms for call in calls)
+        answer = verdict.judgment.answers.get()
+        assert verdict.detail["criteria"]["overall"]["answer"]["strength"] == answer.strength
+
+
+def test_the_longer_answer_wins_whatever_its_place(court: Court) -> None:
+    court.server.change(verdict="longer")
+    (item,) = make_items(court.project, 1)
+    second = item.item_responses.get(position=1).response
+    second.messages = [{"role": "assistant", "content": "word " * 300}]
+    second.save()
+    court.run()
+    assert Answer.objects.get().strength < 0
+
+
+def test_soft_labels_are_kept_with_the_answer(court: Court) -> None:
+    judge = make_asked_judge(court.project, court.judge.model, protocol="rlaif", name="Soft")
+    make_items(court.project, 3)
+    Court(court.project, judge, court.server).run()
+    for answer in Answer.objects.all():
+        assert len(answer.probabilities) == 1
+        assert 0 < answer.probabilities[0] < 1
+    assert Answer.objects.count() == 3
+
+
+def test_it_stops_at_its_cap_and_goes_on_under_another(court: Court) -> None:
+    make_items(court.project, 20)
+    before = court.server.stats()["answered_again"]
+    told = court.queue().estimate
+    JudgeRun.objects.all().delete()
+    run = court.run(cap=Decimal(told["cost"]) / 4)
+    assert run.job.state == "failed"
+    assert "holds no further call" in run.job.error
+    assert "are left" in run.job.error
+    done = run.verdicts.count()
+    assert 0 < done < 20
+    assert Judgment.objects.count() == done
+    assert_books_balance(run)
+    resumed = work(resume_run(run=run, cap=Decimal(told["cost"]) * 2))
+    assert resumed.job.state == "succeeded", resumed.job.error
+    assert Judgment.objects.count() == 20
+    assert court.server.stats()["answered_again"] == before
+    assert_books_balance(resumed)
+
+
+def test_nothing_is_asked_twice_by_another_run(court: Court) -> None:
+    make_items(court.project, 3)
+    court.run()
+    with pytest.raises(PrefloopError, match="No item is left"):
+        court.queue()
+    # A verdict that was lost is made again of the calls that are there.
+    before = court.server.stats()["calls"]
+    JudgeVerdict.objects.all().update(judgment=None)
+    JudgeVerdict.objects.all().delete()
+    again = court.run()
+    assert again.job.state == "succeeded"
+    assert again.settled == 0
+    assert court.server.stats()["calls"] == before
+    assert JudgeVerdict.objects.filter(judgment__isnull=False).count() == 3
+
+
+def test_one_items_failure_stops_no_other(court: Court) -> None:
+    make_items(court.project, 30)
+    court.server.change(rates={"400": 0.2})
+    run = court.run()
+    assert run.job.state == "succeeded", run.job.error
+    outcomes = list(run.verdicts.values_list("outcome", flat=True))
+    assert len(outcomes) == 30
+    assert set(outcomes) == {"failed", "judged"}
+    failed = run.verdicts.filter(outcome="failed")
+    assert not failed.filter(judgment__isnull=False).exists()
+    assert all(one.detail["kind"] == "rejected" for one in failed)
+    assert run.job.result["failures"]["rejected"] >= failed.count()
+    assert_books_balance(run)
+
+
+def test_failed_items_are_asked_again_on_request(court: Court) -> None:
+    make_items(court.project, 8)
+    court.server.change(rates={"wrong_schema": 1.0})
+    first = court.run()
+    assert set(first.verdicts.values_list("outcome", flat=True)) == {"unparsable"}
+    assert not Judgment.objects.exists()
+    # One repair each, and the cost is booked although nothing could be read.
+    assert set(first.calls.values_list("purpose", flat=True)) == {"judge/verdict", "judge/repair"}
+    assert first.settled > 0
+    with pytest.raises(PrefloopError, match="No item is left"):
+        court.queue()
+    court.server.change(rates={})
+    again = court.run(selection={"again": True})
+    assert again.job.state == "succeeded", again.job.error
+    assert Judgment.objects.count() == 8 == again.verdicts.filter(outcome="judged").count()
+    assert set(again.calls.values_list("attempt", flat=True)) == {2}
+
+
+def test_a_provider_that_is_down_pauses_the_run(court: Court) -> None:
+    make_items(court.project, 40)
+    court.server.change(rates={"503": 1.0}, retry_after_form="none")
+    run = work(court.queue(), patience=0.5)
+    assert run.job.state == "failed"
+    assert run.paused_at is not None
+    assert run.job.error.startswith("Paused, because the provider answers no call")
+    assert not run.verdicts.exists()
+    assert_books_balance(run)
+    court.server.change(rates={}, retry_after_form="both")
+    court.judge.model.provider.state.__class__.objects.update(open_until=None, not_before=None)
+    resumed = work(resume_run(run=run))
+    assert resumed.job.state == "succeeded", resumed.job.error
+    assert resumed.verdicts.filter(outcome="judged").count() == 40
+    assert resumed.paused_at is None
+
+
+def test_a_pause_lets_come_back_what_is_out(court: Court) -> None:
+    make_items(court.project, 40)
+    court.server.change(sleep_ms=150)
+    run = court.queue()
+
+    def pause() -> None:
+        try:
+            while not JudgeCall.objects.filter(run=run).exists():
+                time.sleep(0.02)
+            pause_run(run=run)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=pause)
+    thread.start()
+    paused = work(run)
+    thread.join()
+    assert paused.job.state == "cancelled"
+    assert paused.paused_at is not None
+    done = paused.verdicts.count()
+    assert done < 40
+    assert not paused.calls.filter(state="intended").exists()
+    assert_books_balance(paused)
+    court.server.change(sleep_ms=0)
+    before = court.server.stats()["answered_again"]
+    resumed = work(resume_run(run=paused))
+    assert resumed.job.state == "succeeded"
+    assert resumed.verdicts.count() == 40
+    assert court.server.stats()["answered_again"] == before
+    assert resumed.calls.count() == 80
+
+
+def test_a_second_worker_fences_the_first(court: Court) -> None:
+    make_items(court.project, 12)
+    court.server.change(sleep_ms=400)
+    run = court.queue()
+
+    def take_over() -> None:
+        try:
+            while not JudgeCall.objects.filter(run=run).exists():
+                time.sleep(0.02)
+            Job.objects.filter(pk=run.job_id).update(fence=99)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=take_over)
+    thread.start()
+    fenced = work(run)
+    thread.join()
+    out = fenced.calls.filter(state="intended").count()
+    assert fenced.job.state == "running"
+    assert out > 0
+    assert fenced.reserved > 0
+    # The worker that has the job now: it waits for the time-out, and asks once more.
+    Job.objects.filter(pk=run.job_id).update(state="queued", lease_until=None)
+    court.server.change(sleep_ms=0)
+    done = work(run)
+    assert done.job.state == "succeeded", done.job.error
+    assert done.verdicts.filter(outcome="judged").count() == 12
+    lost = done.calls.filter(state="unknown")
+    assert lost.count() == out
+    assert all(call.settled_cost == call.reserved_cost for call in lost)
+    assert done.calls.filter(attempt=2).count() == out
+    assert_books_balance(done)
+
+
+def test_repeats_and_canaries_are_no_judgments(court: Court) -> None:
+    make_items(court.project, 6)
+    court.run()
+    repeat = court.run(purpose="repeat", selection={"limit": 4})
+    assert repeat.job.state == "succeeded", repeat.job.error
+    assert list(repeat.verdicts.values_list("purpose", flat=True)) == ["repeat 1"] * 4
+    canary = court.run(purpose="canary", selection={"limit": 5})
+    assert canary.job.state == "succeeded", canary.job.error
+    purposes = set(canary.verdicts.values_list("purpose", flat=True))
+    assert len(purposes) == 5
+    assert all(one.startswith("canary ") for one in purposes)
+    assert all(one.detail["target"] in (0, 1) for one in canary.verdicts.all())
+    assert Judgment.objects.count() == 6
+    assert not JudgeVerdict.objects.exclude(purpose="judge").filter(judgment__isnull=False)
+
+
+def test_without_a_price_nothing_is_booked(court: Court) -> None:
+    court.judge.model.prices.all().delete()
+    make_items(court.project, 2)
+    run = court.run(cap=Decimal(0))
+    assert (run.job.state, run.settled) == ("succeeded", 0)
+
+
+def test_equal_texts_of_other_models_share_their_calls(court: Court) -> None:
+    one, two = make_items(court.project, 2)
+    Item.objects.filter(pk=two.pk).update(prompt=one.prompt)
+    for mine, other in zip(
+        one.item_responses.order_by("position"),
+        two.item_responses.order_by("position"),
+        strict=True,
+    ):
+        other.response.messages = mine.response.messages
+        other.response.save()
+    run = court.run()
+    assert run.job.state == "succeeded", run.job.error
+    assert run.calls.count() == 2
+    assert run.verdicts.count() == 2
+
+
+def test_a_retired_provider_is_not_asked(court: Court) -> None:
+    make_items(court.project, 1)
+    run = court.queue()
+    provider = court.judge.model.provider
+    provider.retired_at = run.created_at
+    provider.save()
+    assert "was retired" in work(run).job.error
