@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from annotation.judging.content import ItemContent
-from annotation.judging.exchange import REASON, Chain, Reply
+from annotation.judging.exchange import REASON, Chain, Reply, storable
 from annotation.judging.formats import LETTERS, AnswerFormat
 from annotation.judging.labels import LabelProbabilities
 from annotation.judging.outcome import JUDGED, UNPARSABLE, CriterionVerdict, Verdict
@@ -26,7 +26,7 @@ def read_chain(
     try:
         values = values_of_chain(spec, content, replies)
     except Unreadable as error:
-        return Verdict(UNPARSABLE, error=str(error))
+        return Verdict(UNPARSABLE, error=storable(str(error)))
     size = len(content.responses)
     criteria = {
         key: _verdict(spec.format, value, chain.shown_order, size) for key, value in values.items()
@@ -35,7 +35,7 @@ def read_chain(
     if asked != content.criteria:
         mean = _mean_of([criteria[one.key] for one in asked], [one.key for one in asked])
         criteria = {content.criteria[0].key: mean}
-    return Verdict(JUDGED, criteria, reason=_reason(spec, content, chain, replies))
+    return Verdict(JUDGED, criteria, reason=storable(_reason(spec, content, chain, replies)))
 
 
 def _verdict(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,6 +48,15 @@ class TokenLogprobs:
     top: Mapping[str, float] = field(default_factory=dict)
 
 
+# Endpoints give it for what cannot be said; JSON has no infinity.
+LEAST_LOGPROB = -9999.0
+
+
+def storable(text: str) -> str:
+    """Without NUL and halves of surrogate pairs, which a model may say and no database keeps."""
+    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
+
+
 @dataclass(frozen=True)
 class Reply:
     """What the model said. `tokens` is None when the endpoint gave no log-probabilities."""
@@ -57,11 +67,15 @@ class Reply:
     refusal: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        kept: dict[str, Any] = {"text": self.text, "finish_reason": self.finish_reason}
-        if self.tokens is not None:
-            kept["tokens"] = [[one.token, one.logprob, dict(one.top)] for one in self.tokens]
+        kept: dict[str, Any] = {
+            "text": storable(self.text),
+            "finish_reason": storable(self.finish_reason),
+        }
+        # Numbers that are none are left out: what is read again is then missing them too.
+        if self.tokens is not None and all(map(_has_numbers, self.tokens)):
+            kept["tokens"] = [_kept(one) for one in self.tokens]
         if self.refusal:
-            kept["refusal"] = self.refusal
+            kept["refusal"] = storable(self.refusal)
         return kept
 
     @classmethod
@@ -76,3 +90,12 @@ class Reply:
             else tuple(TokenLogprobs(token, logprob, top) for token, logprob, top in tokens),
             refusal=kept.get("refusal", ""),
         )
+
+
+def _has_numbers(one: TokenLogprobs) -> bool:
+    return all(logprob < math.inf for logprob in (one.logprob, *one.top.values()))
+
+
+def _kept(one: TokenLogprobs) -> list[Any]:
+    top = {storable(token): max(LEAST_LOGPROB, logprob) for token, logprob in one.top.items()}
+    return [storable(one.token), max(LEAST_LOGPROB, one.logprob), top]

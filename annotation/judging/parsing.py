@@ -46,6 +46,15 @@ def read_values(
     """
     if len(text) > LONGEST_REPLY:
         raise Unreadable("the reply is too long")
+    try:
+        return _read_values(text, answers, criteria, shown)
+    except RecursionError:
+        raise Unreadable("its JSON is nested too deeply") from None
+
+
+def _read_values(
+    text: str, answers: AnswerFormat, criteria: Sequence[str], shown: int
+) -> dict[str, Any]:
     objects, rest = _objects(text)
     found = [
         _values(verdict, answers, criteria, shown) for one in objects for verdict in _verdicts(one)
@@ -100,7 +109,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key, value in pairs:
         if key in values and values[key] != value:
-            raise _Twice(f"its JSON gives “{key[:40]}” twice")
+            raise _Twice(f"its JSON gives {key[:40]!r} twice")
         values[key] = value
     return values
 

@@ -144,6 +144,17 @@ def test_what_is_too_long_is_not_searched() -> None:
         read('{"a":' * 20_000)
 
 
+@pytest.mark.parametrize("depth", [200, 400, 600, 800, 900, 950])
+def test_what_is_nested_deeply_is_unreadable(depth: int) -> None:
+    for text in (
+        '{"a":' * depth + "1" + "}" * depth,
+        '{"verdict": ' + "[" * depth + "]" * depth + "}",
+        '{"verdict": {"overall": ' + "[" * depth + "]" * depth + "}}",
+    ):
+        with pytest.raises(Unreadable):
+            read(text)
+
+
 def test_the_reason_is_for_people() -> None:
     assert read_reason('{"feedback": " Fine. ", "verdict": "A"}') == "Fine."
     assert read_reason("A is right.\nVerdict: A") == "A is right.\nVerdict: A"

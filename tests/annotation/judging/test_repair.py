@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import math
+
 import pytest
 
 from annotation.judging import (
     Chain,
     Reply,
     Request,
+    TokenLogprobs,
     chains,
     combine,
     most_calls,
@@ -117,6 +121,19 @@ def test_replies_come_back_from_json_as_they_were() -> None:
     for reply in (BAD, soft(A=0.5, B=0.25), Reply("", "content_filter", None, "No.")):
         assert Reply.from_json(reply.to_json()) == reply
     assert Reply.from_json(BAD.to_json() | {"model": "m", "fingerprint": "f"}) == BAD
+
+
+def test_what_no_database_keeps_is_not_kept() -> None:
+    reply = Reply('{"reasoning": "a\\u0000b\\ud800", "verdict": {"overall": "A"}} \0 \ud800')
+    assert reply.to_json()["text"].endswith("} \ufffd ?")
+    assert "\0" not in read_chain(spec("mt_bench"), content(), FIRST, {"verdict": reply}).reason
+    impossible = TokenLogprobs("A", -0.1, {"A": -0.1, "\ud800": -math.inf})
+    kept = Reply("A", tokens=(impossible,)).to_json()
+    assert kept["tokens"] == [["A", -0.1, {"A": -0.1, "?": -9999.0}]]
+    json.dumps(kept, allow_nan=False).encode()
+    for number in (math.nan, math.inf):
+        broken = Reply("A", tokens=(TokenLogprobs("A", -0.1, {"A": number}),))
+        assert Reply.from_json(broken.to_json()).tokens is None
 
 
 def test_most_calls_is_a_bound() -> None:
