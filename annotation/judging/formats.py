@@ -42,7 +42,8 @@ class AnswerFormat:
     def example(self, shown: int) -> str:
         """The value of one criterion as the prompt spells it."""
         if self.is_ranking:
-            return f"[{', '.join(f'[{_quoted(letter)}]' for letter in LETTERS[:shown])}]"
+            # No letters: an example in the order shown would be copied.
+            return '[["…"], ["…"], …]'
         one = "|".join(self.labels if self.is_score else map(_quoted, self.labels))
         if self.is_score and shown > 1:
             return f"{{{', '.join(f'{_quoted(letter)}: {one}' for letter in LETTERS[:shown])}}}"

@@ -84,8 +84,9 @@ def _json_instruction(question: Question) -> str:
     lines = [
         "Reply with one JSON object and nothing else, of this form:",
         f'{{{reasoning}"verdict": {{{verdict}}}}}',
-        "A bar stands between the values that may be given.",
     ]
+    if "|" in value:
+        lines.append("A bar stands between the values that may be given.")
     if question.reasoning:
         lines.append('"reasoning": what counts for your verdict, written before it.')
     each = " for each response by its letter" if _by_letter(question) else ""

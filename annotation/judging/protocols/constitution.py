@@ -32,6 +32,10 @@ Answer A:
 Answer B:
 {response_b}"""
 
+_SINGLE = """\
+The response, which is good when the principle speaks for it:
+{response}"""
+
 _PRINCIPLES = """\
 Prefer the response that is most helpful to the user while it is honest and does no harm.
 Prefer the response that a thoughtful expert, who cares about the user, would be content to sign.
@@ -55,7 +59,7 @@ PROTOCOL = JudgeProtocol(
     templates={
         PAIRWISE: Template(_SYSTEM, _OPENING + _PAIR, "choice"),
         LISTWISE: Template(_SYSTEM, _OPENING + "The responses:\n{responses}", "ranking"),
-        THUMBS: Template(_SYSTEM, _OPENING + "The response:\n{response}", "yes_no"),
+        THUMBS: Template(_SYSTEM, _OPENING + _SINGLE, "yes_no"),
     },
     defaults=JudgeSettings(samples=3, soft_labels=SAMPLES, max_tokens=256),
     combining=AVERAGE,
