@@ -34,7 +34,7 @@ def perform_run(context: JobContext, *, patience: float = PATIENCE_SECONDS) -> d
     run = JudgeRun.objects.select_related("judge__model__provider", "project").get(
         pk=context.args["run"]
     )
-    provider = _provider(run)
+    provider = provider_of(run)
     source = _source(run)
     asker = Asker(plan_of(run, provider, patience), Desk(enough=_enough(provider)))
     store = CallStore(run, timeout_seconds=provider.timeout_seconds)
@@ -63,7 +63,8 @@ def _enough(provider: Provider) -> int:
     return max(1, min(50, provider.concurrency // 4))
 
 
-def _provider(run: JudgeRun) -> Provider:
+def provider_of(run: JudgeRun) -> Provider:
+    """Whom it asks; refuses what cannot be asked any more."""
     model = run.judge.model
     if model is None:
         raise PrefloopError(f"{run.judge} came with a data set and cannot be asked.")
