@@ -39,6 +39,8 @@ def estimate_of(client: Client, cast: Cast, given: dict[str, str]) -> str:
 
 def test_a_policy_has_its_rollouts_rewards_and_settings(admin: Client, cast: Cast) -> None:
     shown = form_page(admin, cast)
+    assert "Length penalty" in shown
+    assert "Policy-" not in shown
     for option in describe_options(get_method("ppo").hyperparameters):
         assert f'name="policy-method-{option.name}"' in shown, option.name
     given = form_data(shown) | {

@@ -27,6 +27,7 @@ from training.forms.again import launch_query, left_out
 from training.models import ModelVersion, TrainingRun
 from training.selectors.budget import data_size, run_budget
 from training.selectors.model import available_models, reward_models
+from training.selectors.run import run_settings
 from training.selectors.training_data import rows_of_kind
 from training.services import promote_version
 from training.services.rewards import with_folders
@@ -108,13 +109,16 @@ def test_launching_again_keeps_the_rewards_that_the_form_holds_and_names_the_oth
     assert (given["reward_model"], given["watched_model"]) == ("version:2", "version:2")
     assert (given["length_penalty"], given["length_limit"]) == ("1.0", "64")
     lost = {
-        "tidy (format)", "right (verifier)", "free of short",
-        "weight of helpful", "further models of helpful", "combine of helpful",
+        "“tidy” (format)", "“right” (verifier)", "free of “short”",
+        "weight of “helpful”", "further models of “helpful”", "combine of “helpful”",
     }  # fmt: skip
     assert set(left_out(run)) == lost
     client.force_login(cast.ada)
     shown = client.get(reverse("training:run", args=[run.project_id, run.pk])).text
     assert all(words in shown for words in lost)
+    told = dict(run_settings(run))["reward sources"]
+    assert "right: verifier, verifier exact_answer" in told
+    assert "helpful: reward model, combine min, folders version:2 and version:2, weight 2.0" in told
     assert left_out(launch("grpo", config={"reward_sources": SOURCE})) == []
 
 
@@ -200,7 +204,8 @@ def test_ppo_ptx_needs_texts(scorer: ModelVersion, launch: Launch, cast: Cast) -
         ({"reward_sources": SOURCE, "value_model": "/etc"}, "cannot be set here"),
         ({"reward_sources": SOURCE, "rollout_source": {"kind": "serve", "url": "http://x"}},
          "samples its answers itself"),
-        ({"reward_sources": {"reward": {"kind": "judge", "judge": "lena"}}}, "no judge called “lena”"),
+        ({"reward_sources": {"reward": {"kind": "judge", "judge": "lena"}}},
+         "no judge called “lena”"),
         ({"reward_sources": {"check": {"kind": "verifier", "verifier": "nobody"}}},
          "no verifier “nobody”; there are contains_answer, exact_answer, final_number"),
     ],

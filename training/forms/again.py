@@ -66,9 +66,9 @@ def left_out(run: TrainingRun) -> list[str]:
         made = {source.kind: source for source in parse_rewards(form.get(key, {})).values()}
         for name, source in parse_rewards(run.config.get(key) or {}).items():
             if name in held and source.kind in made:
-                lost += [f"{one} of {name}" for one in _differences(source, made[source.kind])]
+                lost += [f"{one} of “{name}”" for one in _differences(source, made[source.kind])]
             else:
-                lost.append(f"{name} ({source.kind.replace('_', ' ')})")
+                lost.append(f"“{name}” ({source.kind.replace('_', ' ')})")
     return lost
 
 

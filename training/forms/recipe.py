@@ -18,7 +18,7 @@ from training.alignment.methods import Method, get_method, methods
 from training.alignment.options import describe_options
 from training.forms.choice import ADAPTERS, snapshots_of
 from training.forms.launch import BASIC, ELSEWHERE, METHOD_PREFIX, has_field, untouched_values
-from training.forms.options import option_field, untouched_data
+from training.forms.options import label_of, option_field, untouched_data
 from training.forms.rewards import reward_config, reward_fields
 from training.selectors.judge import reward_judges
 from training.selectors.model import available_models, reward_models
@@ -116,7 +116,10 @@ class RecipeForm(forms.Form):
         models = [(one.name, one.title) for one in reward_models(self.project)]
         judges = [(str(one), f"Judge {one}") for one in reward_judges(self.project)]
         made = reward_fields(models, judges)
-        self.fields |= {f"policy-{name}": made[name] for name in REWARDS if name in made}
+        for name in REWARDS:
+            if name in made:
+                field = self.fields[f"policy-{name}"] = made[name]
+                field.label = field.label or label_of(name)
 
     def keep(self, kept: Mapping[str, Any]) -> None:
         """What was typed before another method or adapter was chosen; a box that was unticked is

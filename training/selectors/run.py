@@ -129,7 +129,22 @@ def _ordered(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 def _in_words(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {_source(one)}" for name, one in value.items()) or "–"
     return "–" if value is None else str(value)
+
+
+def _source(options: Any) -> str:
+    """What gives a reward: its kind, then what is set of it."""
+    if not isinstance(options, Mapping):
+        return str(options)
+    values = {
+        name.replace("_", " "): " and ".join(map(str, value)) if isinstance(value, list) else value
+        for name, value in options.items()
+        if name != "kind"
+    }
+    kind = str(options.get("kind", "")).replace("_", " ")
+    return ", ".join([kind, *(f"{name} {value}" for name, value in sorted(values.items()))])
 
 
 def step_samples(run: TrainingRun, prompts: int = 6) -> list[tuple[list[Any], list[StepSample]]]:
