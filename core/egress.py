@@ -201,9 +201,11 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         problem: OSError = OSError("it has no address")
         for address in addresses:
             try:
-                reader, writer = await asyncio.open_connection(
-                    address, port, ssl=context, server_hostname=host if context else None
-                )
+                # One that does not answer leaves time for the next, of the other IP version say.
+                async with asyncio.timeout(CONNECT_SECONDS / 2):
+                    reader, writer = await asyncio.open_connection(
+                        address, port, ssl=context, server_hostname=host if context else None
+                    )
             except OSError as error:
                 problem = error
                 continue

@@ -14,6 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
 
 from core.egress import (
     SHOWN_CHARACTERS,
@@ -371,6 +373,14 @@ def test_tls_is_held_against_the_name_although_the_address_is_dialled(
 )
 def test_an_origin_has_one_spelling(url: str, origin: str) -> None:
     assert origin_of(url) == origin
+
+
+def test_a_misspelled_origin_of_the_operator_stops_the_start(settings: Any) -> None:
+    settings.EGRESS_ORIGINS = ["http://localhost:8000"]
+    call_command("check")
+    settings.EGRESS_ORIGINS = ["localhost:8000"]
+    with pytest.raises(SystemCheckError, match="'localhost:8000' is no origin"):
+        call_command("check")
 
 
 def test_little_of_a_strangers_reply_is_shown() -> None:
