@@ -89,9 +89,11 @@ class LlmClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._endpoint is not None:
-            await self._endpoint.aclose()
-        await self._limits.aclose()
+        try:
+            if self._endpoint is not None:
+                await self._endpoint.aclose()
+        finally:
+            await self._limits.aclose()
 
     async def complete(self, model: str, request: Request) -> Completion:
         """Raises CallFailed; what the model itself answered, refusals included, is a Completion."""

@@ -21,6 +21,8 @@ from annotation.models import Provider
 
 TRIES = 3
 PATIENCE_SECONDS = 30.0
+# Somebody waits for it in front of a page.
+LONGEST_SECONDS = 90.0
 GREETING = "Say hello."
 RANDOM = "Write twelve random words of different languages, nothing else."
 # Endpoints differ in how many they give at most; OpenAI and ours give 20.
@@ -51,16 +53,15 @@ async def probe(provider: Provider, model: str) -> dict[str, Any]:
     logprobs, n, seed, json_schema, choices, temperature: whether; top_logprobs: how many;
     length_as, choices_as: the parameters' names at this endpoint.
     """
-    async with LlmClient(provider, tries=TRIES, patience=PATIENCE_SECONDS) as client:
-        asked = _Asked(client, model)
-        asked.can["length_as"] = await asked.length_as()
-        asked.can["temperature"] = await asked.answers(temperature=0.0)
-        asked.can |= await asked.logprobs()
-        asked.can["n"] = await asked.several()
-        asked.can["seed"] = await asked.seed()
-        asked.can["json_schema"] = await asked.schema()
-        asked.can |= await asked.choices()
-        return asked.can
+    try:
+        async with (
+            asyncio.timeout(LONGEST_SECONDS),
+            LlmClient(provider, tries=TRIES, patience=PATIENCE_SECONDS) as client,
+        ):
+            return await _Asked(client, model).all()
+    except TimeoutError as error:
+        message = f"Ten small calls took longer than {LONGEST_SECONDS:.0f} s; it is too busy."
+        raise CallFailed("timeout", message, may_have_cost=True) from error
 
 
 class _Asked:
@@ -68,6 +69,19 @@ class _Asked:
         self._client = client
         self._model = model
         self.can: dict[str, Any] = {}
+
+    async def all(self) -> dict[str, Any]:
+        self.can["length_as"] = await self.length_as()
+        parts = (self.temperature, self.logprobs, self.several, self.schema, self.choices)
+        try:
+            async with asyncio.TaskGroup() as group:
+                asked = [group.create_task(part()) for part in parts]
+        except* CallFailed as failed:
+            raise failed.exceptions[0] from None
+        for one in asked:
+            self.can |= one.result()
+        # By itself: what is answered beside other calls may differ in the last bit.
+        return self.can | await self.seed()
 
     async def length_as(self) -> str:
         """The first call: what ails the endpoint, the key or the model's name shows here."""
@@ -82,8 +96,8 @@ class _Asked:
         await self._ask(GREETING, 8, {}, {"length_as": LENGTH_AS[-1]})
         return LENGTH_AS[-1]
 
-    async def answers(self, **more: Any) -> bool:
-        return await self._body(GREETING, 8, more) is not None
+    async def temperature(self) -> dict[str, Any]:
+        return {"temperature": await self._body(GREETING, 8, {"temperature": 0.0}) is not None}
 
     async def logprobs(self) -> dict[str, Any]:
         for most in TOP_LOGPROBS:
@@ -101,23 +115,24 @@ class _Asked:
             break
         return {"logprobs": False, "top_logprobs": 0}
 
-    async def several(self) -> bool:
+    async def several(self) -> dict[str, Any]:
         body = await self._body(GREETING, 4, {"n": 2})
-        return body is not None and len(body["choices"]) == 2
+        return {"n": body is not None and len(body["choices"]) == 2}
 
-    async def seed(self) -> bool:
+    async def seed(self) -> dict[str, Any]:
         """Equal seeds give equal texts, and another seed another one."""
-        texts = [await self._text(RANDOM, 24, _sampled(seed)) for seed in (7, 7, 8)]
+        texts = [await self._text(RANDOM, 24, _sampled(seed)) for seed in (7, 7)]
         if None in texts or texts[0] != texts[1]:
-            return False
-        if texts[2] != texts[0]:
-            return True
-        others = [await self._text(RANDOM, 24, _sampled(seed)) for seed in (9, 10)]
-        return any(text not in (None, texts[0]) for text in others)
+            return {"seed": False}
+        for seed in (8, 9, 10):
+            other = await self._text(RANDOM, 24, _sampled(seed))
+            if other is not None and other != texts[0]:
+                return {"seed": True}
+        return {"seed": False}
 
-    async def schema(self) -> bool:
+    async def schema(self) -> dict[str, Any]:
         text = await self._text(GREETING, 64, schema_part(SCHEMA))
-        return text is not None and _obeys(text)
+        return {"json_schema": text is not None and _obeys(text)}
 
     async def choices(self) -> dict[str, Any]:
         for way in CHOICES_AS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ import pytest
 from django.db import connection
 
 from annotation.judging.exchange import Request
-from annotation.llm import retry
+from annotation.llm import retry, shared_state
 from annotation.llm.client import LlmClient
 from annotation.llm.errors import CallFailed
 from annotation.models import Provider, ProviderState
@@ -170,11 +171,11 @@ def test_retry_after_holds_all_workers_back(provider: Made, server: LlmServer) -
 
 def test_after_retry_after_it_goes_on(provider: Made, server: LlmServer) -> None:
     server.change(rates={"429": 1.0}, retry_after=1)
-    row = provider()
+    row, before = provider(), server.stats()["calls"]
 
     async def work(client: LlmClient) -> Any:
         call = asyncio.create_task(client.complete("scripted", request()))
-        while not server.stats()["faults"].get("429"):
+        while server.stats()["calls"] == before:
             await asyncio.sleep(0.05)
         server.change(rates={})
         return await call
@@ -301,3 +302,23 @@ def test_the_key_is_sent_and_nowhere_else(
 def test_a_retired_provider_is_not_asked(provider: Made) -> None:
     row = retire_provider(provider=provider(), actor=make_user("ada", is_admin=True))
     assert failure(row).kind == "refused"
+
+
+def test_most_calls_cost_no_query(provider: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, take = [], shared_state.take
+
+    def counted(*given: Any, **named: Any) -> Any:
+        asked.append(given)
+        return take(*given, **named)
+
+    monkeypatch.setattr(shared_state, "take", counted)
+
+    async def work(client: LlmClient) -> None:
+        for _ in range(10):
+            await asyncio.gather(*(client.complete("scripted", request()) for _ in range(30)))
+
+    row = provider(requests_per_minute=600_000, tokens_per_minute=600_000_000, concurrency=30)
+    began = time.monotonic()
+    with_client(row, work)
+    # One a second, and one more where a chunk was used up.
+    assert len(asked) <= 2 + 2 * (time.monotonic() - began)
