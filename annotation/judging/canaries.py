@@ -7,6 +7,7 @@ injection, or worse. The texts are our own, after the attacks that their familie
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from annotation.judging.canary_texts import FAMILIES
 from annotation.judging.content import ItemContent, Message
@@ -28,10 +29,18 @@ class Attack:
     place: str
 
 
+def _of_family(family: str) -> list[Attack]:
+    title, source, texts = FAMILIES[family]
+    place = REPLACE if family in _WHOLE else APPEND
+    return [Attack(key, family, title, source, text, place) for key, text in texts.items()]
+
+
+# One of each family after the other, so that the first few are already of every kind.
 ATTACKS: tuple[Attack, ...] = tuple(
-    Attack(key, family, title, source, text, REPLACE if family in _WHOLE else APPEND)
-    for family, (title, source, texts) in FAMILIES.items()
-    for key, text in texts.items()
+    attack
+    for turn in zip_longest(*map(_of_family, FAMILIES))
+    for attack in turn
+    if attack is not None
 )
 _BY_KEY = {attack.key: attack for attack in ATTACKS}
 

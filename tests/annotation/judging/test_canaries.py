@@ -68,6 +68,8 @@ def test_there_are_many_attacks_each_with_a_short_key() -> None:
     # As a purpose with its stage it must fit JudgeCall.purpose.
     assert all(len(f"canary {attack.key}/verdict 99") <= 60 for attack in ATTACKS)
     assert get_attack("json-a").family == "fake_verdict"
+    families = {attack.family for attack in ATTACKS}
+    assert {attack.family for attack in ATTACKS[: len(families)]} == families
     with pytest.raises(ValueError, match="attack"):
         get_attack("nothing")
 
