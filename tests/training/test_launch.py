@@ -127,7 +127,7 @@ def test_an_estimate_stands_beside_the_form(admin: Client, cast: Cast) -> None:
     assert reverse("training:launch-estimate", args=[cast.project.pk]) in shown
     given = form_data(shown) | {"base_model": TINY}
     first = estimate_of(admin, cast, **given)
-    for words in ("of memory and", "Activations of a micro-batch", "rule of thumb"):
+    for words in ("of memory and", "Activations of a pass", "rule of thumb"):
         assert words in first
     assert estimate_of(admin, cast, **given | {"max_steps": "900", "epochs": "1000"}) != first
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -79,6 +80,28 @@ class BatchPlan:
     def _index(self, position: int) -> int:
         epoch, offset = divmod(position, self.examples)
         return int(_permutation(self.seed, epoch, self.examples)[offset])
+
+
+def passes(tokens: Sequence[int], limit: int | None) -> list[slice]:
+    """Consecutive examples whose `tokens` together are at most `limit`, or a single longer one."""
+    if limit is None:
+        return [slice(0, len(tokens))]
+    ends, room = [], 0
+    for place, count in enumerate(tokens):
+        if count > room:
+            ends.append(place)
+            room = limit
+        room -= count
+    return [slice(start, end) for start, end in pairwise([*ends, len(tokens)])]
+
+
+def tokens_of(examples: Sequence[Example]) -> list[int]:
+    """Tokens that each example adds to a packed row, its prompts counted once."""
+    return [
+        sum({item.prompt.tobytes(): len(item.prompt) for item in each}.values())
+        + sum(len(item.completion) for item in each)
+        for each in (list(example.sequences.values()) for example in examples)
+    ]
 
 
 @lru_cache(maxsize=4)

@@ -12,7 +12,7 @@ entries, n sequences in memory at once, t tokens of the longest of them.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, Self
 
@@ -112,6 +112,7 @@ class Machine:
     speed: float
     bandwidth: float
     basis: str
+    on_cpu: bool = True
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ def rule_of_thumb(*, memory: int, cores: int, gpu: bool, dtype: str) -> Machine:
     """
     if gpu:
         speed = 1e14 if dtype == "bfloat16" else 2e13
-        return Machine(memory, speed, 1e12, "a rule of thumb for a GPU")
+        return Machine(memory, speed, 1e12, "a rule of thumb for a GPU", on_cpu=False)
     basis = f"a rule of thumb for {cores} CPU core{'' if cores == 1 else 's'}"
     return Machine(memory, 2e10 * cores, 1e10, basis)
 
@@ -176,7 +177,7 @@ def measured(machine: Machine, former: Sequence[Speed]) -> Machine:
     if not speeds:
         return machine
     count = f"{len(speeds)} former run{'' if len(speeds) == 1 else 's'} here"
-    return Machine(machine.memory, median(speeds), machine.bandwidth, f"measured on {count}")
+    return replace(machine, speed=median(speeds), basis=f"measured on {count}")
 
 
 def estimate(
@@ -191,8 +192,8 @@ def estimate(
     step = step_operations(config, method, size, data)
     steps = _steps(config, method, data)
     online = method.loop == "online"
-    memory = [*_policy_memory(config, method, size), _activations(config, size, data)]
-    memory.append(_projection(config, size))
+    memory = _policy_memory(config, method, size)
+    memory += [_activations(config, method, size, data, machine), _projection(config, size)]
     memory += _online_memory(config, method, size, reward_size) if online else []
     time = _offline_time(config, method, size, data, machine)
     time += _rollout_time(config, size, machine, steps, reward_size) if online else []
@@ -222,8 +223,10 @@ def _policy_memory(config: TrainingConfig, method: Method, size: ModelSize) -> l
     return [*parts, Part("Gradients", 4 * trained), Part("Optimiser", state * trained)]
 
 
-def _activations(config: TrainingConfig, size: ModelSize, data: DataSize) -> Part:
-    """What the backward pass needs of a micro-batch's forward pass, where each prompt stands once.
+def _activations(
+    config: TrainingConfig, method: Method, size: ModelSize, data: DataSize, machine: Machine
+) -> Part:
+    """What the backward pass needs of a forward pass, where each prompt stands once.
 
     A layer keeps about 12 h + 2 kv + 4 i values a token; the first are the residual stream and its
     norms, float32 in either precision. An adapter keeps what its branches add, 4 h + 2 kv + 2 i.
@@ -233,14 +236,18 @@ def _activations(config: TrainingConfig, size: ModelSize, data: DataSize) -> Par
     width = 2 if config.dtype == "bfloat16" else 4
     longest = min(data.longest, config.max_length)
     prompt = min(data.prompt, config.max_prompt_length, longest)
-    tokens = config.batch_size * (prompt + data.sequences * (longest - prompt))
+    example = prompt + data.sequences * (longest - prompt)
+    tokens = config.batch_size * example
+    limit = config.tokens_at_once(on_cpu=machine.on_cpu)
+    if limit is not None and method.loop == "offline":
+        tokens = max(example, min(tokens, limit))
     layer = 4 * 12 * size.hidden + width * (2 * size.key_value + 4 * size.intermediate)
     if config.adapter == "lora":
         layer += width * (4 * size.hidden + 2 * size.key_value + 2 * size.intermediate)
     kept = size.layers * layer
     if config.gradient_checkpointing:
         kept = size.layers * 4 * size.hidden + 2 * layer
-    return Part("Activations of a micro-batch", tokens * kept)
+    return Part("Activations of a pass", tokens * kept)
 
 
 def _projection(config: TrainingConfig, size: ModelSize) -> Part:

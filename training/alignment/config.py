@@ -9,6 +9,9 @@ from typing import Any, Self
 from training.alignment.methods import get_method, parse_hyperparameters
 from training.alignment.options import OptionError, option, parse_options
 
+# Beyond this, a CPU's matrix products gain nothing from more rows.
+CPU_PASS_TOKENS = 2048
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -81,6 +84,14 @@ class TrainingConfig:
         None, help="Stop after this many steps, whatever the epochs say.", min=1
     )
     batch_size: int = option(4, help="Examples per device and micro-step.", min=1, max=65536)
+    pass_tokens: int | None = option(
+        None,
+        help="Offline: most tokens in one forward and backward pass. A micro-batch of more is "
+        "computed in several: the same gradient with less memory. Left out, 2,048 on a CPU, where "
+        "larger ones are no faster, and no limit on a GPU.",
+        min=1,
+        max=10**9,
+    )
     gradient_accumulation: int = option(4, help="Micro-steps per optimiser step.", min=1, max=65536)
     optimizer: str = option(
         "adamw",
@@ -270,6 +281,10 @@ class TrainingConfig:
             raise OptionError("demonstrations_file", "is needed for score_zero demonstrations")
         if self.score_zero != "none" and get_method(self.method).trains != "reward":
             raise OptionError("score_zero", "is about reward models; this method trains a policy")
+
+    def tokens_at_once(self, *, on_cpu: bool) -> int | None:
+        """Most tokens in one forward and backward pass; None is without a limit."""
+        return self.pass_tokens or (CPU_PASS_TOKENS if on_cpu else None)
 
     @property
     def reference(self) -> str:

@@ -18,7 +18,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 
 from training.alignment import checkpoints, metrics
-from training.alignment.batches import LIST_ROLE
+from training.alignment.batches import LIST_ROLE, passes, tokens_of
 from training.alignment.config import TrainingConfig
 from training.alignment.failures import TrainingError
 from training.alignment.journal import Journal
@@ -80,13 +80,15 @@ def train(  # noqa: C901  # one loop, read from top to bottom
             if _stop_everywhere(stop, accelerator):
                 # A step on a slow machine may outlast the patience of who asks: give it up.
                 return stopped(run, step, state)
-            last = number == len(micro_batches) - 1
-            set_sync(model, last=last)
-            with nullcontext() if last or is_sharded(model) else accelerator.no_sync(model):
-                loss, record = _micro_step(run, model, micro, share, statistic)
-                # Processes average their gradients; this makes the average a sum over the batch.
-                accelerator.backward(loss * accelerator.num_processes / weights.sum())
-            rows.append(record)
+            parts = _passes(run, micro)
+            for part in parts:
+                last = number == len(micro_batches) - 1 and part is parts[-1]
+                set_sync(model, last=last)
+                with nullcontext() if last or is_sharded(model) else accelerator.no_sync(model):
+                    loss, record = _micro_step(run, model, micro[part], share[part], statistic)
+                    # Processes average their gradients; this makes of the average a sum.
+                    accelerator.backward(loss * accelerator.num_processes / weights.sum())
+                rows.append(record)
         everything = accelerator.gather(torch.cat(rows))
         if step == 0:
             _check_first_step(run, indices, weights, everything)
@@ -266,10 +268,20 @@ def _local_shares(
     return list(torch.split(mine, run.config.batch_size))
 
 
+def _passes(run: Run, indices: Sequence[int]) -> list[slice]:
+    """The parts of a micro-batch that are computed at once, so that memory keeps to a limit.
+
+    Sharded processes compute each pass together, and would not agree on how many there are.
+    """
+    limit = run.config.tokens_at_once(on_cpu=run.device.type == "cpu")
+    examples = [run.data.train[index] for index in indices]
+    return passes(tokens_of(examples), None if is_sharded(run.model) else limit)
+
+
 def _micro_step(
     run: Run, model: nn.Module, indices: Sequence[int], weights: Tensor, statistic: Statistic
 ) -> tuple[Tensor, Tensor]:
-    """The weighted sum of one micro-batch's losses, and its records."""
+    """The weighted sum of the losses of one pass, and its records."""
     examples = [run.data.train[index] for index in indices]
     roles = run.objective.loss_roles
     policy = score(model, examples, roles, run.device)

@@ -1,4 +1,5 @@
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.alignment.batches import BatchPlan, collate, with_mismatched
+from training.alignment.batches import BatchPlan, collate, passes, tokens_of, with_mismatched
 from training.alignment.data import DataError
 from training.alignment.tokenization import Example, TokenSequence
 
@@ -73,3 +74,18 @@ def test_a_mismatched_completion_answers_another_prompt_and_keeps_the_order():
 def test_one_prompt_alone_has_no_mismatched_completion():
     with pytest.raises(DataError, match="two different prompts"):
         with_mismatched([answer(0, 0), answer(1, 0)], seed=0, max_length=9)
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=20), st.integers(1, 100))
+def test_passes_keep_to_their_limit_and_leave_nothing_out(tokens, limit):
+    parts = passes(tokens, limit)
+    assert [place for part in parts for place in range(len(tokens))[part]] == [*range(len(tokens))]
+    assert all(sum(tokens[part]) <= limit or len(tokens[part]) == 1 for part in parts)
+    # None could have taken the next example, too.
+    assert all(sum(tokens[one]) + tokens[other.start] > limit for one, other in pairwise(parts))
+
+
+def test_the_tokens_of_an_example_count_its_prompt_once():
+    roles = {"chosen": sequence([1, 2, 3], [4, 5]), "rejected": sequence([1, 2, 3], [6])}
+    example = Example("1", "1", "1", "p", roles, 1.0, 1.0)
+    assert tokens_of([example]) == [6]

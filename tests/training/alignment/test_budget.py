@@ -131,9 +131,9 @@ def test_worked_figures() -> None:
 @pytest.mark.parametrize(
     ("changes", "part", "less"),
     [
-        ({"gradient_checkpointing": True}, "Activations of a micro-batch", True),
+        ({"gradient_checkpointing": True}, "Activations of a pass", True),
         ({"adapter": "lora"}, "Gradients", True),
-        ({"batch_size": 8}, "Activations of a micro-batch", False),
+        ({"batch_size": 8}, "Activations of a pass", False),
     ],
 )
 def test_what_costs_less_and_what_more(changes: dict[str, Any], part: str, less: bool) -> None:
@@ -142,6 +142,17 @@ def test_what_costs_less_and_what_more(changes: dict[str, Any], part: str, less:
         return {one.name: one.amount for one in found.memory}[part]
 
     assert (amount(config(**changes)) < amount(config())) is less
+
+
+def test_a_pass_is_never_larger_than_its_limit() -> None:
+    def activations(machine: Machine = MACHINE, **changes: Any) -> float:
+        asked = config(batch_size=64, **changes)
+        found = budget.estimate(asked, get_method("dpo"), SMALL, DATA, machine)
+        return {one.name: one.amount for one in found.memory}["Activations of a pass"]
+
+    whole = activations(replace(MACHINE, on_cpu=False))
+    assert activations() == pytest.approx(whole * 2048 / (64 * (60 + 2 * 60)))
+    assert activations(pass_tokens=1) == pytest.approx(whole / 64)
 
 
 def test_former_runs_count_more_than_a_rule() -> None:

@@ -16,6 +16,7 @@ from training.alignment.models import ModelError, load_model, load_tokenizer
 from training.alignment.optimization import learning_rate
 from training.alignment.options import OptionError
 from training.alignment.reference import reference_log_probs
+from training.alignment.scoring import score
 from training.alignment.train import run
 
 PAIR_METRICS = {
@@ -148,6 +149,26 @@ def test_micro_batches_do_not_change_the_numbers(make_config, tmp_path):
     parts = make_config(batch_size=1, gradient_accumulation=4, output_dir=str(tmp_path / "parts"))
     run(whole)
     run(parts)
+    assert losses(parts) == pytest.approx(losses(whole), rel=1e-4)
+
+
+@pytest.mark.parametrize("method", ["dpo", "kto"])
+def test_a_micro_batch_may_take_several_passes(make_config, monkeypatch, tmp_path, method):
+    sizes: list[int] = []
+
+    def counted(model, examples, *rest):
+        sizes.append(len(examples))
+        return score(model, examples, *rest)
+
+    monkeypatch.setattr("training.alignment.offline.score", counted)
+    settings = {"method": method, "batch_size": 4, "gradient_accumulation": 1}
+    whole = make_config(**settings)
+    run(whole)
+    assert set(sizes) == {4}
+    sizes.clear()
+    parts = make_config(**settings, pass_tokens=1, output_dir=str(tmp_path / "parts"))
+    run(parts)
+    assert 1 in sizes
     assert losses(parts) == pytest.approx(losses(whole), rel=1e-4)
 
 
