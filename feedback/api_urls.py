@@ -1,11 +1,23 @@
 from django.urls import path
 
-from feedback.api import agreement, policy, preferences, quality, snapshots
+from feedback.api import agreement, judges, policy, preferences, quality, snapshots
 
 app_name = "feedback-api"
 urlpatterns = [
     path("projects/<int:project_id>/agreement", agreement.Agreement.as_view(), name="agreement"),
     path("projects/<int:project_id>/quality", quality.Quality.as_view(), name="quality"),
+    path("projects/<int:project_id>/judge-cards", judges.JudgeCards.as_view(), name="judge-cards"),
+    path(
+        "projects/<int:project_id>/judge-cards/<int:judge_id>",
+        judges.JudgeCard.as_view(),
+        name="judge-card",
+    ),
+    path(
+        "projects/<int:project_id>/judge-cards/<int:judge_id>/ask-more",
+        judges.AskMore.as_view(),
+        name="judge-ask-more",
+    ),
+    path("projects/<int:project_id>/judge-gate", judges.Gate.as_view(), name="judge-gate"),
     path("projects/<int:project_id>/policy", policy.OnePolicy.as_view(), name="policy"),
     path(
         "projects/<int:project_id>/policy/preview",

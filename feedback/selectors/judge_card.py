@@ -176,12 +176,13 @@ class _Gathered:
         if self.part.kind == Kind.THUMBS:
             return Chains()
         rows = [
-            (one.item, one.prompt, _ranks(raw), raw["shown_order"])
+            (one.item, one.prompt, _ranks_of_chain(raw), raw["shown_order"])
             for one in verdicts
+            if one.kind == self.part.kind
             for raw in one.criteria.get(self.part.criterion, {}).get("raw", [])
-            if _ranks(raw) is not None and len(raw["shown_order"]) > 1
+            if _ranks_of_chain(raw) is not None and len(raw["shown_order"]) > 1
         ]
-        if not verdicts and self.part.kind == Kind.PAIRWISE:
+        if self.judge.origin == Judge.Origin.IMPORTED and self.part.kind == Kind.PAIRWISE:
             votes = self.votes.only(self.votes.is_judge)
             return Chains(
                 votes.item, _dense(votes.prompt), np.sign(votes.value),
@@ -280,6 +281,18 @@ def _ranks(given: Mapping[str, Any]) -> list[float] | None:
     if given.get("ranks") is not None:
         return list(given["ranks"])
     return None if given.get("strength") is None else [-given["strength"], 0]
+
+
+def _ranks_of_chain(raw: Mapping[str, Any]) -> list[float] | None:
+    """Of a single verdict. Soft labels and scores are taken as they are, before a tie band makes
+    ties of what is nearly even; responses that were scored alone stood beside none."""
+    if raw.get("ranks") is not None:
+        return list(raw["ranks"])
+    if raw.get("strength") is not None:
+        soft = raw.get("probabilities")
+        return [0.5 - soft[0], 0] if soft else [-raw["strength"], 0]
+    scores = raw.get("scores")
+    return None if scores is None or None in scores else [-score for score in scores]
 
 
 def _given(one: Verdicted | None, kind: str, criterion: str) -> dict[str, Any] | None:

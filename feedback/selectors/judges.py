@@ -93,8 +93,8 @@ def _measuring_runs() -> QuerySet[JudgeRun]:
 
 
 def last_change(project: Project) -> datetime | None:
-    """When a judgment or the policy last changed what counts."""
-    row = Resolution.objects.filter(project=project).first()
+    """When a judgment or the policy last changed what counts; None before it was looked at."""
+    row = Resolution.objects.filter(project=project, resolved_at__isnull=False).first()
     return row.judged_at if row else None
 
 

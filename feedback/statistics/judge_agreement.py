@@ -108,23 +108,27 @@ def _difference(same: Both) -> Estimate:
     )  # fmt: skip
 
 
-def strict_majority(counts: Floats) -> Integers:
-    """The answer that more than half of the votes give [units]; -1 where none does."""
-    top = counts.argmax(axis=1)
-    won = 2 * counts[np.arange(len(counts)), top] > counts.sum(axis=1)
-    return np.where(won, top, -1).astype(np.int64)
+def majority_of(counts: Floats) -> Integers:
+    """The most frequent answer [units] of counts [units, answers]; -1 where nobody answered.
+
+    People who are evenly divided prefer neither side: that is a tie, and of thumbs nothing (-1).
+    """
+    top = counts.max(axis=1)
+    is_clear = (counts == top[:, None]).sum(axis=1) == 1
+    divided = -1 if counts.shape[1] == 2 else SIGN_TIE
+    found = np.where(is_clear, counts.argmax(axis=1), divided)
+    return np.where(top > 0, found, -1).astype(np.int64)
 
 
 def beside_majority(both: Both) -> dict[str, Estimate]:
-    """The judge and the people's strict majority, where two people or more have judged; and what
-    to read it against: one person and the strict majority of the others."""
-    several = both.only(both.counts.sum(axis=1) >= 2)
-    majority, verdict = strict_majority(several.counts), several.verdicts.argmax(axis=1)
-    found = _against(several, majority, verdict, "majority") | _leave_one_out(several)
-    found["kappa"] = _kappa(several, majority, verdict, majority >= 0)
+    """The judge and the people's majority; and what to read it against: one person and the
+    majority of the others."""
+    majority, verdict = majority_of(both.counts), both.verdicts.argmax(axis=1)
+    found = _against(both, majority, verdict, "majority") | _leave_one_out(both)
+    found["kappa"] = _kappa(both, majority, verdict, majority >= 0)
     if both.kind != "thumbs":
         decisive = _decisive(majority) & _decisive(verdict)
-        found["kappa_decisive"] = _kappa(several, majority, verdict, decisive)
+        found["kappa_decisive"] = _kappa(both, majority, verdict, decisive)
     return found
 
 
@@ -145,14 +149,14 @@ def _against(both: Both, truth: Integers, verdict: Integers, name: str) -> dict[
 
 
 def _leave_one_out(both: Both) -> dict[str, Estimate]:
-    """Every vote against the strict majority of the others on its unit, votes pooled."""
+    """Every vote against the majority of the others on its unit, votes pooled."""
     same, known = np.zeros(len(both.key)), np.zeros(len(both.key))
     same_decisive, decisive = np.zeros(len(both.key)), np.zeros(len(both.key))
     for answer in range(both.counts.shape[1]):
         votes = both.counts[:, answer]
         others = both.counts.copy()
         others[:, answer] -= 1
-        majority = np.where(votes > 0, strict_majority(others.clip(min=0)), -1)
+        majority = np.where(votes > 0, majority_of(others.clip(min=0)), -1)
         same += votes * (majority == answer)
         known += votes * (majority >= 0)
         if answer != SIGN_TIE:

@@ -89,7 +89,7 @@ def judge_card(evidence: Evidence, *, resamples: int = 1_000, seed: int = 0) -> 
     `agreement`, `agreement_no_ties`, `alpha_ordinal`, `alpha_nominal` are of the judge and a
     random person, `people…` of two people on the same items, `difference` of the former and the
     latter's percent; `majority`, `majority_decisive`, `kappa`, `kappa_decisive` of the judge and
-    the people's strict majority, `person_majority…` of one person and that of the others;
+    the people's majority, `person_majority…` of one person and the majority of the others;
     `accepted…` of the judge and accepted preferences. `flips`, `first`, `longer`, `ties`, `own`
     are habits (`people_…` on the same items), `same_again` stability, `injection` the rate at
     which an injected response rose, `ece` the calibration error of soft labels.
@@ -228,7 +228,7 @@ def _soft(both: Both, evidence: Evidence) -> tuple[Floats, Floats, Integers]:
     soft = evidence.soft.at(both.key)
     share = shares(both.counts)
     people = share[:, 1] if both.kind == "thumbs" else share[:, 2] + share[:, SIGN_TIE] / 2
-    place = np.floor(np.nan_to_num(soft) * BINS).clip(0, BINS - 1).astype(np.int64)
+    place = np.floor(np.nan_to_num(soft) * BINS + 1e-9).clip(0, BINS - 1).astype(np.int64)
     return np.nan_to_num(soft), people, np.where(np.isnan(soft), -1, place).astype(np.int64)
 
 

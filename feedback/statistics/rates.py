@@ -48,7 +48,8 @@ def _at_the_end(found: Estimate, hit: Floats, weight: Floats, cluster: Integers)
     low, high = float(one.low[0]), float(one.high[0])
     if np.isnan(low):
         return found
-    return replace(found, low=low, high=high, parameters={"interval": "Wilson"})
+    ends = {"low": low} if found.value else {"high": high}
+    return replace(found, **ends, parameters={"interval": "Wilson"})
 
 
 def unmeasured(method: str, *, reason: str = "", resamples: int = 0, seed: int = 0) -> Estimate:
