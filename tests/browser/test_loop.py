@@ -2,7 +2,7 @@
 
 llmfao's crowd is imported, measured, decided and frozen; SmolLM2 is trained on it by DPO through a
 real worker; the version is promoted and sampled; a person judges one of the new items. All in the
-pages, in Chromium. Every fortieth pair and three steps are enough here; `make prove` takes more of
+pages, in Chromium. Every fortieth pair and two steps are enough here; `make prove` takes more of
 both (PREFLOOP_STORY_EVERY, PREFLOOP_STORY_STEPS).
 """
 
@@ -42,7 +42,7 @@ from training.services.base_model import request_base_model
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(3000)]
 
 ROOT = Path(__file__).resolve().parents[2]
-STEPS = int(os.environ.get("PREFLOOP_STORY_STEPS", "3"))
+STEPS = int(os.environ.get("PREFLOOP_STORY_STEPS", "2"))
 EVERY = int(os.environ.get("PREFLOOP_STORY_EVERY", "40"))
 # Seconds: one core, shared with others, may have to do it all.
 PATIENCE = 600 + 60 * STEPS
@@ -144,7 +144,8 @@ class Story:
     def train(self) -> ModelVersion:
         page = self.open("training:launch", self.project.pk)
         page.locator("summary", has_text="Advanced").click()
-        half = max(STEPS // 2, 1)
+        # A checkpoint is 1.6 GB: two steps have one, at their end.
+        half = max(STEPS // 2, 2)
         values = {
             "max_steps": STEPS, "batch_size": 1, "gradient_accumulation": 2, "max_length": 128,
             "max_prompt_length": 64, "evaluate_every": half, "evaluation_limit": 4,
