@@ -88,7 +88,7 @@ class Pace:
 
 def _pauses(beats: Sequence[Beat], rhythm: Rhythm) -> dict[tuple[bool, bool], float]:
     """Median seconds between a step's end and the next one's beginning, by what was done there."""
-    found = defaultdict(list)
+    found: defaultdict[tuple[bool, bool], list[float]] = defaultdict(list)
     for before, after in pairwise(beats):
         kind = rhythm.pause(before.step)
         if any(kind):
