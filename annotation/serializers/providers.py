@@ -80,7 +80,7 @@ class ProviderOut(serializers.ModelSerializer[Provider]):
         source="state.open_until", read_only=True, allow_null=True, default=None,
         help_text="After failures in a row it is not asked before.",
     )  # fmt: skip
-    last_error = serializers.CharField(source="state.last_error", read_only=True, default="")
+    last_error = serializers.SerializerMethodField()
     models = ModelOut(many=True, read_only=True)
 
     class Meta:
@@ -91,6 +91,11 @@ class ProviderOut(serializers.ModelSerializer[Provider]):
             "last_error", "models", "created_at", "retired_at",
         ]  # fmt: skip
         read_only_fields = fields
+
+    def get_last_error(self, provider: Provider) -> str:
+        """One that was never asked has no state yet."""
+        state = getattr(provider, "state", None)
+        return state.last_error if state is not None else ""
 
     def get_has_key(self, provider: Provider) -> bool:
         return provider.secret is not None
