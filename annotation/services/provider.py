@@ -35,7 +35,7 @@ def create_provider(
     *,
     name: str,
     base_url: str,
-    actor: User,
+    actor: User | None,
     key: str = "",
     concurrency: int = 16,
     requests_per_minute: int | None = None,
@@ -60,7 +60,7 @@ def create_provider(
 
 
 @transaction.atomic
-def change_provider(*, provider: Provider, actor: User, **given: Any) -> Provider:
+def change_provider(*, provider: Provider, actor: User | None, **given: Any) -> Provider:
     """Takes what create_provider does, but the key. Another origin clears the key."""
     locked = Provider.objects.select_for_update().get(pk=provider.pk)
     fields = _checked(given)
@@ -80,7 +80,7 @@ def change_provider(*, provider: Provider, actor: User, **given: Any) -> Provide
 
 @sensitive_variables("key")
 @transaction.atomic
-def set_provider_key(*, provider: Provider, key: str, actor: User) -> Provider:
+def set_provider_key(*, provider: Provider, key: str, actor: User | None) -> Provider:
     """Replaces the key; an empty one clears it."""
     locked = Provider.objects.select_for_update().get(pk=provider.pk)
     if key.strip():
@@ -92,7 +92,7 @@ def set_provider_key(*, provider: Provider, key: str, actor: User) -> Provider:
 
 
 @transaction.atomic
-def retire_provider(*, provider: Provider, actor: User) -> Provider:
+def retire_provider(*, provider: Provider, actor: User | None) -> Provider:
     """Asked no more, and its key is forgotten; its judges and calls stay."""
     retired = Provider.objects.filter(pk=provider.pk, retired_at=None).update(
         retired_at=timezone.now()
@@ -222,7 +222,7 @@ def _check_free(name: str, *, but: Provider | None = None) -> None:
 
 
 @sensitive_variables("key")
-def _store_key(provider: Provider, key: str, actor: User) -> None:
+def _store_key(provider: Provider, key: str, actor: User | None) -> None:
     origin = origin_of(provider.base_url)
     if provider.secret is not None:
         replace_secret(secret=provider.secret, origin=origin, value=key, actor=actor)
@@ -232,7 +232,7 @@ def _store_key(provider: Provider, key: str, actor: User) -> None:
     provider.save(update_fields=["secret"])
 
 
-def _clear_key(provider: Provider, actor: User) -> None:
+def _clear_key(provider: Provider, actor: User | None) -> None:
     secret = provider.secret
     if secret is not None:
         Provider.objects.filter(pk=provider.pk).update(secret=None)
