@@ -66,11 +66,13 @@ class Command(BaseCommand):
 
     def _resumed(self, options: dict[str, Any]) -> JudgeRun:
         run = JudgeRun.objects.filter(pk=options["resume"]).select_related("job", "judge").first()
-        if run is None or run.job is None:
+        if run is None or (run.job is None and options["cap"] is None):
             raise CommandError(f"There is no run {options['resume']} that could be resumed.")
         actor = find_user(options["username"])
         if options["cap"] is not None:
             run = raise_cap(run=run, cap=_dollars(options["cap"]), actor=actor)
+        if run.job is None:
+            self.stdout.write(f"Its cap is ${run.cap:.2f}. Resume the training run that asks it.")
         return resume_run(run=run, actor=actor) if run.job and run.job.is_over else run
 
     def _made(self, options: dict[str, Any]) -> JudgeRun | None:
