@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from annotation.judging.protocols.base import Template
+from annotation.judging.content import THUMBS
+from annotation.judging.protocol import check_spec
 from annotation.models import Judge, Project
-from annotation.selectors.judge import find_judge
+from annotation.selectors.judge import find_judge, spec_of
 from core.errors import PrefloopError
 from training.alignment.rewards.settings import JudgeOptions, parse_rewards
 
@@ -42,10 +43,10 @@ def why_no_reward(judge: Judge) -> str:
     """Empty: it can."""
     if judge.model is None or judge.model.provider.retired_at is not None:
         return "its provider was retired. Make a new version with another model."
-    if not Template.from_json(judge.template).one_by_one:
+    if problems := check_spec(spec_of(judge), THUMBS):
         return (
-            "it compares answers, and a reward is about one. Make a judge whose protocol judges "
-            "each answer by itself."
+            f"{' '.join(problems)} A reward is about one answer: make a judge whose protocol "
+            "judges each by itself."
         )
     return ""
 

@@ -19,6 +19,7 @@ from training.selectors.training_data import rows_of_kind
 from training.services import child
 from training.services.base_model import prepare_model
 from training.services.code import code_version
+from training.services.judging import judges_for
 from training.services.metrics import MetricsCopy
 from training.services.pace import Pace, Rhythm
 from training.services.rewards import with_folders
@@ -73,7 +74,12 @@ def _train(context: JobContext, run: TrainingRun, folder: Path) -> int:
         _show_progress(context, output / "progress.json", pace)
 
     arguments = ["--config", str(folder / "run.json"), "--supervised"]
-    with child.running("training.alignment.train", arguments, folder=folder) as process:
+    with (
+        judges_for(run) as environment,
+        child.running(
+            "training.alignment.train", arguments, folder=folder, environment=environment
+        ) as process,
+    ):
         returncode = child.wait_for(process, watch)
     if returncode:
         child.raise_failure(returncode, folder=folder, oom_kills_before=before)
