@@ -15,6 +15,7 @@ from django.db import transaction
 
 from annotation.judging.content import THUMBS, ItemContent
 from annotation.judging.protocol import JudgeSpec, check_spec
+from annotation.llm.errors import CallFailed
 from annotation.models import Judge, JudgeRun, Project, Protocol
 from annotation.selectors.judge import criteria_of, spec_of
 from annotation.services.call_store import CallStore
@@ -76,13 +77,17 @@ def judge_answers(
     run = JudgeRun.objects.select_related("judge__model__provider", "project").get(pk=run.pk)
     contents = _contents(run.project, answers)
     ended: dict[int, Ended] = {}
-    with _ASKING:
-        ending = _work(run, contents, ended, patience)
+    try:
+        with _ASKING:
+            ending = _work(run, contents, ended, patience)
+    except CallFailed as failure:  # before the first call: its key, or its address
+        raise PrefloopError(f"{run.judge} cannot be asked: {failure}") from failure
     if ending.why == OUT_OF_BUDGET:
         run.refresh_from_db()
         raise PrefloopError(
             f"The cap of ${run.cap.normalize():f} for {run.judge} holds no further call: "
-            f"${run.settled.normalize():f} are spent. Raise it in the run's settings and resume."
+            f"${run.settled.normalize():f} are spent. Raise it (manage.py judge --resume {run.pk} "
+            "--cap DOLLARS), then resume the training run."
         )
     if ending.why:
         raise PrefloopError(f"{run.judge} answers no call: {ending.reason} Resume when it does.")

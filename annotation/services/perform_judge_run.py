@@ -11,6 +11,7 @@ from django.db.models import Count
 from django.utils import timezone
 
 from annotation.llm.client import LlmClient
+from annotation.llm.errors import CallFailed
 from annotation.models import JudgeCall, JudgeRun, Provider
 from annotation.selectors.judge import judge_key, price_of, spec_of
 from annotation.services.annotator import annotator_for_judge
@@ -47,7 +48,10 @@ def perform_run(context: JobContext, *, patience: float = PATIENCE_SECONDS) -> d
     work = Work(
         asker, store, source, guard=context.fenced, keep=keep, tick=show, counts=_counts(run)
     )
-    ending = work.perform()
+    try:
+        ending = work.perform()
+    except CallFailed as failure:  # before the first call: its key, or its address
+        raise PrefloopError(f"{provider} cannot be asked: {failure}") from failure
     _end(run, ending, work.counts, source.total)
     return told(work.counts)
 

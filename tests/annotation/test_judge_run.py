@@ -318,3 +318,13 @@ def test_a_retired_provider_is_not_asked(court: Court) -> None:
     provider.retired_at = run.created_at
     provider.save()
     assert "was retired" in work(run).job.error
+
+
+def test_an_origin_that_nobody_allowed_is_told(court: Court, settings: LazySettings) -> None:
+    make_items(court.project, 30)
+    settings.EGRESS_ORIGINS = []
+    run = court.run()
+    assert run.job.state == "failed"
+    assert "127.0.0.1" in run.job.error
+    assert not run.verdicts.exists()
+    assert_books_balance(run)
