@@ -291,7 +291,7 @@ def fail_or_retry(context: JobContext) -> None:
         state=Job.State.QUEUED,
         lease_until=None,
         lease_owner="",
-        run_after=timezone.now() + timedelta(seconds=5 * 2**job.attempts),
+        run_after=timezone.now() + timedelta(seconds=5 * 2 ** min(job.attempts, 7)),
     )
 
 
