@@ -9,8 +9,8 @@ from typing import Any
 
 from annotation.judging.content import Criterion, ItemContent
 from annotation.judging.exchange import REPAIR, VERDICT, Reply
-from annotation.judging.formats import LETTERS, AnswerFormat, closed_object
-from annotation.judging.labels import LabelProbabilities, NoLabel, label_probabilities
+from annotation.judging.formats import AnswerFormat, closed_object
+from annotation.judging.labels import NoLabel, label_probabilities
 from annotation.judging.parsing import Unreadable, read_values
 from annotation.judging.protocol import JudgeSpec
 
@@ -137,15 +137,3 @@ def values_of_chain(
             raise Unreadable("it was not asked to its end")
         values |= read_reply(question, reply)
     return values
-
-
-__all__ = [
-    "LETTERS",
-    "LabelProbabilities",
-    "Question",
-    "is_refusal",
-    "problem_of",
-    "questions",
-    "read_reply",
-    "values_of_chain",
-]

@@ -83,6 +83,15 @@ def test_samples_give_soft_labels() -> None:
     assert (answer.strength, answer.consistent) == (1, True)
 
 
+def test_mt_bench_keeps_the_fainter_of_both_wins() -> None:
+    def model(request: Request, chain: Chain) -> Reply:
+        # Means of 2 and 1: all samples of one order, half of the other's.
+        return said("A" if chain.shown_order == (0, 1) else ["B", "tie"][chain.sample])
+
+    answer = judge(spec("mt_bench", samples=2), content(), model).criteria["overall"]
+    assert (answer.strength, answer.consistent) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("first", "second", "strength", "consistent"),
     [
