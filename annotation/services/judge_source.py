@@ -25,11 +25,8 @@ class ItemSource:
         )
         self.done = run.verdicts.count() if run.pk else 0
         self.left = self._left()
+        self.total = self.done + self.left
         self._after = 0
-
-    @property
-    def total(self) -> int:
-        return self.done + self.left
 
     def page(self, size: int) -> list[Subject]:
         """The next ones; a page is shorter only when an item lost its prompt meanwhile."""

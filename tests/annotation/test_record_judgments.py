@@ -43,6 +43,16 @@ def test_it_is_a_done_assignment_without_a_slot(cast: Cast) -> None:
     assert (item.open_slots, item.started) == (item.overlap, False)
 
 
+def test_probabilities_and_the_time_it_took_are_kept(cast: Cast) -> None:
+    item, other = make_item(cast.project), make_item(cast.project)
+    given = judged(item, worker(), probabilities={"overall": (0.75,)}, duration_ms=1200)
+    record_judgments(project=cast.project, judgments=[given, judged(other, worker())])
+    kept = Answer.objects.get(judgment__assignment__item=item)
+    assert (kept.probabilities, kept.judgment.duration_ms) == ([0.75], 1200)
+    plain = Answer.objects.get(judgment__assignment__item=other)
+    assert (plain.probabilities, plain.judgment.duration_ms) == (None, None)
+
+
 def test_lists_and_thumbs_too(cast: Cast) -> None:
     ranked, thumbed = (make_item(cast.project, kind=kind) for kind in (Kind.LISTWISE, Kind.THUMBS))
     ranks = AnswerValue(ranks=(3, 1, 1), acceptable_to=1)

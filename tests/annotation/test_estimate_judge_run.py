@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from annotation.models import Judge, JudgeCall, JudgeRun, JudgeVerdict, Price
+from annotation.services import judge_run
+from annotation.services.judge import import_judge
+from annotation.services.judge_run import estimate_run, queue_run, raise_cap
+from core.errors import PrefloopError
+from core.models import Job
+from tests.cast import Cast, make_item
+from tests.judges import make_judge
+
+
+@pytest.fixture
+def judge(cast: Cast) -> Judge:
+    return make_judge(cast.project)
+
+
+def price(judge: Judge, into: str, out: str, day: date = date(2026, 1, 1)) -> None:
+    assert judge.model is not None
+    Price.objects.create(
+        model=judge.model,
+        valid_from=day,
+        input_per_million=Decimal(into),
+        output_per_million=Decimal(out),
+    )
+
+
+def queue(cast: Cast, judge: Judge, **asked: Any) -> JudgeRun:
+    given = {"project": cast.project, "judge": judge, "created_by": cast.rosa, "cap": Decimal(1)}
+    return queue_run(**given | asked)
+
+
+def test_items_calls_and_tokens_from_the_texts(cast: Cast, judge: Judge) -> None:
+    for _ in range(3):
+        make_item(cast.project)
+    told = estimate_run(project=cast.project, judge=judge)
+    # Both orders, one sample, the verdict in one call.
+    assert (told.items, told.calls, told.sampled) == (3, 6, 3)
+    assert told.completion_tokens == 6 * judge.settings["max_tokens"]
+    assert told.prompt_tokens > 6 * 50
+    assert (told.cost, told.price_known, told.seconds) == (0, False, None)
+
+
+def test_the_cost_is_at_most_what_would_be_reserved(cast: Cast, judge: Judge) -> None:
+    make_item(cast.project)
+    price(judge, "0", "1000")
+    told = estimate_run(project=cast.project, judge=judge)
+    assert told.cost == Decimal(2 * judge.settings["max_tokens"]) / 1000
+    price(judge, "1000", "1000", date(2026, 6, 1))
+    dearer = estimate_run(project=cast.project, judge=judge)
+    # Reserved by the byte, expected by the usual four of them a token.
+    assert dearer.cost > told.cost + Decimal(dearer.prompt_tokens) / 1000
+    assert told.price_known
+
+
+def test_many_items_are_sampled(cast: Cast, judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(5):
+        make_item(cast.project)
+    whole = estimate_run(project=cast.project, judge=judge)
+    monkeypatch.setattr(judge_run, "LOOKED_AT", 2)
+    told = estimate_run(project=cast.project, judge=judge)
+    assert (told.items, told.calls, told.sampled) == (5, 10, 2)
+    assert told.prompt_tokens == pytest.approx(whole.prompt_tokens, rel=0.1)
+
+
+def test_a_limit_and_a_choice_of_items(cast: Cast, judge: Judge) -> None:
+    numbers = [make_item(cast.project).pk for _ in range(4)]
+
+    def items(**selection: Any) -> int:
+        return estimate_run(project=cast.project, judge=judge, selection=selection).items
+
+    assert items(limit=3) == 3
+    assert items(items=numbers[:2]) == 2
+    assert items(takes="unlabeled", limit=9) == 4
+    assert items(takes="disagreed") == 0
+
+
+def test_past_calls_tell_the_time_and_the_length_of_replies(cast: Cast, judge: Judge) -> None:
+    item = make_item(cast.project)
+    make_item(cast.project)
+    price(judge, "0", "1000")
+    run = JudgeRun.objects.create(project=cast.project, judge=judge, cap=1)
+    JudgeVerdict.objects.create(judge=judge, run=run, item=item, purpose="judge", outcome="failed")
+    for number in range(4):
+        JudgeCall.objects.create(
+            judge=judge,
+            run=run,
+            call_key=str(number),
+            purpose="judge/verdict",
+            state="done",
+            latency_ms=8_000,
+            completion_tokens=10,
+        )
+    assert judge.model is not None
+    judge.model.provider.concurrency = 4
+    judge.model.provider.save()
+    told = estimate_run(project=cast.project, judge=judge)
+    assert (told.calls, told.seconds, told.likely_cost) == (2, 4.0, Decimal("0.02"))
+    judge.model.provider.requests_per_minute = 10
+    judge.model.provider.save()
+    assert estimate_run(project=cast.project, judge=judge).seconds == 12.0
+
+
+def test_a_run_keeps_its_estimate_and_waits_as_a_job(cast: Cast, judge: Judge) -> None:
+    make_item(cast.project)
+    run = queue(cast, judge)
+    assert run.job is not None
+    assert (run.job.kind, run.job.queue, run.job.state) == ("judge", "judge", Job.State.QUEUED)
+    assert (run.job.args, run.job.project_id) == ({"run": run.pk}, cast.project.pk)
+    assert (run.estimate["items"], run.estimate["calls"]) == (1, 2)
+    assert run.selection == {"takes": "all"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"cap": Decimal(-1)}, "A cap is between"),
+        ({"cap": Decimal("NaN")}, "A cap is between"),
+        ({"selection": {"takes": "some"}}, "no choice"),
+        ({"selection": {"limit": 0}}, "1 or more"),
+        ({"selection": {"limit": True}}, "1 or more"),
+        ({"selection": {"items": []}}, "by number"),
+        ({"selection": {"items": ["1"]}}, "by number"),
+        ({"selection": {"where": "1=1"}}, "A selection has no"),
+        ({"selection": {"takes": "none"}}, "No item is left"),
+        ({"purpose": "reward"}, "by a training run"),
+        ({"purpose": "fun"}, "no purpose"),
+        ({"purpose": "repeat"}, "No item is left"),
+    ],
+)
+def test_what_is_wrong_is_said(cast: Cast, judge: Judge, asked: dict[str, Any], words: str) -> None:
+    make_item(cast.project)
+    with pytest.raises(PrefloopError, match=words):
+        queue(cast, judge, **asked)
+    assert not JudgeRun.objects.exists()
+
+
+def test_an_imported_judge_is_never_asked(cast: Cast) -> None:
+    make_item(cast.project)
+    with pytest.raises(PrefloopError, match="cannot be asked"):
+        queue(cast, import_judge(name="GPT-4", model_name="gpt-4"))
+
+
+def test_a_cap_is_never_below_what_is_booked(cast: Cast, judge: Judge) -> None:
+    make_item(cast.project)
+    run = queue(cast, judge)
+    JudgeRun.objects.filter(pk=run.pk).update(settled=Decimal("0.5"), reserved=Decimal("0.25"))
+    with pytest.raises(PrefloopError, match="cannot be lower"):
+        raise_cap(run=run, cap=Decimal("0.7"), actor=cast.rosa)
+    assert raise_cap(run=run, cap=Decimal("0.75"), actor=cast.rosa).cap == Decimal("0.75")

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.core.management import CommandError, call_command
+
+from annotation.models import JudgeRun, JudgeVerdict
+from tests.asked_judges import (
+    Court,
+    make_asked_judge,
+    make_items,
+    make_priced_model,
+    make_provider,
+)
+from tests.cast import make_project
+from tests.llm_server import LlmServer, start_llm_server
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[LlmServer]:
+    with start_llm_server() as server:
+        yield server
+
+
+@pytest.fixture
+def court(server: LlmServer, settings: LazySettings) -> Court:
+    settings.EGRESS_ORIGINS = [server.url]
+    project = make_project()
+    judge = make_asked_judge(project, make_priced_model(make_provider(server)))
+    make_items(project, 3)
+    return Court(project, judge, server)
+
+
+def say(court: Court, *words: str, **options: Any) -> str:
+    out = StringIO()
+    asked = {"project": str(court.project.pk), "judge": court.judge.name, **options}
+    call_command("judge", *words, stdout=out, stderr=StringIO(), **asked)
+    return out.getvalue()
+
+
+def test_it_judges_here_and_says_what_came_of_it(court: Court) -> None:
+    said = say(court, cap="1", limit=2)
+    run = JudgeRun.objects.get()
+    assert f"Run {run.pk} succeeded: 2 judged" in said
+    assert JudgeVerdict.objects.count() == 2
+
+
+def test_an_estimate_asks_nothing(court: Court) -> None:
+    assert "3 items, 6 calls" in say(court, "--estimate")
+    assert not JudgeRun.objects.exists()
+
+
+def test_without_a_cap_nothing_starts(court: Court) -> None:
+    with pytest.raises(CommandError, match="Give --cap"):
+        say(court)
+
+
+def test_a_run_that_stopped_at_its_cap_is_resumed_under_another(court: Court) -> None:
+    with pytest.raises(CommandError, match="holds no further call"):
+        say(court, cap="0.000001")
+    run = JudgeRun.objects.get()
+    assert "3 judged" in say(court, resume=run.pk, cap="1")
+
+
+def test_versions_are_named(court: Court) -> None:
+    assert "3 items" in say(court, "--estimate", judge="Scripted judge v1")
+    with pytest.raises(CommandError, match="has no judge called"):
+        say(court, "--estimate", judge="Scripted judge v2")

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from annotation.answers import AnswerValue
+from annotation.models import Item, Judge, JudgeRun, JudgeVerdict, Kind, Prompt
+from annotation.selectors.judge_items import JudgeItems
+from annotation.services.annotator import annotator_for_judge, annotator_for_user
+from annotation.services.gold import set_gold
+from annotation.services.judge import import_judge
+from annotation.services.judgment_import import NewJudgment, record_judgments
+from core.errors import PrefloopError
+from core.models import User
+from tests.cast import Cast, make_item
+from tests.judges import make_judge
+
+
+def taken(cast: Cast, judge: Judge, *, purpose: str = "judge", **selection: Any) -> list[int]:
+    items = JudgeItems(judge, cast.project, selection, purpose=purpose)
+    found = items.page(0, 100)
+    assert items.count() == len(found)
+    return found
+
+
+def say(cast: Cast, item: Item, who: User, value: AnswerValue) -> None:
+    size = item.item_responses.count()
+    one = NewJudgment(item, annotator_for_user(user=who), {"overall": value}, tuple(range(size)))
+    record_judgments(project=cast.project, judgments=[one])
+
+
+def verdict(cast: Cast, judge: Judge, item: Item, outcome: str = "judged") -> JudgeVerdict:
+    run, _ = JudgeRun.objects.get_or_create(project=cast.project, judge=judge, cap=1)
+    return JudgeVerdict.objects.create(
+        judge=judge, item=item, run=run, purpose="judge", outcome=outcome
+    )
+
+
+def test_all_but_gold_equal_texts_and_what_was_withdrawn(cast: Cast) -> None:
+    judge = make_judge(cast.project)
+    items = [make_item(cast.project) for _ in range(5)]
+    set_gold(item=items[1], answers={"overall": AnswerValue(strength=1)}, actor=cast.mary)
+    Item.objects.filter(pk=items[2].pk).update(origin=Item.Origin.IDENTICAL)
+    Prompt.objects.filter(pk=items[3].prompt_id).update(withdrawn_at=timezone.now())
+    response = items[4].item_responses.get(position=0).response
+    response.withdrawn_at = timezone.now()
+    response.save()
+    assert taken(cast, judge, takes="all") == [items[0].pk]
+    assert taken(cast, judge, items=[one.pk for one in items]) == [items[0].pk]
+    assert taken(cast, judge, takes="none") == []
+
+
+def test_only_kinds_that_the_judge_can_judge(cast: Cast) -> None:
+    judge = make_judge(cast.project)
+    make_item(cast.project, kind=Kind.THUMBS)
+    pair = make_item(cast.project)
+    assert taken(cast, judge, takes="all") == [pair.pk]
+
+
+def test_each_item_once(cast: Cast) -> None:
+    judge = make_judge(cast.project)
+    first, second = make_item(cast.project), make_item(cast.project)
+    verdict(cast, judge, first)
+    assert taken(cast, judge, takes="all") == [second.pk]
+    assert taken(cast, judge, takes="all", purpose="trial") == [first.pk, second.pk]
+
+
+def test_unlabeled_are_those_that_no_person_has_judged(cast: Cast) -> None:
+    judge = make_judge(cast.project)
+    by_bob, by_a_judge = make_item(cast.project), make_item(cast.project)
+    say(cast, by_bob, cast.bob, AnswerValue(strength=1))
+    other = annotator_for_judge(judge=import_judge(name="Other", model_name="o"))
+    one = NewJudgment(by_a_judge, other, {"overall": AnswerValue(strength=1)}, (0, 1))
+    record_judgments(project=cast.project, judgments=[one])
+    assert taken(cast, judge, takes="unlabeled") == [by_a_judge.pk]
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "disagree"),
+    [
+        (AnswerValue(strength=1), AnswerValue(strength=3), False),
+        (AnswerValue(strength=1), AnswerValue(strength=-1), True),
+        (AnswerValue(strength=0), AnswerValue(strength=2), True),
+        (AnswerValue(strength=0), AnswerValue(strength=0, both_bad=True), False),
+    ],
+)
+def test_disagreed_are_those_where_people_name_another_winner(
+    cast: Cast, one: AnswerValue, two: AnswerValue, disagree: bool
+) -> None:
+    judge = make_judge(cast.project)
+    item = make_item(cast.project)
+    say(cast, item, cast.bob, one)
+    assert taken(cast, judge, takes="disagreed") == []
+    say(cast, item, cast.lena, two)
+    assert taken(cast, judge, takes="disagreed") == [item.pk] * disagree
+
+
+def test_lists_that_people_rank_otherwise_are_disagreed(cast: Cast) -> None:
+    judge = make_judge(cast.project, protocol="ranking", kind="listwise")
+    item = make_item(cast.project, kind=Kind.LISTWISE)
+    say(cast, item, cast.bob, AnswerValue(ranks=(1, 2, 3)))
+    say(cast, item, cast.lena, AnswerValue(ranks=(1, 3, 2)))
+    assert taken(cast, judge, takes="disagreed") == [item.pk]
+
+
+def test_again_takes_what_was_asked_in_vain(cast: Cast) -> None:
+    judge = make_judge(cast.project)
+    items = [make_item(cast.project) for _ in range(3)]
+    for item, outcome in zip(items, ["judged", "failed", "unparsable"], strict=True):
+        verdict(cast, judge, item, outcome)
+    assert taken(cast, judge, again=True) == [items[1].pk, items[2].pk]
+
+
+def test_a_repeat_takes_what_was_judged(cast: Cast) -> None:
+    judge = make_judge(cast.project)
+    items = [make_item(cast.project) for _ in range(3)]
+    verdict(cast, judge, items[0])
+    verdict(cast, judge, items[1], "failed")
+    assert taken(cast, judge, purpose="repeat 1") == [items[0].pk]
+
+
+def test_pages_and_samples_are_of_the_same_items(cast: Cast) -> None:
+    judge = make_judge(cast.project)
+    numbers = [make_item(cast.project).pk for _ in range(6)]
+    items = JudgeItems(judge, cast.project, {"takes": "all"})
+    assert items.page(0, 4) + items.page(numbers[3], 4) == numbers
+    drawn = items.sample(3, seed=7)
+    assert len(drawn) == 3
+    assert set(drawn) < set(numbers)
+    assert drawn == items.sample(3, seed=7)
+    assert items.sample(100) == numbers
+
+
+def test_an_unknown_choice_is_refused(cast: Cast) -> None:
+    with pytest.raises(PrefloopError, match="not “some”"):
+        taken(cast, make_judge(cast.project), takes="some")
