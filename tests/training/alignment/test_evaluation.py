@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.training.alignment.conftest import read_metrics
 from training.alignment import evaluate
 from training.alignment.estimates import bootstrap, divergence_estimates
 from training.alignment.evaluation import evaluate_model
@@ -91,6 +92,19 @@ def test_few_prompts_give_a_value_without_an_interval():
     assert result == {"value": 14.5, "low": None, "high": None}
 
 
+def test_a_reward_without_a_reference_is_told_from_where_it_began(make_config):
+    config = make_config(method="simpo", max_steps=6, evaluate_every=6)
+    run(config)
+    held_out, before = evaluation(config)["held_out"], read_metrics(config)[0]
+    assert before["step"] == 0
+    for name in ("loss", "reward_margin"):
+        start = before["metrics"][f"held_out_{name}"]
+        moved = held_out[f"{name}_moved"]
+        assert moved["value"] == pytest.approx(held_out[name]["value"] - start, abs=1e-5)
+        assert moved["low"] < moved["value"] < moved["high"]
+    assert held_out["reward_margin_moved"]["value"] > 0 > held_out["loss_moved"]["value"]
+
+
 def test_weights_and_missing_values_count():
     values, weights = np.array([1.0, 5.0, np.nan]), np.array([3.0, 1.0, 9.0])
     assert bootstrap(values, weights, ["a", "b", "c"], 0)["value"] == 2.0
@@ -119,6 +133,10 @@ def test_a_policy_is_described_in_full(make_config):
         assert moved[side]["difference"]["value"] == pytest.approx(difference)
         assert held_out[f"log_ratio_{side}"]["value"] == pytest.approx(difference, abs=1e-4)
     assert moved["rejected"]["fell"]["value"] == 1.0
+    assert held_out["loss_moved"]["value"] == pytest.approx(
+        held_out["loss"]["value"] - np.log(2.0), abs=1e-5
+    )
+    assert held_out["reward_margin_moved"] == pytest.approx(held_out["reward_margin"], abs=1e-5)
     perplexity = result["perplexity"]
     assert perplexity["of"] == "chosen answers"
     assert perplexity["tokens"] > 12

@@ -121,7 +121,7 @@ def _held_out(
     examples: Sequence[Example],
     seed: int,
 ) -> dict[str, Any]:
-    """Loss, accuracy and margin by the method's own reward, and the accuracy it began from.
+    """Loss, accuracy and margin by the method's own reward, and how far each has moved.
 
     Pairs that tie are in the loss alone.
     """
@@ -129,10 +129,13 @@ def _held_out(
     counts = {"examples": len(examples), "prompts": len(set(clusters))}
     if not after:
         return counts
-    rows = _records(objective, after, before, examples)
-    columns = {name: rows[:, place].numpy() for place, name in enumerate(metrics.COLUMNS)}
-    weights = columns["weight"]
-    figures = {"loss": bootstrap(columns["loss"], columns["loss_weight"], clusters, seed)}
+    start, rows = (_records(objective, side, before, examples) for side in (before, after))
+    first, columns = _columns(start), _columns(rows)
+    weights, loss_weights = columns["weight"], columns["loss_weight"]
+    figures = {
+        "loss": bootstrap(columns["loss"], loss_weights, clusters, seed),
+        "loss_moved": bootstrap(columns["loss"] - first["loss"], loss_weights, clusters, seed),
+    }
     names = (
         "chosen_reward", "rejected_reward", "log_ratio_chosen", "log_ratio_rejected",
         "pair_accuracy", "kendall_tau", "best_first",
@@ -141,9 +144,15 @@ def _held_out(
     measured = {name: columns[name] for name in names}
     if not (np.isnan(chosen).all() and np.isnan(rejected).all()):
         measured["accuracy"] = metrics.correctness(rows).numpy()
-        start = _records(objective, before, before, examples)
         measured["accuracy_before"] = metrics.correctness(start).numpy()
         figures["reward_margin"] = bootstrap_margin(chosen, rejected, weights, clusters, seed)
+        figures["reward_margin_moved"] = bootstrap_margin(
+            chosen - first["chosen_reward"],
+            rejected - first["rejected_reward"],
+            weights,
+            clusters,
+            seed,
+        )
     moved, other = columns["log_ratio_chosen"], columns["log_ratio_rejected"]
     if not (np.isnan(moved).all() or np.isnan(other).all()):
         figures["log_ratio_margin"] = bootstrap_margin(moved, other, weights, clusters, seed)
@@ -162,6 +171,10 @@ def _records(
     output = objective.loss(policy, reference, examples, statistic)
     shares = torch.tensor([objective.loss_weight(example) for example in examples])
     return metrics.records(output, policy, reference, examples, loss_weights=shares).double()
+
+
+def _columns(rows: Tensor) -> dict[str, Floats]:
+    return {name: rows[:, place].numpy() for place, name in enumerate(metrics.COLUMNS)}
 
 
 def _movement(
