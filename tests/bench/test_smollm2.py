@@ -11,6 +11,7 @@ import pytest
 
 from bench.proofs import smollm2
 from bench.training import pandalm
+from bench.training.quantities import OWN, quantity
 from tests.training.alignment import tiny
 from training.alignment.config import TrainingConfig
 from training.alignment.train import run
@@ -43,6 +44,8 @@ def setting(tmp_path: Path) -> smollm2.Setting:
             "learning_rate": 1e-2, "prompts_per_step": 4,
                 "samples_per_prompt": 8, "max_new_tokens": 6, "epochs": 1000, "max_steps": 18,
                 "kl_budget": 50.0},
+        longer={"orpo": 3},
+        longer_held_out=16,
     )  # fmt: skip
 
 
@@ -51,7 +54,7 @@ def test_offline_methods_are_told_by_what_their_runs_wrote(
 ) -> None:
     told = {
         method: smollm2.offline(setting, tmp_path, method, _in_process)
-        for method in ("sft", "dpo", "simpo", "kto")
+        for method in ("sft", "dpo", "simpo", "orpo", "kto")
     }
     for method, figures in told.items():
         smollm2.check_offline(method, figures)
@@ -62,10 +65,15 @@ def test_offline_methods_are_told_by_what_their_runs_wrote(
     assert told["sft"]["perplexity"] < told["sft"]["perplexity_before"]
     assert told["sft"]["accuracy"] is None
     assert told["dpo"]["steps"] == 2
+    assert told["dpo"]["by"] == told["dpo"]["margin_moved"]
+    assert [told[one]["moved"] for one in ("simpo", "orpo")] == ["margin a token", "loss"]
+    assert told["orpo"]["steps"] == 3
+    longer = json.loads((tmp_path / "orpo" / "evaluation.json").read_text())["held_out"]
+    assert longer["examples"] == 16
+    assert told["orpo"]["by"] == pytest.approx(-longer["loss_moved"]["value"], abs=1e-4)
     for method, figures in told.items():
-        moved = figures["chosen_moved" if method == "sft" else "margin_moved"]
         low, high = figures["moved_95"]
-        assert low < moved < high
+        assert low < figures["by"] < high, method
         assert figures["shown"] == (low > 0.0)
         assert figures["trained"]["commit"]
 
@@ -83,11 +91,11 @@ def test_a_method_whose_interval_includes_zero_is_told_as_not_shown(
     assert smollm2.offline(setting, tmp_path, "simpo", _in_process)["shown"]
     path = tmp_path / "simpo" / "evaluation.json"
     evaluation = json.loads(path.read_text())
-    evaluation["held_out"]["log_ratio_margin"] = {"value": 0.03, "low": -0.05, "high": 0.1}
+    evaluation["held_out"]["reward_margin_moved"] = {"value": 0.03, "low": -0.05, "high": 0.1}
     path.write_text(json.dumps(evaluation))
     told = smollm2.offline(setting, tmp_path, "simpo", _in_process)
     smollm2.check_offline("simpo", told)
-    assert (told["margin_moved"], told["moved_95"], told["shown"]) == (0.03, [-0.05, 0.1], False)
+    assert (told["by"], told["moved_95"], told["shown"]) == (0.03, [-0.05, 0.1], False)
 
 
 def test_changed_settings_are_not_proved_by_an_old_run(
@@ -147,3 +155,14 @@ def _item(instruction: str, votes: str) -> dict[str, Any]:
         "response2": "bad",
         **said,
     }
+
+
+def test_what_a_loss_lowers_is_told_the_better_way_up() -> None:
+    moved = {"value": -0.5, "low": -0.75, "high": 0.25}
+    evaluation = {"held_out": {"loss_moved": moved, "log_ratio_margin": {}}}
+    assert quantity("cpo", evaluation).improved(evaluation) == (0.5, -0.25, 0.75)
+    few = {"held_out": {"loss_moved": {"value": 1.0, "low": None, "high": None}}}
+    assert quantity("cpo", few).improved(few) == (-1.0, None, None)
+    assert quantity("dpo", evaluation).name == "margin"
+    assert quantity("sft", few).name == "chosen"
+    assert set(OWN) <= set(smollm2.LONGER) <= set(smollm2.OFFLINE)
