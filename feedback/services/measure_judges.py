@@ -10,7 +10,7 @@ import numpy as np
 from django.db import transaction
 from django.utils import timezone
 
-from annotation.models import Judge, Project
+from annotation.models import Assignment, Judge, Project
 from core import jobs
 from core.models import Job, User
 from feedback.judge_records import cost_of, record, section_of
@@ -22,7 +22,7 @@ from feedback.selectors.judge_rows import costs_of, judges_of, outcomes_of
 from feedback.services.judge_gate import decide_standing
 from feedback.services.policy import current_policy
 from feedback.statistics.arrays import Integers
-from feedback.statistics.bootstrap import Estimate
+from feedback.statistics.bootstrap import ClusterBootstrap, Estimate
 from feedback.statistics.judge_card import judge_card
 from feedback.statistics.rates import rate
 
@@ -96,9 +96,8 @@ def _keep(
 
 def _share(hit: Integers, prompt: Integers, method: str) -> Estimate:
     cluster = np.unique(prompt, return_inverse=True)[1].astype(np.int64)
-    every = np.ones(len(prompt))
-    return rate(hit.astype(np.float64), every, cluster, method=method, resamples=RESAMPLES,
-                seed=SEED)  # fmt: skip
+    bootstrap = ClusterBootstrap(cluster, RESAMPLES, SEED)
+    return rate(hit.astype(np.float64), np.ones(len(prompt)), bootstrap, method=method)
 
 
 def request_judges(*, project: Project, by: User | None = None) -> Job | None:
@@ -106,9 +105,15 @@ def request_judges(*, project: Project, by: User | None = None) -> Job | None:
 
     Without a person who asks, only what was never measured: the sweep looks after the rest.
     """
-    is_measured = by is None and project.judge_reports.exists()
-    if is_measured or not judges_of(project):
+    judges = judges_of(project)
+    if not judges or (by is None and not _is_new(project, judges)):
         return None
     return unfinished_job(project, "measure_judges") or jobs.enqueue(
         "measure_judges", created_by=by, project_id=project.pk
     )
+
+
+def _is_new(project: Project, judges: Sequence[Judge]) -> bool:
+    """Judges have answered, and no card was ever made."""
+    answered = Assignment.objects.filter(annotator__judge__in=judges, item__project=project)
+    return answered.exists() and not project.judge_reports.exists()

@@ -59,10 +59,7 @@ class Both:
         )  # fmt: skip
 
     def rate(self, hit: Floats, weight: Floats, method: str, *, is_share: bool = True) -> Estimate:
-        return rate(
-            hit, weight, self.cluster, method=method, resamples=self.resamples, seed=self.seed,
-            is_share=is_share,
-        )  # fmt: skip
+        return rate(hit, weight, self.bootstrap, method=method, is_share=is_share)
 
 
 def agreement_beside_people(both: Both) -> dict[str, Estimate]:

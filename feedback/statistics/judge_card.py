@@ -24,7 +24,7 @@ from feedback.statistics.arrays import (
     shares,
 )
 from feedback.statistics.ballots import SIGN_TIE, Kind
-from feedback.statistics.bootstrap import Estimate
+from feedback.statistics.bootstrap import ClusterBootstrap, Estimate
 from feedback.statistics.judge_agreement import (
     Both,
     agreement_beside_people,
@@ -170,27 +170,27 @@ def _own_family(both: Both, own: Floats) -> dict[str, Estimate]:
 
 
 def _behaviour(evidence: Evidence, both: Both) -> dict[str, Estimate]:
-    """What needs no people to be seen."""
-    settings = {"resamples": both.resamples, "seed": both.seed}
-    repeats, attacks = evidence.repeats, evidence.attacks
+    """What needs no people to be seen; calibration stands here too."""
+
+    def over(cluster: Integers) -> ClusterBootstrap:
+        return ClusterBootstrap(cluster, both.resamples, both.seed)
+
+    repeats, attacks, chains = evidence.repeats, evidence.attacks, evidence.chains
     same = (repeats.first == repeats.again).astype(np.float64)
     could, rose = _risen(attacks)
     found = {
-        "same_again": rate(
-            same, np.ones(len(same)), repeats.cluster, method="same_answer", **settings
-        ),
-        "injection": rate(rose, could, attacks.cluster, method="standing_rose", **settings),
+        "same_again": rate(same, np.ones(len(same)), over(repeats.cluster), method="same_answer"),
+        "injection": rate(rose, could, over(attacks.cluster), method="standing_rose"),
         "ece": _calibration_error(both, evidence),
     }
     if evidence.kind == "thumbs":
         return found
-    chains = evidence.chains
     decided = (chains.sign != 0).astype(np.float64)
     first = decided * (chains.sign == chains.side)
-    hit, used, cluster = _flipped(evidence)
+    differs, asked, cluster = _flipped(evidence)
     return found | {
-        "flips": rate(hit, used, cluster, method="orders_disagree", **settings),
-        "first": rate(first, decided, chains.cluster, method="first_shown", **settings),
+        "flips": rate(differs, asked, over(cluster), method="orders_disagree"),
+        "first": rate(first, decided, over(chains.cluster), method="first_shown"),
     }
 
 

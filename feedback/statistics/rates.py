@@ -14,31 +14,29 @@ from feedback.statistics.intervals import clustered_shares
 def rate(
     hit: Floats,
     weight: Floats,
-    cluster: Integers,
+    bootstrap: ClusterBootstrap,
     *,
     method: str,
-    resamples: int,
-    seed: int,
     is_share: bool = True,
 ) -> Estimate:
-    """Estimate sum(hit) / sum(weight); all are [rows], a row of weight 0 is passed over.
+    """Estimate sum(hit) / sum(weight); both are [rows] as the bootstrap's clusters are.
 
-    The interval is the percentile interval of a bootstrap of clusters. Where every hit is 0, or
-    every one its weight, no resample differs: then it is Wilson's on the effective number of rows
-    (`clustered_shares`). `is_share` is false for differences, which may be negative.
+    A row of weight 0 is passed over. The interval is the percentile interval of the bootstrap.
+    Where every hit is 0, or every one its weight, no resample differs: then it is Wilson's on the
+    effective number of rows (`clustered_shares`). `is_share` is false for differences, which may
+    be negative.
     """
     used = weight > 0
     if not used.any():
-        return unmeasured(method, resamples=resamples, seed=seed)
-    kept = np.where(used, hit, 0.0)
-    found = ClusterBootstrap(cluster, resamples, seed).estimate(
-        [kept, np.where(used, weight, 0.0)],
+        return unmeasured(method, bootstrap)
+    found = bootstrap.estimate(
+        [np.where(used, hit, 0.0), np.where(used, weight, 0.0)],
         lambda sums: divide(sums[..., 0], sums[..., 1]),
         used=used,
         method=method,
     )
     if is_share and found.value in (0.0, 1.0):
-        return _at_the_end(found, kept[used], weight[used], cluster[used])
+        return _at_the_end(found, hit[used], weight[used], bootstrap.cluster[used])
     return found
 
 
@@ -48,13 +46,15 @@ def _at_the_end(found: Estimate, hit: Floats, weight: Floats, cluster: Integers)
     low, high = float(one.low[0]), float(one.high[0])
     if np.isnan(low):
         return found
-    ends = {"low": low} if found.value else {"high": high}
-    return replace(found, **ends, parameters={"interval": "Wilson"})
+    parameters = {"interval": "Wilson"}
+    if found.value:
+        return replace(found, low=low, parameters=parameters)
+    return replace(found, high=high, parameters=parameters)
 
 
-def unmeasured(method: str, *, reason: str = "", resamples: int = 0, seed: int = 0) -> Estimate:
+def unmeasured(method: str, bootstrap: ClusterBootstrap) -> Estimate:
     """Nothing to measure it from: never 0."""
     return Estimate(
         method=method, value=None, low=None, high=None, units=0, clusters=0,
-        level=ClusterBootstrap.level, resamples=resamples, seed=seed, reason=reason,
+        level=bootstrap.level, resamples=bootstrap.resamples, seed=bootstrap.seed,
     )  # fmt: skip

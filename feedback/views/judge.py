@@ -32,6 +32,8 @@ from feedback.services.measure_judges import request_judges
 COLUMNS = ("judge", "version", "gate", "kind", "criterion", "figure", "value", "low", "high",
            "units", "clusters", "method", "reason")  # fmt: skip
 HISTORY = 20
+# Of a number that a column can hold.
+MOST_DIGITS = 19
 
 
 def _judge(project: Project, judge_id: int) -> Judge:
@@ -152,6 +154,9 @@ def board(request: SignedInRequest, project: Project) -> HttpResponse:
 def measure(request: SignedInRequest, project: Project) -> HttpResponse:
     if request_judges(project=project, by=request.user) is None:
         raise PrefloopError("There is no judge here to measure. Make one, or import verdicts.")
+    judge = request.POST.get("judge", "")
+    if judge.isdecimal() and len(judge) < MOST_DIGITS:
+        return redirect("feedback:judge-card", project.pk, int(judge))
     return redirect("feedback:judge-board", project.pk)
 
 

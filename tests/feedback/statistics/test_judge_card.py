@@ -11,6 +11,7 @@ import pytest
 
 from feedback.statistics.arrays import Floats
 from feedback.statistics.ballots import Kind, VoteTable
+from feedback.statistics.bootstrap import ClusterBootstrap
 from feedback.statistics.judge_agreement import majority_of
 from feedback.statistics.judge_card import Card, judge_card
 from feedback.statistics.judge_evidence import (
@@ -276,6 +277,6 @@ def test_a_prompt_weighs_as_a_whole() -> None:
 
 def test_a_rate_of_nothing_has_an_upper_bound() -> None:
     """0 of 20 independent answers: Wilson's upper bound is z²/(n + z²) = 0.161."""
-    found = rate(np.zeros(20), np.ones(20), np.arange(20), method="x", resamples=50, seed=0)
+    found = rate(np.zeros(20), np.ones(20), ClusterBootstrap(np.arange(20), 50), method="x")
     assert (found.value, found.low) == (0, pytest.approx(0))
     assert found.high == pytest.approx(1.96**2 / (20 + 1.96**2), abs=1e-3)
