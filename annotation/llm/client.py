@@ -25,7 +25,7 @@ from annotation.llm.troubles import RAISED, Trouble, trouble_of
 from annotation.models import Provider
 
 TRIES = 5
-# How long a call waits for a provider that is down, or that asked to be left alone.
+# How long a call waits for a provider that is down, or has too many calls.
 PATIENCE_SECONDS = 300.0
 # Nobody is left alone for longer because of what one reply said.
 LONGEST_HOLD = 3600.0
@@ -68,6 +68,7 @@ class LlmClient:
     ) -> None:
         self._provider_id = provider.pk
         self._tries = tries
+        self._patience = patience
         self._slots = asyncio.Semaphore(concurrency or provider.concurrency)
         self._limits = Limits(
             provider.pk, trial_seconds=provider.timeout_seconds + 5.0, patience=patience
@@ -118,8 +119,8 @@ class LlmClient:
 
     async def exchange(self, body: dict[str, Any], *, tokens: float) -> Answer:
         """Sends a body, again where that may help, until an answer stands in the reply."""
-        content = json.dumps(body).encode()
-        tries = lost_tries = 0
+        content, began = json.dumps(body).encode(), time.monotonic()
+        tries = faults = lost_tries = 0
         while True:
             try:
                 found = await self._try(content, tokens)
@@ -130,9 +131,23 @@ class LlmClient:
             if not isinstance(found, Trouble):
                 return Answer(*found, tries, lost_tries)
             lost_tries += found.may_have_cost
-            if not found.may_retry or tries >= self._tries:
+            faults += found.kind != "limited"
+            await self._heed(found)
+            if not self._goes_on(found, faults, time.monotonic() - began):
                 raise found.failure(tries=tries, lost_tries=lost_tries)
-            await self._pause(found, tries)
+            # The slot is another call's meanwhile.
+            await asyncio.sleep(max(0.0, retry.back_off(tries) - (found.retry_after or 0.0)))
+
+    async def _heed(self, trouble: Trouble) -> None:
+        """Whoever names a time means it: all workers keep to it."""
+        if trouble.retry_after is not None:
+            await self._limits.hold(min(LONGEST_HOLD, trouble.retry_after))
+
+    def _goes_on(self, trouble: Trouble, faults: int, seconds: float) -> bool:
+        if trouble.kind == "limited":
+            # Not a fault, but a queue: it ends when its time is up, not after so many tries.
+            return trouble.may_retry and seconds + (trouble.retry_after or 0.0) <= self._patience
+        return trouble.may_retry and faults < self._tries
 
     async def _try(self, content: bytes, tokens: float) -> tuple[dict[str, Any], int] | Trouble:
         """The reply's JSON and its milliseconds. Raises CallFailed when nothing could be sent."""
@@ -155,10 +170,3 @@ class LlmClient:
         if not trouble.may_have_cost:
             self._limits.give_back(tokens)
         return trouble
-
-    async def _pause(self, trouble: Trouble, tries: int) -> None:
-        """The slot is another call's meanwhile."""
-        if trouble.retry_after is not None:
-            await self._limits.hold(min(LONGEST_HOLD, trouble.retry_after))
-        else:
-            await asyncio.sleep(retry.back_off(tries))

@@ -29,6 +29,7 @@ Result = TypeVar("Result")
 @pytest.fixture(autouse=True)
 def short_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "FIRST_SECONDS", 0.02)
+    monkeypatch.setattr(retry, "MOST_SECONDS", 0.1)
 
 
 def with_client(
@@ -167,6 +168,16 @@ def test_retry_after_holds_all_workers_back(provider: Made, server: LlmServer) -
     failed = failure(row, patience=1)
     assert (failed.kind, failed.tries, failed.may_have_cost) == ("limited", 0, False)
     assert server.stats()["calls"] == before
+
+
+def test_too_many_calls_is_a_queue_and_not_a_fault(provider: Made, server: LlmServer) -> None:
+    """Nobody said how fast it may go: the endpoint does, for longer than faults are borne."""
+    server.change(rates={"429": 0.9}, retry_after_form="none")
+    assert complete(provider(), request("Asked when it is busy"), tries=1).tries > 1
+    server.change(rates={"429": 1.0}, retry_after_form="none")
+    failed = failure(Provider.objects.get(), tries=1, patience=0.2)
+    assert (failed.kind, failed.status, failed.may_have_cost) == ("limited", 429, False)
+    assert failed.tries > 1
 
 
 def test_after_retry_after_it_goes_on(provider: Made, server: LlmServer) -> None:

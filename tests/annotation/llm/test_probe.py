@@ -27,6 +27,7 @@ ALL = {
 @pytest.fixture(autouse=True)
 def short_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "FIRST_SECONDS", 0.02)
+    monkeypatch.setattr(retry, "MOST_SECONDS", 0.1)
 
 
 def found(provider: Provider, model: str = "scripted") -> dict[str, Any]:
