@@ -70,11 +70,23 @@ class NewProviderForm(ProviderForm):
     )
 
 
-class KeyForm(forms.Form):
+class _OneOfSeveral(forms.Form):
+    """A page has several of these, so their fields need ids of their own."""
+
+    ids = ""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("auto_id", f"{self.ids}-%s")
+        super().__init__(*args, **kwargs)
+
+
+class KeyForm(_OneOfSeveral):
+    ids = "stored"
     key = _key(help_text="Replaces the one that is stored. It is never shown again.")
 
 
-class ModelForm(forms.Form):
+class ModelForm(_OneOfSeveral):
+    ids = "model"
     name = forms.CharField(
         max_length=150,
         help_text="As the endpoint calls it, letter by letter.",

@@ -171,10 +171,22 @@ def _kinds(project: Project, protocol: JudgeProtocol, own: list[JudgeTemplate]) 
 def choice_of(judge: Judge) -> dict[str, Any]:
     """What the form is filled with to make the next version of a judge."""
     kinds = kinds_of(spec_of(judge))
+    template = _template_of(judge) if judge.protocol == OWN else None
     return {
+        "template": str(template.pk) if template is not None else "",
         "model": str(judge.model_id or ""),
         "protocol": judge.protocol,
         "kind": kinds[0] if kinds else "",
         "name": judge.name,
         **{f"setting-{name}": value for name, value in judge.settings.items()},
     }
+
+
+def _template_of(judge: Judge) -> JudgeTemplate | None:
+    """The newest version of the template that its texts were copied from."""
+    texts = Template.from_json(judge.template)
+    saved = JudgeTemplate.objects.filter(project=judge.project_id)
+    same = saved.filter(
+        system=texts.system, body=texts.body, answer_format=texts.answer_format
+    ).first()
+    return saved.filter(name=same.name).order_by("-version").first() if same else None

@@ -24,6 +24,7 @@ from annotation.models import (
     ProjectJudge,
     ProviderModel,
 )
+from core.models import Job
 
 TRIED = 10
 ERRORS_SHOWN = 5
@@ -53,9 +54,9 @@ def judge_rows(project: Project) -> list[JudgeRow]:
     keys = [judge.pk for judge in judges]
     choices = ProjectJudge.objects.filter(project=project, judge__in=keys)
     takes = {choice.judge_id: choice.get_takes_display() for choice in choices}
-    newest: dict[int, JudgeRun] = {}
-    for run in project.judge_runs.filter(judge__in=keys).select_related("job").order_by("pk"):
-        newest[run.judge_id] = run
+    runs = project.judge_runs.filter(judge__in=keys).select_related("job")
+    last = runs.order_by("judge", "-pk").distinct("judge")
+    newest = {run.judge_id: run for run in last}
     counts = _judged(project, keys)
     return [
         JudgeRow(one, takes.get(one.pk, "None"), counts.get(one.pk, 0), newest.get(one.pk))
@@ -112,10 +113,11 @@ class RunFigures:
 
     calls: dict[str, int]
     outcomes: dict[str, int]
-    prompt_tokens: int
-    completion_tokens: int
-    # Newest first: the message, and how often it stands among the newest failures.
+    # What went wrong lately, and how often it did among the newest calls.
     errors: list[tuple[str, int]]
+    # Not while it runs: they are added up over all of its calls.
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
 
     @property
     def calls_done(self) -> int:
@@ -127,6 +129,11 @@ class RunFigures:
 
 
 def figures_of(run: JudgeRun) -> RunFigures:
+    """While it runs, what its worker tells: pages ask each second, and calls may be many."""
+    told = run.job.progress if run.job is not None and run.job.state == Job.State.RUNNING else {}
+    if "calls" in told:
+        errors = Counter(told["newest"]).most_common(ERRORS_SHOWN)
+        return RunFigures(told["calls"], told["items"], errors)
     calls = JudgeCall.objects.filter(run=run).order_by()
     states = dict(calls.values_list("state").annotate(n=Count("pk")))
     outcomes = run.verdicts.order_by().values_list("outcome").annotate(n=Count("pk"))
@@ -135,9 +142,9 @@ def figures_of(run: JudgeRun) -> RunFigures:
     return RunFigures(
         calls=states,
         outcomes=dict(outcomes),
+        errors=Counter(newest).most_common(ERRORS_SHOWN),
         prompt_tokens=tokens["into"] or 0,
         completion_tokens=tokens["out"] or 0,
-        errors=Counter(newest).most_common(ERRORS_SHOWN),
     )
 
 

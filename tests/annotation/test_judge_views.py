@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from django.utils import timezone
 
+from annotation.answers import AnswerValue
 from annotation.models import (
+    Annotator,
     Judge,
     JudgeCall,
     JudgeRun,
@@ -19,7 +23,10 @@ from annotation.models import (
     ProjectJudge,
     ProviderModel,
 )
+from annotation.services.judge import import_judge
 from annotation.services.judge_run import queue_run
+from annotation.services.judgment_import import NewJudgment, record_judgments
+from core.models import Job
 from tests.annotation.test_work_views import page, sign_in, url
 from tests.cast import Cast, make_item
 from tests.feedback.votes import judged
@@ -244,6 +251,39 @@ def test_every_call_can_be_read_as_it_came(cast: Cast) -> None:
     assert client.get(url(cast, "judge-call", other.pk, call.pk)).status_code == 404
 
 
+def test_a_running_run_shows_what_its_worker_tells(cast: Cast) -> None:
+    make_item(cast.project)
+    judge = make_judge(cast.project)
+    run = queue_run(project=cast.project, judge=judge, created_by=cast.rosa, cap=Decimal(1))
+    told = {
+        "done": 1, "total": 1, "items": {"judged": 1, "unparsable": 2}, "calls": {"done": 1234},
+        "newest": ["limited: 429: slow down", "limited: 429: slow down"],
+    }  # fmt: skip
+    lease = timezone.now() + timedelta(minutes=1)
+    Job.objects.filter(pk=run.job_id).update(state="running", lease_until=lease, progress=told)
+    seen = sign_in(cast.rosa).get(url(cast, "judge-run-state", run.pk)).content.decode()
+    assert "1,234" in seen
+    assert "429: slow down" in seen
+    assert "× 2" in seen
+    assert "Tokens in" not in seen
+
+
+def test_an_imported_judge_is_looked_at_and_never_asked(cast: Cast) -> None:
+    judge = import_judge(name="GPT-4", model_name="gpt-4")
+    client = sign_in(cast.rosa)
+    assert client.get(url(cast, "judge", judge.pk)).status_code == 404
+    item = make_item(cast.project)
+    annotator = Annotator.objects.create(judge=judge)
+    said = {"overall": AnswerValue(strength=2)}
+    record_judgments(project=cast.project, judgments=[NewJudgment(item, annotator, said, (0, 1))])
+    assert "imported" in page(cast, "judges", user=cast.rosa)
+    assert "never asked" in page(cast, "judge", judge.pk, user=cast.rosa)
+    for name in ("judge-run-form", "judge-run-estimate"):
+        assert client.get(url(cast, name, judge.pk)).status_code == 404
+    assert client.post(url(cast, "judge-try", judge.pk)).status_code == 404
+    assert client.post(url(cast, "judge-takes", judge.pk), {"takes": "all"}).status_code == 422
+
+
 OWN = {
     "name": "Ours",
     "kind": "pairwise",
@@ -281,3 +321,7 @@ def test_a_text_of_ones_own_is_checked_shown_and_saved(cast: Cast) -> None:
     assert reply.status_code == 302
     judge = Judge.objects.get()
     assert (judge.protocol, json.loads(judge.template)["system"]) == ("own", "Be very fair.")
+    client.post(editor, {**OWN, "system": "Be fairest."})
+    next_one = client.get(url(cast, "new-judge") + f"?judge={judge.pk}").content.decode()
+    assert "Ours v3" in next_one
+    assert re.search(r'value="own"[^>]* checked', next_one)
