@@ -33,7 +33,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 # Four answers a step, of a few tokens each.
 STEPS: dict[str, Any] = {
     "max_steps": 2, "batch_size": 4, "prompts_per_step": 2, "samples_per_prompt": 2,
-    "max_new_tokens": 6, "checkpoint_every": 1, "evaluate_every": 0, "sample_prompts": 0,
+    "max_new_tokens": 6, "checkpoint_every": 1, "evaluate_every": 100, "sample_prompts": 0,
 }  # fmt: skip
 NAME = "Rubric"
 
@@ -67,6 +67,7 @@ def train(run: TrainingRun) -> Job:
 def test_the_worker_asks_the_judge_for_the_run(
     judge: Judge, launch: Launch, server: LlmServer
 ) -> None:
+    before = server.stats()["questions"]
     run = launch("grpo", config=STEPS | {"reward_sources": source(cap=2)})
     assert run.config["reward_sources"]["reward"]["judge"] == f"{NAME} v1"
     job = train(run)
@@ -75,7 +76,7 @@ def test_the_worker_asks_the_judge_for_the_run(
     assert (spent.purpose, spent.selection, spent.cap) == ("reward", {"training_run": run.pk}, 2)
     assert spent.settled > 0 == spent.reserved
     calls = JudgeCall.objects.filter(run=spent, item=None, state="done")
-    assert calls.count() == JudgeCall.objects.count() == server.stats()["questions"]
+    assert calls.count() == JudgeCall.objects.count() == server.stats()["questions"] - before
     rewards = MetricPoint.objects.filter(run=run, name="reward").values_list("value", flat=True)
     assert len(rewards) == 2
     assert all(0 <= reward <= 1 for reward in rewards)
