@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -15,7 +16,7 @@ from annotation.models.project import Project
 from annotation.models.provider import ProviderModel
 from core.models import Job, User
 
-COST = {"max_digits": 14, "decimal_places": 8}
+COST: dict[str, Any] = {"max_digits": 14, "decimal_places": 8}
 
 
 class JudgeTemplate(models.Model):
