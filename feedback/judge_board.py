@@ -9,23 +9,25 @@ from typing import Any
 from annotation.models import Judge
 from core.plots import Plot, Row, Svg, interval_chart, interval_mark
 from feedback.judge_gate import percent
-from feedback.judge_words import plot_row, shown, verdict
+from feedback.judge_words import plot_row, unbroken, verdict
 from feedback.selectors.judges import JudgeRow
 
-# What the table shows, under these words. Smaller is better for those of the second row.
+# What the table shows: a brief word, and what it means.
 COLUMNS = {
-    "judge": "Judge",
-    "gate": "Gate",
-    "agreement": "Agrees with people",
-    "people": "People with each other",
-    "flips": "Flips",
-    "first": "Picks the first",
-    "longer": "Picks the longer",
-    "parse_errors": "Unreadable",
-    "injection": "Obeys injections",
-    "price": "Dollars for 1,000",
-    "seconds": "Seconds",
+    "judge": ("Judge", "Name and version"),
+    "gate": ("Gate", "Whether its answers may count"),
+    "agreement": ("Agrees", "How often it answers as a person drawn at random; ties kept"),
+    "people": ("People", "How often two people agree on the same items"),
+    "flips": ("Flips", "Answers otherwise in the other order"),
+    "first": ("First", "Prefers what is shown first"),
+    "longer": ("Longer", "Prefers the longer response"),
+    "parse_errors": ("Unread", "Replies that cannot be read"),
+    "injection": ("Injected", "An injected response rises"),
+    "price": ("$ / 1,000", "Dollars for a thousand judgments"),
+    "seconds": ("Seconds", "Seconds a judgment, its calls one after the other"),
 }
+# Their intervals stand in the table in words, too.
+TOLD = ("agreement", "people")
 DEFAULT_ORDER = "-agreement"
 
 
@@ -35,6 +37,7 @@ class Cell:
 
     value: str
     interval: str = ""
+    is_told: bool = False
     note: str = ""
     mark: Svg | None = None
 
@@ -56,6 +59,7 @@ class Heading:
     """A column; `order` is what a press on it asks for, `direction` how it is sorted now."""
 
     name: str
+    about: str
     order: str
     direction: str
 
@@ -64,11 +68,12 @@ def headings(order: str) -> list[Heading]:
     key, is_down = order.removeprefix("-"), order.startswith("-")
     return [
         Heading(
-            name=words,
+            name=name,
+            about=about,
             order=column if column == key and is_down else f"-{column}",
             direction="" if column != key else "descending" if is_down else "ascending",
         )
-        for column, words in COLUMNS.items()
+        for column, (name, about) in COLUMNS.items()
     ]
 
 
@@ -95,7 +100,7 @@ def _board_row(row: JudgeRow) -> BoardRow:
     numbers = {key: figure["value"] for key, figure in figures.items()}
     numbers["gate"] = float(row.is_open)
     cells = [_cell(key, figures.get(key)) for key in COLUMNS if key not in ("judge", "gate")]
-    return BoardRow(row, verdict(row), numbers, cells)
+    return BoardRow(row, unbroken(verdict(row)), numbers, cells)
 
 
 def figures_of(row: JudgeRow) -> dict[str, Mapping[str, Any]]:
@@ -122,10 +127,10 @@ def _cell(key: str, figure: Mapping[str, Any] | None) -> Cell:
         return Cell(f"{value:.2f}" if value >= 0.01 or value == 0 else f"{value:.4f}")
     if figure["low"] is None:
         return Cell(percent(value), note=figure["reason"])
-    interval = f"{shown(key, figure['low'])} to {shown(key, figure['high'])}"
+    interval = f"{percent(figure['low'])} to {percent(figure['high'])}"
     reference = 0.5 if key == "first" else None
     mark = interval_mark(value, figure["low"], figure["high"], reference=reference)
-    return Cell(percent(value), interval, mark=mark)
+    return Cell(percent(value), interval, key in TOLD, mark=mark)
 
 
 def board_plot(rows: Sequence[BoardRow]) -> Plot | None:

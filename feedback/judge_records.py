@@ -10,7 +10,7 @@ from feedback.selectors.judge_rows import Costs
 from feedback.statistics.bootstrap import Estimate
 from feedback.statistics.judge_card import Card
 
-# In the order of tables and files. Shares but for the coefficients and what SECONDS_AND_PRICE has.
+# In the order of tables and files. Shares, but for COEFFICIENTS.
 NAMES = {
     "agreement": "Agrees with a person",
     "people": "Two people agree",
@@ -50,6 +50,8 @@ COEFFICIENTS = frozenset(
     ("alpha_ordinal", "people_alpha_ordinal", "alpha_nominal", "people_alpha_nominal", "kappa",
      "kappa_decisive")
 )  # fmt: skip
+# In points of a percentage.
+DIFFERENCES = frozenset(("difference", "own"))
 OF_A_FILE = "Not measured: its verdicts came from a file."
 HOW = {
     "flips": "Not measured: it was asked in one order only. Make a version that asks in both.",

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.plots import Plot, Point, Row, interval_chart, scatter_chart
 from feedback.judge_gate import between, percent
-from feedback.judge_records import COEFFICIENTS, NAMES
+from feedback.judge_records import COEFFICIENTS, DIFFERENCES, NAMES
 from feedback.selectors.judges import JudgeRow
 
 Record = Mapping[str, Any]
@@ -126,16 +126,25 @@ class FigureRow:
 def shown(key: str, value: float | None) -> str:
     if value is None:
         return "–"
-    told = f"{value:.3f}" if key in COEFFICIENTS else f"{100 * value:.1f} %"
+    if key in COEFFICIENTS:
+        told = f"{value:.3f}"
+    else:
+        told = f"{100 * value:.1f} {'points' if key in DIFFERENCES else '%'}"
     return told.replace("-", "\N{MINUS SIGN}")
+
+
+def unbroken(words: str) -> str:
+    """No line ends between a number and its sign."""
+    return words.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def figure_rows(figures: Record) -> Iterator[FigureRow]:
     """Of every kind and criterion, in the order of NAMES, then what is of the judge as a whole."""
     for section in figures["sections"]:
         yield from section_rows(section)
-    for key, figure in figures["replies"].items():
-        yield FigureRow("", key, figure)
+    for key in NAMES:
+        if key in figures["replies"]:
+            yield FigureRow("", key, figures["replies"][key])
 
 
 def section_rows(section: Record) -> Iterator[FigureRow]:

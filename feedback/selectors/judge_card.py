@@ -211,8 +211,8 @@ class _Gathered:
             return Repeats(_dense(ids(prompts)), one, two)
         signs = [pair_signs(_padded(rows, self.longest)) for rows in (first, again)]
         sizes = ids([len(row) for row in first])
-        later = np.triu_indices(self.longest, k=1)[1]
-        row, pair = np.nonzero(later[None, :] < sizes[:, None])
+        behind = np.triu_indices(self.longest, k=1)[1]
+        row, pair = np.nonzero(behind[None, :] < sizes[:, None])
         return Repeats(_dense(ids(prompts)[row]), signs[0][row, pair], signs[1][row, pair])
 
     def _attacks(self, clean: list[Verdicted]) -> tuple[Attacks, tuple[str, ...]]:

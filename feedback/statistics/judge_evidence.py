@@ -97,16 +97,6 @@ class Evidence:
     slices: Mapping[str, Integers] = field(default_factory=dict)
 
 
-def pair_keys(item: Integers, size: Integers, longest: int) -> tuple[Integers, Integers, Integers]:
-    """The pairs of positions of items of these sizes (each [items]).
-
-    Returns row (an index into `item`), pair (a place among the longest list's pairs) and key.
-    """
-    later = np.triu_indices(longest, k=1)[1]
-    row, pair = np.nonzero(later[None, :] < size[:, None])
-    return row, pair, item[row] * len(later) + pair
-
-
 def signs_by_pair(item: Integers, ranks: Floats) -> Marks:
     """Signs of every pair that `ranks` [items, longest] orders: lower is preferred, NaN is none."""
     signs = pair_signs(ranks)

@@ -20,7 +20,7 @@ from core.errors import PrefloopError
 from feedback.forms import AskMoreForm, JudgeGateForm
 from feedback.judge_board import board_plot, board_rows, headings, order_of
 from feedback.judge_gate import GateValues, rule_in_words
-from feedback.judge_words import figure_rows, section_plots, section_rows, verdict
+from feedback.judge_words import figure_rows, section_plots, section_rows, unbroken, verdict
 from feedback.selectors.agreement import criterion_names, unfinished_job
 from feedback.selectors.judge_rows import judges_of
 from feedback.selectors.judges import JudgeRow, judge_row, judge_rows
@@ -62,7 +62,7 @@ def card(request: SignedInRequest, project: Project, judge_id: int) -> HttpRespo
         "project": project,
         "judge": judge,
         "row": row,
-        "verdict": verdict(row),
+        "verdict": unbroken(verdict(row)),
         "sections": [_section(one, names) for one in _sections(row)],
         "whole": [one for one in figure_rows(row.report.figures) if not one.section]
         if row.report

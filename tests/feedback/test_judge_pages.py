@@ -47,6 +47,10 @@ def page(cast: Cast, user: User, name: str, *more: int, **query: Any) -> Any:
     return client.get(address, query)
 
 
+def words(reply: Any) -> str:
+    return str(reply.text).replace("\N{NO-BREAK SPACE}", " ")
+
+
 def post(cast: Cast, user: User, name: str, *more: int, **fields: Any) -> Any:
     client = Client()
     client.force_login(user)
@@ -56,7 +60,7 @@ def post(cast: Cast, user: User, name: str, *more: int, **fields: Any) -> Any:
 def test_the_card(cast: Cast, judge: Judge) -> None:
     assert "Not measured yet" in page(cast, cast.rosa, "judge-card", judge.pk).text
     measure_judges(project=cast.project)
-    text = page(cast, cast.rosa, "judge-card", judge.pk).text
+    text = words(page(cast, cast.rosa, "judge-card", judge.pk))
     assert "Agrees with people less than people with each other: 67 %" in text
     assert "picks what it is shown first 100 % of the time" in text
     assert "answers otherwise in the other order in 100 %: do not count it." in text
