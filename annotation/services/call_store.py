@@ -236,7 +236,13 @@ def lose(
 ) -> set[int]:
     """Calls of which nobody knows what became: booked at what they may have cost."""
     now = now or timezone.now()
-    values = {"error": LOST, "now": now, "before": before, "run": run, "calls": list(calls)}
+    values: dict[str, Any] = {
+        "error": LOST,
+        "now": now,
+        "before": before,
+        "run": run,
+        "calls": list(calls),
+    }
     with connection.cursor() as cursor:
         cursor.execute(sql, values | {"long_before": now - WITHOUT_JOB})
         rows = cursor.fetchall()
@@ -261,7 +267,8 @@ def _standing(row: Any, was_lost: bool) -> Standing:
 
 
 def _loaded(reply: Any) -> dict[str, Any] | None:
-    return json.loads(reply) if isinstance(reply, str) else reply
+    known: dict[str, Any] | None = json.loads(reply) if isinstance(reply, str) else reply
+    return known
 
 
 def _fitting(calls: list[NewCall], headroom: Decimal) -> list[NewCall]:

@@ -121,7 +121,8 @@ def _spec(
         field, _, said = str(error).partition(": ")
         raise PrefloopError(said or field, field=field if said else "settings") from error
     if all(problems):
-        raise PrefloopError(" ".join(min(problems, key=len)))
+        _, fewest = min((len(some), some) for some in problems)
+        raise PrefloopError(" ".join(fewest))
     return spec
 
 

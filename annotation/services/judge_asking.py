@@ -19,7 +19,8 @@ from annotation.judging.exchange import Chain, Reply, Request
 from annotation.judging.keys import nonce
 from annotation.judging.labels import MissingLogprobs
 from annotation.judging.verdict import Verdict, combine, read_chain
-from annotation.llm.client import CallFailed, Completion
+from annotation.llm.client import Completion
+from annotation.llm.errors import CallFailed
 from annotation.services.call_store import (
     BUSY,
     DONE,

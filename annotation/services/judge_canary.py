@@ -59,7 +59,7 @@ class CanarySource:
 
 def _target(detail: Mapping[str, Any]) -> int:
     """The position that its first criterion's answer puts last."""
-    criterion = next(iter(detail.get("criteria", {}).values()), {})
+    criterion: Mapping[str, Any] = next(iter(detail.get("criteria", {}).values()), {})
     answer = criterion.get("answer", {})
     if ranks := answer.get("ranks"):
         return int(ranks.index(max(ranks)))

@@ -11,7 +11,8 @@ from annotation.judging.keys import call_key
 from annotation.judging.protocol import JudgeSpec
 from annotation.judging.tokens import Rates, cost, request_tokens
 from annotation.judging.verdict import Verdict
-from annotation.llm.client import CallFailed, Completion
+from annotation.llm.client import Completion
+from annotation.llm.errors import CallFailed
 from annotation.services.call_store import DONE, FAILED, NO_MONEY, NewCall, Settlement
 from annotation.services.judge_desk import Subject
 from core.canonical_json import digest_of_text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import Avg, Count
@@ -73,8 +73,10 @@ def estimate_run(
     spec, price = spec_of(judge), price_of(judge)
     sizes = [_size(spec, subject.content, price) for subject in looked_at]
     share = items / len(sizes) if sizes else 0.0
-    calls, prompt, completion = (round(share * sum(size[at] for size in sizes)) for at in range(3))
-    most = Decimal(share) * sum((size[3] for size in sizes), Decimal(0))
+    calls = round(share * sum(size.calls for size in sizes))
+    prompt = round(share * sum(size.prompt for size in sizes))
+    completion = round(share * sum(size.completion for size in sizes))
+    most = Decimal(share) * sum((size.most for size in sizes), Decimal(0))
     past = _past(judge)
     written = min(completion, round(calls * past["completion"])) if past else completion
     return RunEstimate(
@@ -90,14 +92,20 @@ def estimate_run(
     )
 
 
-def _size(
-    spec: JudgeSpec, content: ItemContent, price: Price | None
-) -> tuple[int, int, int, Decimal]:
+class _Size(NamedTuple):
     """Calls, likely input tokens, most output tokens and most cost of an item, without repairs."""
+
+    calls: int
+    prompt: int
+    completion: int
+    most: Decimal
+
+
+def _size(spec: JudgeSpec, content: ItemContent, price: Price | None) -> _Size:
     ways = chains(spec, content)
     request = next_request(spec, content, ways[0], {}, nonce="0" * 20)
     if request is None:
-        return 0, 0, 0, Decimal(0)
+        return _Size(0, 0, 0, Decimal(0))
     asked = len(questions(spec, content))
     reasons = int(request.stage == "reason")
     per_chain = asked + reasons
@@ -107,7 +115,7 @@ def _size(
     prompt = likely_tokens(request.messages) * calls + more
     completion = request.max_tokens * calls
     most = cost(request_tokens(request) * calls + more, completion, price)
-    return calls, prompt, completion, most
+    return _Size(calls, prompt, completion, most)
 
 
 def _past(judge: Judge) -> dict[str, float] | None:
