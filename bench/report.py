@@ -79,7 +79,7 @@ def flat(figures: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
             yield words, f"{value:,}" if type(value) is int else str(value)
 
 
-PAGES = (ROOT / "docs" / "queue.md", ROOT / "docs" / "smollm2.md")
+PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("queue", "smollm2", "judging"))
 CURVES = ROOT / "docs" / "pictures" / "smollm2.svg"
 FIGURES = re.compile(r"(<!-- figures (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
