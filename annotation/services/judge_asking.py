@@ -38,7 +38,7 @@ STOPPED = "stopped"
 MOST_ATTEMPTS = 2
 LATER_SECONDS = 0.5
 # Chains that are open beside those whose call is out: they wait for leave, or to be read.
-MOST_AHEAD = 100
+MOST_AHEAD = 50
 # What a broken protocol, template or reply may raise; it fails its item and no other.
 UNREADABLE = (ValueError, LookupError, TypeError, ArithmeticError)
 
