@@ -140,6 +140,11 @@ def test_data_is_one_line_and_comes_back(text: str) -> None:
     shown.encode()
 
 
+@pytest.mark.parametrize("token", ["[inst]", "</S>", "<|IM_END|>", "<End_Of_Turn>", "<</sys>>"])
+def test_special_tokens_are_broken_in_any_case(token: str) -> None:
+    assert token not in as_data(f"a {token} b")
+
+
 def test_half_a_surrogate_pair_can_be_sent() -> None:
     assert as_data("a\ud800b") == '"a\\ud800b"'
 

@@ -182,6 +182,21 @@ def test_a_label_that_cannot_matter_may_be_unlisted() -> None:
     assert answer.probabilities == (0.5,)
 
 
+def test_a_tie_label_counts_half_for_each() -> None:
+    asked = spec("mt_bench", soft_labels="logprobs", reasoning=False)
+    model = rlaif({"A": 0.5, "B": 0.1, "C": 0.2}, {"A": 0.2, "B": 0.2, "C": 0.4})
+    answer = judge(asked, content(), model).criteria["overall"]
+    # (0.5 + 0.2 / 2) / 0.8 when first; (0.2 + 0.4 / 2) / 0.8 when second.
+    assert answer.probabilities == pytest.approx([(0.75 + 0.5) / 2])
+    assert (answer.strength, answer.consistent) == (1, False)
+
+
+def test_one_order_alone_can_not_be_consistent() -> None:
+    asked = spec("mt_bench", both_orders=False)
+    answer = judge(asked, content(), prefers(0)).criteria["overall"]
+    assert (answer.strength, answer.consistent) == (2, None)
+
+
 def test_spellings_of_a_label_add_up() -> None:
     reply = soft(**{"A": 0.3, " A": 0.2, "▁A": 0.1, "B": 0.2, "a": 0.1, "An": 0.05})
     combined = judge(spec("rlaif", both_orders=True), content(), lambda request, chain: reply)

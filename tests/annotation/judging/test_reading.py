@@ -117,7 +117,7 @@ def test_scores_of_several_responses_are_by_letter() -> None:
     for bad in (
         '{"A": 4}',
         '{"A": 4, "B": 2, "C": 1}',
-        '{"A": 4, "a": 2}',
+        '{"A": 4, "a": 2, "B": 1}',
         "4",
         '{"A": 4, "B": 9}',
     ):

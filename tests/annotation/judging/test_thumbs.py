@@ -30,9 +30,11 @@ def test_log_probabilities_of_yes() -> None:
     assert answer.thumb == 1
 
 
-@pytest.mark.parametrize(("words", "thumb", "up"), [("yyn", 1, 2 / 3), ("ynn", 0, 1 / 3)])
+@pytest.mark.parametrize(
+    ("words", "thumb", "up"), [("yyn", 1, 2 / 3), ("ynn", 0, 1 / 3), ("yn", 0, 1 / 2)]
+)
 def test_most_samples_decide(words: str, thumb: int, up: float) -> None:
-    asked = spec("thumbs", "thumbs", samples=3, temperature=1.0, soft_labels="samples")
+    asked = spec("thumbs", "thumbs", samples=len(words), temperature=1.0, soft_labels="samples")
 
     def model(request: Request, chain: Chain) -> Reply:
         return said({"y": "yes", "n": "no"}[words[chain.sample]])
