@@ -73,7 +73,8 @@ def test_the_worker_asks_the_judge_for_the_run(
     job = train(run)
     assert job.state == Job.State.SUCCEEDED, job.error
     spent = JudgeRun.objects.get()
-    assert (spent.purpose, spent.selection, spent.cap) == ("reward", {"training_run": run.pk}, 2)
+    assert (spent.purpose, spent.selection) == ("reward", {"training_run": run.pk})
+    assert spent.cap == 2
     assert spent.settled > 0 == spent.reserved
     calls = JudgeCall.objects.filter(run=spent, item=None, state="done")
     assert calls.count() == JudgeCall.objects.count() == server.stats()["questions"] - before

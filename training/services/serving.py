@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.utils.text import slugify
@@ -121,7 +122,7 @@ def _end(status: int, folder: Path) -> PrefloopError:
 @sensitive_variables("key")
 def _register(asked: Serving, origin: str, key: str, actor: User | None) -> ProviderModel:
     """The provider of this name at its new address, in use again if it was retired."""
-    fields = {"base_url": f"{origin}/v1", "concurrency": asked.rows}
+    fields: dict[str, Any] = {"base_url": f"{origin}/v1", "concurrency": asked.rows}
     provider = Provider.objects.filter(name=asked.provider_name).first()
     if provider is None:
         provider = create_provider(
