@@ -166,7 +166,7 @@ class TakesForm(forms.Form):
         label="Which items it takes",
         choices=ProjectJudge.Takes.choices,
         widget=forms.RadioSelect,
-        help_text="Runs begin with this choice, and what the project sends to judges keeps to it.",
+        help_text="Runs begin with this choice. Nothing is asked by itself.",
     )
 
 

@@ -16,7 +16,7 @@ from annotation.judging.own_template import (
 )
 from annotation.judging.protocol import get_protocol
 from annotation.models import JudgeTemplate, Kind, Project
-from annotation.selectors.judge_choice import OWN
+from annotation.selectors.judge_choice import OWN, kinds_asked
 
 # Those that mean something for some kinds alone; the others do for each.
 FOR_KINDS: dict[str, tuple[str, ...]] = {
@@ -61,14 +61,14 @@ class TemplateForm(forms.Form):
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.kinds = list(project.protocol.kinds)
+        self.kinds = kinds_asked(project)
         choices = [(kind, kind.capitalize()) for kind in self.kinds]
         self.fields["kind"].choices = choices  # type: ignore[attr-defined]
 
     @staticmethod
     def first(project: Project, given: Mapping[str, Any]) -> dict[str, str]:
         """A text to begin with, for a kind of the project."""
-        kinds = project.protocol.kinds
+        kinds = kinds_asked(project)
         kind = str(given.get("kind") if given.get("kind") in kinds else kinds[0])
         texts = get_protocol(OWN).templates[kind]
         return {

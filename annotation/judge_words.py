@@ -64,8 +64,8 @@ def dollars(amount: Decimal | float | None) -> str:
         return "$0"
     if value >= 1:
         return f"${value:,.2f}"
-    places = max(2, 1 - value.adjusted())
-    return f"${value:.{places}f}"
+    whole, _, digits = f"{value:.{max(2, 1 - value.adjusted())}f}".partition(".")
+    return f"${whole}.{digits[:2]}{digits[2:].rstrip('0')}"
 
 
 def seconds(amount: float | None) -> str:

@@ -10,7 +10,7 @@ from annotation.judge_words import missing
 from annotation.judging.protocol import JudgeProtocol, JudgeSpec, default_template, protocols
 from annotation.judging.protocols.base import Template
 from annotation.judging.settings import LOGPROBS, JudgeSettings
-from annotation.models import Judge, JudgeTemplate, Project, ProviderModel
+from annotation.models import Judge, JudgeTemplate, Kind, Project, ProviderModel
 from annotation.selectors.judge import kinds_of, spec_of
 from annotation.selectors.judge_pages import models_on_offer
 
@@ -165,7 +165,13 @@ def _why_not(
 
 def _kinds(project: Project, protocol: JudgeProtocol, own: list[JudgeTemplate]) -> list[str]:
     can = {one.kind for one in own} if protocol.key == OWN else set(protocol.kinds)
-    return [kind for kind in project.protocol.kinds if kind in can]
+    return [kind for kind in kinds_asked(project) if kind in can]
+
+
+def kinds_asked(project: Project) -> list[str]:
+    """Of the project's items, what most judges are made for first."""
+    asked = project.protocol.kinds
+    return [kind for kind in (Kind.PAIRWISE, Kind.LISTWISE, Kind.THUMBS) if kind in asked]
 
 
 def choice_of(judge: Judge) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from annotation.selectors.judge_pages import usable_items
 
 # Real ones differ from call to call, so that nobody who writes a response can guess them.
 NONCE = "preview0preview0prev"
-STAGES = {"reason": "First it reasons", "verdict": "Then it says its verdict"}
+FIRST, THEN, ONLY = "First it reasons", "Then it says its verdict", "What it is asked"
 STANDS_HERE = "(What the model reasoned stands here.)"
 
 
@@ -52,7 +52,7 @@ def preview(spec: JudgeSpec, item: Item) -> Preview:
     tokens = 0
     while request is not None and request.stage not in replies:
         tokens += request_tokens(request)
-        title = STAGES.get(request.stage, request.stage.capitalize())
+        title = FIRST if request.stage == REASON else THEN if replies else ONLY
         requests.append(
             PreviewedRequest(title, request.messages, request.max_tokens, _bound(request))
         )

@@ -1,4 +1,4 @@
-// Who uses keys alone can scroll what is wider than its place: it takes focus while it is.
+// Who uses keys alone can scroll what is larger than its place: it takes focus while it is.
 (() => {
   "use strict";
 
@@ -8,7 +8,8 @@
   function check() {
     soon = null;
     for (const one of document.querySelectorAll(WIDE)) {
-      if (one.scrollWidth > one.clientWidth) one.setAttribute("tabindex", "0");
+      const isLarger = one.scrollWidth > one.clientWidth || one.scrollHeight > one.clientHeight + 1;
+      if (isLarger) one.setAttribute("tabindex", "0");
       else one.removeAttribute("tabindex");
     }
   }
