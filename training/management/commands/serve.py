@@ -59,11 +59,11 @@ class Command(BaseCommand):
         parser.add_argument("--as", dest="username", help="who starts it")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        # Ended like by Ctrl-C, so that its address is forbidden again.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
         project = find_project(options["project"]) if options["project"] else None
         try:
             asked = self._asked(project, options)
+            # Ended like by Ctrl-C, so that its address is forbidden again.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
             with serving(asked, actor=find_user(options["username"])) as served:
                 self._tell(served)
                 served.wait()
