@@ -28,6 +28,7 @@ COLUMNS = {
 }
 # Their intervals stand in the table in words, too.
 TOLD = ("agreement", "people")
+DRAWN = (*TOLD, "flips", "first", "longer")
 DEFAULT_ORDER = "-agreement"
 
 
@@ -128,6 +129,8 @@ def _cell(key: str, figure: Mapping[str, Any] | None) -> Cell:
     if figure["low"] is None:
         return Cell(percent(value), note=figure["reason"])
     interval = f"{percent(figure['low'])} to {percent(figure['high'])}"
+    if key not in DRAWN:
+        return Cell(percent(value), interval)
     reference = 0.5 if key == "first" else None
     mark = interval_mark(value, figure["low"], figure["high"], reference=reference)
     return Cell(percent(value), interval, key in TOLD, mark=mark)
