@@ -38,6 +38,7 @@ class JudgeCards(Endpoint):
         response=JudgeCardsOut,
         description="Agreement with people beside people's own on the same items, habits, safety "
         "and cost; a figure that was not measured is null and says how to measure it.",
+        operation_id="projects_judge_cards_all",
     )
     def get(self, request: Request, project_id: int) -> Response:
         project = project_of(self, Capability.RESEARCH)
