@@ -141,7 +141,7 @@ def _setting_field(setting: SettingField, choice: Choice) -> forms.Field:
         "initial": choice.defaults.get(setting.name, setting.default),
         "required": False,
     }
-    bounds = {"min_value": setting.min, "max_value": setting.max}
+    bounds: dict[str, Any] = {"min_value": setting.min, "max_value": setting.max}
     if setting.choices is not None:
         words = [(name, SOFT_LABEL_WORDS.get(name, name)) for name in choice.soft_labels]
         return forms.ChoiceField(choices=words, **given)
@@ -157,7 +157,7 @@ def _setting_field(setting: SettingField, choice: Choice) -> forms.Field:
     )
 
 
-def _whole(bounds: Mapping[str, float | None]) -> dict[str, int | None]:
+def _whole(bounds: Mapping[str, float | None]) -> dict[str, Any]:
     return {name: None if value is None else int(value) for name, value in bounds.items()}
 
 

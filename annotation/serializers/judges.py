@@ -54,7 +54,8 @@ class JudgeProtocolOut(serializers.Serializer[JudgeProtocol]):
     title = serializers.CharField()
     summary = serializers.CharField()
     rule = serializers.CharField(help_text="What happens when the orders disagree.")
-    source = serializers.CharField()
+    # A field of this name hides the serializer's own, which nobody reads of a whole one.
+    source = serializers.CharField()  # type: ignore[assignment]
     url = serializers.CharField()
     kinds = serializers.ListField(child=serializers.ChoiceField(choices=Kind.choices))
     needs = serializers.SerializerMethodField(help_text="What the model must be able to do.")
