@@ -26,7 +26,7 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
         model = Project
         fields: tuple[str, ...] = (
             "name", "description", "overlap", "lease_seconds", "skip_limit", "daily_target",
-            "gold_share", "probe_share", "shows_gold_agreement",
+            "gold_share", "probe_share", "shows_gold_agreement", "judge_budget",
         )  # fmt: skip
         widgets = {"description": forms.Textarea(attrs={"rows": 2})}
         labels = {
@@ -36,6 +36,7 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
             "gold_share": "Gold items, of 100",
             "probe_share": "Own old items again, of 100",
             "shows_gold_agreement": "Labelers see how often they agree with gold",
+            "judge_budget": "Budget of judges, in dollars",
         }
         help_texts = {
             "description": "One or two sentences; labelers read them on their start page.",
@@ -46,6 +47,8 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
             "probe_share": "Items that the person judged before, with the sides swapped: they tell "
             "whether each person agrees with themselves. 0: none.",
             "shows_gold_agreement": "On their own page, as a share; never which items are gold.",
+            "judge_budget": "What runs of judges have spent and may still spend together. Left "
+            "empty: no limit for managers, and caps of at most $10 a run for researchers.",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

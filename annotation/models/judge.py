@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from annotation.models.item import Item
 from annotation.models.kinds import Kind
-from annotation.models.project import Project
+from annotation.models.project import Project, Protocol
 from annotation.models.provider import ProviderModel
 from core.models import Job, User
 
@@ -131,6 +131,11 @@ class JudgeRun(models.Model):
     # Null for the rewards of a training run, which has a job of its own.
     job = models.OneToOneField(
         Job, null=True, blank=True, on_delete=models.PROTECT, related_name="judge_run"
+    )
+    # Of the project, frozen when the run was queued: its criteria and guidelines are in the prompt.
+    # Null: a run from before this was kept.
+    protocol = models.ForeignKey(
+        Protocol, null=True, on_delete=models.PROTECT, related_name="judge_runs"
     )
     # {"takes": "unlabeled"} or {"items": [1, 2]}, and {"limit": 100}
     selection = models.JSONField(default=dict)

@@ -68,6 +68,14 @@ class Project(models.Model):
     shows_gold_agreement = models.BooleanField(
         default=False, help_text="Labelers see how often they agree with the gold answers."
     )
+    judge_budget = models.DecimalField(
+        null=True,
+        blank=True,
+        max_digits=12,
+        decimal_places=2,
+        validators=[MinValueValidator(0)],
+        help_text="Dollars for all runs of judges together; left empty, none is set.",
+    )
     is_demo = models.BooleanField(default=False)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"

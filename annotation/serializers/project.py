@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from rest_framework import serializers
 
 from annotation.models import Kind, Membership, Project, Protocol
-from core.api.fields import Choice, Flag, Input, Text, Whole, several
+from core.api.fields import Choice, Flag, Input, Number, Text, Whole, several
 
 
 class ProjectOut(serializers.ModelSerializer[Project]):
@@ -30,7 +32,13 @@ class ManagedProjectOut(ProjectOut):
     """With what labelers are not told: how often the stream measures them."""
 
     class Meta(ProjectOut.Meta):
-        fields = [*ProjectOut.Meta.fields, "gold_share", "probe_share", "shows_gold_agreement"]
+        fields = [
+            *ProjectOut.Meta.fields,
+            "gold_share",
+            "probe_share",
+            "shows_gold_agreement",
+            "judge_budget",
+        ]
         read_only_fields = fields
 
 
@@ -119,6 +127,16 @@ class ProjectChange(Input):
         help_text="Of 100 items handed out, how many are own old ones with sides swapped.",
     )
     shows_gold_agreement = Flag(required=False)
+    judge_budget = Number(
+        required=False,
+        allow_null=True,
+        min_value=0,
+        max_value=999_999,
+        help_text="Dollars that runs of judges may spend together; null: none is set.",
+    )
+
+    def validate_judge_budget(self, dollars: float | None) -> Decimal | None:
+        return None if dollars is None else round(Decimal(str(dollars)), 2)
 
 
 class CriterionOut(serializers.Serializer[dict[str, str]]):

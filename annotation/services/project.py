@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -23,7 +24,7 @@ MOST_REASONS = 20
 LONGEST_ASKED = 1000
 SETTINGS = (
     "name", "description", "overlap", "lease_seconds", "skip_limit", "daily_target", "gold_share",
-    "probe_share", "shows_gold_agreement",
+    "probe_share", "shows_gold_agreement", "judge_budget",
 )  # fmt: skip
 
 Criteria = Sequence[Mapping[str, str]]
@@ -94,6 +95,7 @@ def update_project(*, project: Project, actor: User, **changes: Any) -> Project:
     changed = {
         name: getattr(locked, name) for name in changes if getattr(locked, name) != before[name]
     }
+    told = {name: str(v) if isinstance(v, Decimal) else v for name, v in changed.items()}
     if changed:
         locked.save(update_fields=list(changed))
         record_event(
@@ -101,7 +103,7 @@ def update_project(*, project: Project, actor: User, **changes: Any) -> Project:
             action="update_project",
             target=locked,
             project_id=locked.pk,
-            detail={"changed": changed},
+            detail={"changed": told},
         )
     project.refresh_from_db()
     return project

@@ -28,7 +28,7 @@ def test_create(cast: Cast) -> None:
     assert project.memberships.get().user == cast.ada
     shown = Api(cast.ada).get(f"projects/{project.pk}").json()
     measures = {"gold_share": 0, "probe_share": 0, "shows_gold_agreement": False}
-    assert answer.json() == shown | measures
+    assert answer.json() == shown | measures | {"judge_budget": None}
 
 
 def test_create_needs_the_right(cast: Cast) -> None:

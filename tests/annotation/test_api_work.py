@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from django.core.cache import cache
 
@@ -64,3 +66,6 @@ def test_settings_of_measuring_are_changed(cast: Cast) -> None:
     assert {name: changed[name] for name in given} == given
     assert Api(cast.mary).call("PATCH", path, {"gold_share": 51}).status_code == 400
     assert Api(cast.mary).call("PATCH", path, {"daily_target": None}).status_code == 200
+    assert Api(cast.mary).call("PATCH", path, {"judge_budget": 12.3}).status_code == 200
+    cast.project.refresh_from_db()
+    assert cast.project.judge_budget == Decimal("12.30")
