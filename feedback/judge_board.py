@@ -66,16 +66,23 @@ class Heading:
 
 
 def headings(order: str) -> list[Heading]:
+    """A press asks for the largest first, of names for the first; a second one turns it round."""
     key, is_down = order.removeprefix("-"), order.startswith("-")
     return [
         Heading(
             name=name,
             about=about,
-            order=column if column == key and is_down else f"-{column}",
+            order=column
+            if (column == key and is_down) or _begins_up(column, order)
+            else f"-{column}",
             direction="" if column != key else "descending" if is_down else "ascending",
         )
         for column, (name, about) in COLUMNS.items()
     ]
+
+
+def _begins_up(column: str, order: str) -> bool:
+    return column == "judge" and order != "judge"
 
 
 def order_of(asked: str | None) -> str:

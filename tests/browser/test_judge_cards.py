@@ -1,0 +1,52 @@
+"""Judges' cards in a real browser: within annotation's pages, sorted, and read by axe-core."""
+
+from __future__ import annotations
+
+import pytest
+from django.urls import reverse
+from playwright.sync_api import BrowserContext, Page, expect
+
+from annotation.models import Judge, Kind
+from feedback.services.measure_judges import measure_judges
+from tests.browser.axe import violations
+from tests.browser.signing import sign_in
+from tests.cast import Cast
+from tests.feedback.judging import say
+from tests.feedback.votes import judge_annotator, judged, vote
+from tests.judges import make_judge
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def judge(cast: Cast) -> Judge:
+    judge = make_judge(cast.project)
+    for number in range(12):
+        item = judged(cast.project, Kind.PAIRWISE, 2, 2 if number % 3 else -2)
+        say(judge, item, 2, orders=(2, -2), probabilities=[number / 12])
+        say(judge, item, -2, purpose="canary fake_verdict", target=1)
+        vote(item, judge_annotator(), 2 if number % 2 else -2)
+    measure_judges(project=cast.project)
+    return judge
+
+
+def test_the_card_and_the_board(
+    cast: Cast, judge: Judge, live_server, context: BrowserContext, page: Page
+) -> None:
+    sign_in(context, cast.mary, live_server.url)
+    project = cast.project.pk
+    page.goto(live_server.url + reverse("annotation:judges", args=[project]))
+    rows = page.locator("#judge-board tbody tr")
+    expect(rows.first).to_contain_text("Strict v1")
+    page.locator("#judge-board").get_by_role("link", name="Judge", exact=True).click()
+    expect(rows.first).to_contain_text("gpt-4 v1")
+    page.goto(live_server.url + reverse("annotation:judge", args=[project, judge.pk]))
+    card = page.locator("#judge-card")
+    expect(card).to_contain_text("picks what it is shown first")
+    expect(card).to_contain_text("Where it and people disagree")
+    for name, more in (("judge-card", [judge.pk]), ("judge-board", []), ("judge-gate", [])):
+        page.goto(live_server.url + reverse(f"feedback:{name}", args=[project, *more]))
+        for closed in page.locator("#main details").all():
+            closed.evaluate("one => one.open = true")
+        page.wait_for_load_state("networkidle")
+        assert violations(page) == [], name
