@@ -75,7 +75,7 @@ class RecipeForm(forms.Form):
             "reward": get_method("reward_bradley_terry"),
             "policy": get_method(choice["policy_method"]),
         }
-        self.initial |= {**choice, "built_for": choice["policy_method"]}
+        self.initial.update(choice, built_for=choice["policy_method"])
         self.fields["client_key"].initial = uuid.uuid4().hex
         self._fill_choices()
         self._add_options("", (*SHARED, *LORA), self.methods["sft"])
