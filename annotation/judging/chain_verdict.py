@@ -7,13 +7,13 @@ from typing import Any
 
 from annotation.judging.content import ItemContent
 from annotation.judging.exchange import REASON, Chain, Reply, storable
-from annotation.judging.formats import LETTERS, AnswerFormat
+from annotation.judging.formats import LETTERS, TIE, AnswerFormat
 from annotation.judging.labels import LabelProbabilities
 from annotation.judging.outcome import JUDGED, UNPARSABLE, CriterionVerdict, Verdict
 from annotation.judging.parsing import Unreadable, read_reason
 from annotation.judging.protocol import JudgeSpec
 from annotation.judging.reading import questions, values_of_chain
-from annotation.judging.scale import strength_of_probability
+from annotation.judging.scale import strength_of_labels
 
 
 def read_chain(
@@ -73,10 +73,11 @@ def _soft(
         return CriterionVerdict(
             thumb=int(up > 0.5), probabilities=(up,), labels=labels, missing=value.missing
         )
-    shown_first = labels["A"] + labels.get("tie", 0.0) / 2
+    tie = labels.get(TIE, 0.0)
+    shown_first = labels["A"] + tie / 2
     first = shown_first if order[0] == 0 else 1.0 - shown_first
     return CriterionVerdict(
-        strength=strength_of_probability(first, 0.0),
+        strength=strength_of_labels(first, tie, 0.0),
         probabilities=(first,),
         labels=labels,
         missing=value.missing,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
 from annotation.judging.content import PAIRWISE, THUMBS, ItemContent
 from annotation.judging.exchange import Chain
-from annotation.judging.formats import AGREE, MEAN
+from annotation.judging.formats import AGREE, MEAN, TIE
 from annotation.judging.outcome import (
     JUDGED,
     UNPARSABLE,
@@ -27,7 +27,7 @@ from annotation.judging.scale import (
     chance_ahead,
     ranks_of,
     sign,
-    strength_of_probability,
+    strength_of_labels,
     strength_of_scores,
 )
 from annotation.judging.settings import NO_SOFT_LABELS
@@ -110,13 +110,18 @@ def _combine(spec: JudgeSpec, content: ItemContent, groups: Groups) -> CombinedC
 
 def _of_pairs(spec: JudgeSpec, groups: Groups) -> CombinedCriterion:
     """agree: a win in every order, by the smaller strength, else a tie; average: of P(first),
-    each order as much as the other; mean: of the strengths, a half going to the tie's side."""
-    strengths = [fmean(one.strength or 0 for one in group) for group in groups]
-    first = fmean(fmean(_first(one) for one in group) for group in groups)
+    each order as much as the other; mean: of the strengths, a half going to the tie's side.
+    Where labels are read, an order's strength under agree is that of its P(first)."""
+    firsts, ties = _by_order(groups, _first), _by_order(groups, _tie)
+    first, band = fmean(firsts), spec.settings.tie_band
+    strengths = _by_order(groups, lambda one: one.strength or 0)
+    if spec.by_labels and spec.rule == AGREE:
+        pairs = zip(firsts, ties, strict=True)
+        strengths = [strength_of_labels(each, tie, band) for each, tie in pairs]
     signs = {sign(strength) for strength in strengths}
-    if spec.by_labels or spec.rule not in (AGREE, MEAN):
-        strength = strength_of_probability(first, spec.settings.tie_band)
-        signs = {sign(fmean(_first(one) for one in group) - 0.5) for group in groups}
+    if spec.rule not in (AGREE, MEAN):
+        strength = strength_of_labels(first, fmean(ties), band)
+        signs = {sign(each - 0.5) for each in firsts}
     elif spec.rule == MEAN:
         strength = _toward_tie(fmean(strengths))
     else:
@@ -126,6 +131,16 @@ def _of_pairs(spec: JudgeSpec, groups: Groups) -> CombinedCriterion:
     return CombinedCriterion(
         strength=strength, probabilities=(first,), consistent=_consistent(groups, len(signs) <= 1)
     )
+
+
+def _by_order(groups: Groups, value: Callable[[CriterionVerdict], float]) -> list[float]:
+    """The mean of each order's samples."""
+    return [fmean(value(one) for one in group) for group in groups]
+
+
+def _tie(one: CriterionVerdict) -> float:
+    """P of the tie label, where labels are read."""
+    return one.labels.get(TIE, 0.0) if one.labels else 0.0
 
 
 def _first(one: CriterionVerdict) -> float:

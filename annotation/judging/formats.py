@@ -9,6 +9,7 @@ from annotation.judging.content import KINDS, LISTWISE, PAIRWISE, THUMBS
 
 LETTERS = "ABCDEFGHI"
 
+TIE = "tie"
 AGREE, AVERAGE, MEAN, MEAN_RANK, SHARE = "agree", "average", "mean", "mean_rank", "share"
 
 
@@ -103,7 +104,7 @@ CHOICE = AnswerFormat(
     "choice",
     "A, B or tie",
     (PAIRWISE,),
-    ("A", "B", "tie"),
+    ("A", "B", TIE),
     AGREE,
     '"A" when A is better, "B" when B is better, "tie" when they are equally good',
     tokens=("A", "B", "C"),

@@ -9,7 +9,7 @@ from annotation.judging.formats import AnswerFormat
 from annotation.judging.own_template import check_template
 from annotation.judging.protocols import ALL
 from annotation.judging.protocols.base import JudgeProtocol, Template, needs_of
-from annotation.judging.settings import LOGPROBS, JudgeSettings
+from annotation.judging.settings import LOGPROBS, SAMPLES, JudgeSettings
 
 __all__ = [
     "JudgeProtocol",
@@ -70,6 +70,12 @@ class JudgeSpec:
         """Whether single tokens are asked for and their log-probabilities read."""
         return self.settings.soft_labels == LOGPROBS
 
+    @property
+    def principles(self) -> tuple[str, ...]:
+        """Of the constitution: the judge's own, else the protocol's; a sample is asked by one."""
+        text = self.settings.principles.strip() or get_protocol(self.protocol).principles
+        return tuple(line.strip() for line in text.splitlines() if line.strip())
+
     def asked(self, content: ItemContent) -> tuple[Criterion, ...]:
         """What the model is asked about: the project's criteria, or the protocol's aspects."""
         aspects = get_protocol(self.protocol).aspects
@@ -93,6 +99,12 @@ def check_spec(spec: JudgeSpec, kind: str) -> list[str]:
             f"soft_labels: log-probabilities are of one short label, and “{answers.title}” "
             "is answered in another way. Choose none or samples."
         )
+    elif soft == SAMPLES and not _samples_differ(spec):
+        problems.append(
+            "soft_labels: the samples of an order would all be one and the same question, and "
+            "their shares say nothing. Ask at least 2 samples at a temperature above 0, choose "
+            "none, or give each sample a principle of its own."
+        )
     if spec.protocol_version != protocol.version:
         problems.append(
             f"protocol_version: {spec.protocol_version} is not the one that this version of the "
@@ -100,6 +112,15 @@ def check_spec(spec: JudgeSpec, kind: str) -> list[str]:
         )
     texts = spec.texts
     return problems + check_template(kind, texts.answer_format, texts.system, texts.body)
+
+
+def _samples_differ(spec: JudgeSpec) -> bool:
+    """By chance, or because each is asked by another principle."""
+    settings = spec.settings
+    if settings.samples < 2:
+        return False
+    by_principle = len(spec.principles) > 1 and "{principles}" in spec.texts.body
+    return settings.temperature > 0 or by_principle
 
 
 def _joint(spec: JudgeSpec) -> bool:

@@ -110,8 +110,7 @@ def criteria_text(criteria: Sequence[Criterion]) -> str:
 
 def principle(spec: JudgeSpec, content: ItemContent, chain: Chain) -> str:
     """One of the constitution for each sample, by hash; both orders of a sample have the same."""
-    text = spec.settings.principles.strip() or get_protocol(spec.protocol).principles
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = spec.principles
     if not lines:
         return ""
     key = f"{content.content_hash()} {spec.settings.seed}"

@@ -24,6 +24,13 @@ def strength_of_probability(first: float, tie_band: float) -> int:
     return steps * sign(first - 0.5)
 
 
+def strength_of_labels(first: float, tie: float, tie_band: float) -> int:
+    """As strength_of_probability, and a tie too where `tie`, P of a tie label, is above both
+    P(a response is named): `first` has half of `tie` in it."""
+    named = max(first, 1.0 - first) - tie / 2
+    return 0 if tie > named + _EQUAL else strength_of_probability(first, tie_band)
+
+
 def strength_of_scores(first: float, second: float, scale: tuple[int, int]) -> int:
     """-3…3 from the difference as a share of the scale: 0 when equal, 1 up to a quarter of the
     scale (one point of 1–5), 2 up to a half, 3 beyond."""

@@ -40,7 +40,10 @@ class Template:
 # A run asks for it once a call.
 @lru_cache(maxsize=256)
 def _parsed(text: str) -> Template:
-    given = json.loads(text)
+    try:
+        given = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"template: is no JSON. {error}") from error
     if not isinstance(given, dict) or set(given) != {"system", "body", "answer_format"}:
         raise ValueError("template: must be an object of system, body and answer_format")
     if not all(isinstance(value, str) for value in given.values()):

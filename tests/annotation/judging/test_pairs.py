@@ -188,7 +188,31 @@ def test_a_tie_label_counts_half_for_each() -> None:
     answer = judge(asked, content(), model).criteria["overall"]
     # (0.5 + 0.2 / 2) / 0.8 when first; (0.2 + 0.4 / 2) / 0.8 when second.
     assert answer.probabilities == pytest.approx([(0.75 + 0.5) / 2])
-    assert (answer.strength, answer.consistent) == (1, False)
+    # Only one order has a winner, so MT-Bench has none.
+    assert (answer.strength, answer.consistent) == (0, False)
+
+
+def test_mt_bench_by_labels_wants_the_win_in_both_orders() -> None:
+    asked = spec("mt_bench", soft_labels="logprobs", reasoning=False)
+    # P(first) is 0.95 and 0.3, then 0.95 and 0.8: the mean alone would name a winner of both.
+    split = rlaif({"A": 0.95, "B": 0.05}, {"A": 0.7, "B": 0.3})
+    answer = judge(asked, content(), split).criteria["overall"]
+    assert answer.probabilities == pytest.approx([0.625])
+    assert (answer.strength, answer.consistent) == (0, False)
+    both = rlaif({"A": 0.95, "B": 0.05}, {"A": 0.2, "B": 0.8})
+    answer = judge(asked, content(), both).criteria["overall"]
+    assert (answer.strength, answer.consistent) == (2, True)
+
+
+@pytest.mark.parametrize("protocol", ["mt_bench", "constitution"])
+def test_a_tie_label_likelier_than_both_others_is_a_tie(protocol: str) -> None:
+    asked = spec(protocol, samples=1, soft_labels="logprobs", reasoning=False)
+    model = rlaif({"A": 0.35, "B": 0.05, "C": 0.6}, {"A": 0.05, "B": 0.35, "C": 0.6})
+    combined = judge(asked, content(), model)
+    answer = combined.criteria["overall"]
+    assert answer.probabilities == pytest.approx([0.65])
+    assert answer.strength == 0
+    assert [one["strength"] for one in combined.detail["criteria"]["overall"]["raw"]] == [0, 0]
 
 
 def test_one_order_alone_can_not_be_consistent() -> None:

@@ -133,6 +133,12 @@ def test_a_schema_is_strict() -> None:
     [
         (spec("mt_bench"), "listwise", "judges pairwise, not listwise"),
         (spec("arena_hard", soft_labels="logprobs"), "pairwise", "takes none or samples"),
+        (spec("mt_bench", soft_labels="samples", temperature=1.0), "pairwise", "at least 2"),
+        (spec("mt_bench", soft_labels="samples", samples=3), "pairwise", "at least 2"),
+        (spec("mt_bench", soft_labels="samples", samples=2, temperature=1.0), "pairwise", ""),
+        (spec("constitution", samples=1), "pairwise", "at least 2"),
+        (spec("constitution", principles="Be kind."), "pairwise", "at least 2"),
+        (spec("constitution", principles="Be kind.\nBe honest."), "pairwise", ""),
         (replace(spec("mt_bench"), protocol_version=9), "pairwise", "protocol_version"),
         (
             replace(spec("own"), template=default_template("arena_hard", "pairwise")),
