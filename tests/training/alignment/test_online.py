@@ -98,6 +98,16 @@ def test_at_the_first_update_policy_sampler_and_reference_agree(config):
     assert values["sampler_max_ratio"] == pytest.approx(1.0, abs=1e-4)
 
 
+def test_a_run_that_is_paid_for_entropy_alone_raises_it(config):
+    paid = {"beta": 0.0, "entropy_coefficient": 1.0, "reduction": "token"}
+    made = config("reinforce", max_steps=6, hyperparameters=paid)
+    go(made, Reward("dull", lambda rollout: 0.0))
+    first, *_, last = steps(made)
+    # The loss is the bonus alone; what is logged is an estimate from the sampled tokens.
+    assert -first["loss"] == pytest.approx(first["entropy"], rel=0.1)
+    assert -last["loss"] > -first["loss"]
+
+
 @pytest.mark.parametrize("temperature", [0.5, 1.7])
 def test_answers_are_scored_at_the_temperature_they_were_sampled_at(config, temperature):
     made = config(max_steps=2, temperature=temperature)
