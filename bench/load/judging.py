@@ -41,15 +41,17 @@ def make_model(server: LlmServer, *, concurrency: int, timeout_seconds: int) -> 
     from annotation.models import Price, Provider, ProviderModel
 
     settings.EGRESS_ORIGINS = [server.url]
-    provider = Provider.objects.create(
-        name=f"Server {server.url}",
-        base_url=server.base_url,
-        concurrency=concurrency,
-        timeout_seconds=timeout_seconds,
+    given = {"concurrency": concurrency, "timeout_seconds": timeout_seconds}
+    provider, _ = Provider.objects.get_or_create(
+        base_url=server.base_url, defaults={"name": f"Server {server.url}", **given}
     )
-    model = ProviderModel.objects.create(provider=provider, name="scripted", can=CAN)
-    Price.objects.create(
-        model=model, valid_from=date(2026, 1, 1), input_per_million=2, output_per_million=8
+    model, _ = ProviderModel.objects.get_or_create(
+        provider=provider, name="scripted", defaults={"can": CAN}
+    )
+    Price.objects.get_or_create(
+        model=model,
+        valid_from=date(2026, 1, 1),
+        defaults={"input_per_million": 2, "output_per_million": 8},
     )
     return model
 

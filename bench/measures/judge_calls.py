@@ -40,6 +40,7 @@ SLEEP_MS = 50
 CALLS = 6_000
 ROUNDS = 3
 MEMORY_CALLS = 100_000
+SMALL_CALLS = 200
 CASES = ("speed", "memory")
 MEGABYTE = 2**20
 
@@ -190,5 +191,12 @@ def _spread(numbers: Sequence[float]) -> str:
     return f"{middle} ({low} to {high})"
 
 
+def small() -> dict[str, Any]:
+    """Both parts on one database, for the tests: whether it all fits together."""
+    with start_llm_server("--sleep-ms", str(SLEEP_MS), "--canned") as server, database() as data:
+        speed = Speed(server, data, SMALL_CALLS).rounds(1)
+        return {"speed": speed, "memory": memory(server, SMALL_CALLS)}
+
+
 if __name__ == "__main__":
-    print(json.dumps({case: run(case, calls=400, rounds=1) for case in CASES}))
+    print(json.dumps(small()))

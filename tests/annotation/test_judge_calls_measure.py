@@ -25,6 +25,6 @@ def test_each_call_of_the_measure_has_its_row_and_each_item_its_judgment() -> No
         check=True,
     )
     told = json.loads(done.stdout)
-    assert told["speed"]["calls_a_round"] == told["memory"]["calls"] == 400
+    assert told["speed"]["calls_a_round"] == told["memory"]["calls"] == 200
     assert set(told["speed"]["judge"]) == set(told["speed"]["plain_loop"])
     assert told["memory"]["megabytes_at_most"] >= told["memory"]["megabytes_before"] > 0
