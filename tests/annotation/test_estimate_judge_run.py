@@ -44,7 +44,8 @@ def test_items_calls_and_tokens_from_the_texts(cast: Cast, judge: Judge) -> None
     assert (told.items, told.calls, told.sampled) == (3, 6, 3)
     assert told.completion_tokens == 6 * judge.settings["max_tokens"]
     assert told.prompt_tokens > 6 * 50
-    assert (told.cost, told.price_known, told.seconds) == (0, False, None)
+    assert told.cost == 0
+    assert (told.price_known, told.seconds) == (False, None)
 
 
 def test_the_cost_is_at_most_what_would_be_reserved(cast: Cast, judge: Judge) -> None:
