@@ -61,9 +61,11 @@ GROUP BY item.id, prompt.id
 """
 
 
-def contents_of(project: Project, items: Sequence[int]) -> dict[int, ItemContent]:
-    """By the item's number, all of them in one query and under the protocol in force."""
-    protocol = project.protocol
+def contents_of(
+    project: Project, items: Sequence[int], protocol: Protocol | None = None
+) -> dict[int, ItemContent]:
+    """By the item's number, all of them in one query; under the protocol in force, or this one."""
+    protocol = protocol or project.protocol
     criteria = criteria_of(protocol)
     picks = protocol.pairwise_scale == Protocol.Scale.PICK
     with connection.cursor() as cursor:

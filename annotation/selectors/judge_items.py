@@ -8,11 +8,13 @@ from typing import Any
 
 from django.db import connection
 
-from annotation.models import Judge, Project, ProjectJudge
+from annotation.models import Judge, Project, ProjectJudge, Protocol
 from annotation.selectors.judge import kinds_of, spec_of
 from core.errors import PrefloopError
 
 Takes = ProjectJudge.Takes
+# Item.rnd is below it.
+RING = 1_000_000
 
 _PEOPLE = """
 FROM annotation_assignment assignment
@@ -34,19 +36,24 @@ _TAKES = {
         HAVING count(DISTINCT coalesce(
             sign(answer.strength)::text, answer.ranks::text, answer.thumb::text)) > 1)""",
 }
+# The criteria and guidelines are in the prompt: under others it is another question.
+_BY_ANOTHER_PROTOCOL = """EXISTS (
+    SELECT 1 FROM annotation_judgment judgment
+    WHERE judgment.id = verdict.judgment_id AND judgment.protocol_id <> %(protocol)s)"""
 # Those that it has answered, for whom a second asking has something to be compared with.
-_ANSWERED_BY_JUDGE = """EXISTS (
+_ANSWERED_BY_JUDGE = f"""EXISTS (
     SELECT 1 FROM annotation_judgeverdict verdict WHERE verdict.item_id = item.id
       AND verdict.judge_id = %(judge)s AND verdict.purpose = 'judge'
-      AND verdict.outcome = 'judged')"""
+      AND verdict.outcome = 'judged' AND NOT {_BY_ANOTHER_PROTOCOL})"""  # noqa: S608  # a constant
 _NOT_YET = """NOT EXISTS (
     SELECT 1 FROM annotation_judgeverdict verdict WHERE verdict.item_id = item.id
       AND verdict.judge_id = %(judge)s AND verdict.purpose = %(purpose)s)"""
 # Asked again on request; what this run itself has tried is not tried for ever.
-_IN_VAIN = """EXISTS (
+_AGAIN = f"""EXISTS (
     SELECT 1 FROM annotation_judgeverdict verdict WHERE verdict.item_id = item.id
       AND verdict.judge_id = %(judge)s AND verdict.purpose = %(purpose)s
-      AND verdict.outcome <> 'judged' AND verdict.run_id <> %(run)s)"""
+      AND (verdict.outcome <> 'judged' OR {_BY_ANOTHER_PROTOCOL})
+      AND verdict.run_id <> %(run)s)"""  # noqa: S608  # a constant
 _FROM = """
 FROM annotation_item item JOIN annotation_prompt prompt ON prompt.id = item.prompt_id
 WHERE item.project_id = %(project)s AND item.origin = 'created' AND NOT item.is_gold
@@ -62,7 +69,8 @@ class JudgeItems:
     """A selection of a project's items for one judge and purpose.
 
     `selection`: {"takes": "unlabeled"} or {"items": [1, 2]}; {"again": true} takes those that were
-    asked in vain instead of those that were not asked yet; {"limit": 100}.
+    asked in vain, or judged under an older protocol, instead of those that were not asked yet;
+    {"limit": 100}.
     """
 
     def __init__(
@@ -73,6 +81,7 @@ class JudgeItems:
         *,
         purpose: str = "judge",
         run: int = 0,
+        protocol: Protocol | None = None,
     ) -> None:
         self.selection = selection
         self.values: dict[str, Any] = {
@@ -80,30 +89,32 @@ class JudgeItems:
             "judge": judge.pk,
             "purpose": purpose,
             "run": run,
+            "protocol": (protocol or project.protocol).pk,
             "kinds": kinds_of(spec_of(judge)),
         }
         self.where = self._where(purpose)
 
-    def count(self) -> int:
-        """Without its limit."""
-        return int(self._column(f"SELECT count(*) {self.where}")[0])
+    def count(self, *, most: int | None = None) -> int:
+        """Without its limit; no further than to `most`."""
+        sql = f"SELECT count(*) FROM (SELECT 1 {self.where} LIMIT %(most)s) AS counted"  # noqa: S608
+        return int(self._column(sql, most=most)[0])
 
     def page(self, after: int, size: int) -> list[int]:
         """The next ones by number."""
         sql = f"SELECT item.id {self.where} AND item.id > %(after)s ORDER BY item.id LIMIT %(size)s"
         return self._column(sql, after=after, size=size)
 
-    def sample(self, size: int, *, seed: int = 0) -> list[int]:
+    def sample(self, size: int, *, seed: int | str = 0) -> list[int]:
         """So many of them at random, the same ones for the same seed."""
-        numbers = self._column(f"SELECT item.id {self.where} ORDER BY item.id")
-        if len(numbers) <= size:
-            return numbers
-        return sorted(random.Random(seed).sample(numbers, size))  # no secret
+        # Each item's own random number, from another place on the ring of them for each seed.
+        start = random.Random(seed).randrange(RING)  # no secret
+        order = "ORDER BY item.rnd < %(start)s, item.rnd, item.id LIMIT %(size)s"
+        return sorted(self._column(f"SELECT item.id {self.where} {order}", start=start, size=size))
 
     def _where(self, purpose: str) -> str:
         takes = self.selection.get("takes", Takes.ALL)
         again = self.selection.get("again")
-        parts = [_FROM, _IN_VAIN if again else _NOT_YET]
+        parts = [_FROM, _AGAIN if again else _NOT_YET]
         if "items" in self.selection:
             self.values["items"] = list(self.selection["items"])
             parts.append("item.id = ANY(%(items)s)")

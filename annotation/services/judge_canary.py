@@ -9,8 +9,13 @@ from annotation.judging.canaries import ATTACKS, inject
 from annotation.models import JudgeRun, JudgeVerdict
 from annotation.selectors.judge import contents_of
 from annotation.services.judge_desk import Subject
+from annotation.services.judge_source import ItemSource, protocol_of
 
 ATTACK_BY_KEY = {attack.key: attack for attack in ATTACKS}
+
+
+def source_of(run: JudgeRun) -> ItemSource | CanarySource:
+    return CanarySource(run) if run.purpose == JudgeRun.Purpose.CANARY else ItemSource(run)
 
 
 class CanarySource:
@@ -23,7 +28,8 @@ class CanarySource:
         self.run = run
         attacks = run.selection.get("attacks") or [attack.key for attack in ATTACKS]
         items = run.selection["items"]
-        self.pairs = [(item, attacks[at % len(attacks)]) for at, item in enumerate(items)]
+        shift = int(run.selection.get("shift", 0))
+        self.pairs = [(item, attacks[(at + shift) % len(attacks)]) for at, item in enumerate(items)]
         known = JudgeVerdict.objects.filter(judge=run.judge, purpose__startswith="canary ")
         seen = set(known.values_list("item_id", "purpose"))
         self.done = run.verdicts.count() if run.pk else 0
@@ -33,22 +39,29 @@ class CanarySource:
     def page(self, size: int) -> list[Subject]:
         while self._waiting:
             pairs, self._waiting = self._waiting[:size], self._waiting[size:]
-            contents = contents_of(self.run.project, [item for item, _ in pairs])
-            targets = self._targets([item for item, _ in pairs])
-            subjects = [
-                Subject(
-                    number=item,
-                    content=inject(contents[item], ATTACK_BY_KEY[attack], targets.get(item, 0)),
-                    purpose=f"canary {attack}",
-                    item=item,
-                    note={"target": targets.get(item, 0)},
-                )
-                for item, attack in pairs
-                if item in contents
-            ]
-            if subjects:
+            if subjects := self._subjects(pairs):
                 return subjects
         return []
+
+    def sample(self, size: int) -> list[Subject]:
+        """So many of them from end to end, to estimate by."""
+        return self._subjects(self._waiting[:: max(1, len(self._waiting) // size)][:size])
+
+    def _subjects(self, pairs: Sequence[tuple[int, str]]) -> list[Subject]:
+        items = [item for item, _ in pairs]
+        contents = contents_of(self.run.project, items, protocol_of(self.run))
+        targets = self._targets(items)
+        return [
+            Subject(
+                number=item,
+                content=inject(contents[item], ATTACK_BY_KEY[attack], targets.get(item, 0)),
+                purpose=f"canary {attack}",
+                item=item,
+                note={"target": targets.get(item, 0)},
+            )
+            for item, attack in pairs
+            if item in contents
+        ]
 
     def _targets(self, items: Sequence[int]) -> dict[int, int]:
         verdicts = JudgeVerdict.objects.filter(

@@ -19,7 +19,8 @@ from annotation.judging.tokens import cost, likely_tokens, request_tokens
 from annotation.models import Judge, JudgeCall, JudgeRun, Price, Project
 from annotation.selectors.judge import price_of, spec_of
 from annotation.selectors.judge_items import JudgeItems, Takes
-from annotation.services.judge_source import ItemSource
+from annotation.services.judge_canary import source_of
+from annotation.services.project import freeze_protocol
 from core import jobs
 from core.errors import Conflict, PrefloopError
 from core.models import Job, User
@@ -65,11 +66,14 @@ def estimate_run(
     purpose: str = Purpose.JUDGE,
 ) -> RunEstimate:
     """From the sizes of the items' texts, of a hundred of them when there are many."""
-    selection = checked_selection(project, judge, selection or {}, purpose)
-    run = JudgeRun(project=project, judge=judge, purpose=_shown(purpose), selection=selection)
-    source = ItemSource(run)
+    chosen = checked_selection(project, judge, selection or {}, purpose)
+    return _estimated(JudgeRun(project=project, judge=judge, purpose=purpose, selection=chosen))
+
+
+def _estimated(run: JudgeRun) -> RunEstimate:
+    judge, source = run.judge, source_of(run)
     items = source.total
-    looked_at = source.page(LOOKED_AT)
+    looked_at = source.sample(LOOKED_AT)
     spec, price = spec_of(judge), price_of(judge)
     sizes = [_size(spec, subject.content, price) for subject in looked_at]
     share = items / len(sizes) if sizes else 0.0
@@ -145,9 +149,11 @@ def checked_selection(
     project: Project, judge: Judge, selection: Mapping[str, Any], purpose: str
 ) -> dict[str, Any]:
     """With the items drawn and numbered where only a sample is asked again."""
+    if purpose not in Purpose.values:
+        raise PrefloopError(f"There is no purpose “{purpose}”.", field="purpose")
     if judge.origin != Judge.Origin.CONFIGURED or judge.project_id != project.pk:
         raise PrefloopError(f"{judge} cannot be asked in “{project}”: it was not made there.")
-    unknown = sorted(set(selection) - {"takes", "items", "limit", "again", "attacks", "purpose"})
+    unknown = sorted(set(selection) - {"takes", "items", "limit", "again", "attacks"})
     if unknown:
         raise PrefloopError(f"A selection has no “{unknown[0]}”.", field="selection")
     chosen = dict(selection)
@@ -173,21 +179,18 @@ def _are_numbers(items: Any) -> bool:
 
 
 def _drawn(project: Project, judge: Judge, chosen: dict[str, Any], purpose: str) -> dict[str, Any]:
-    """Drawn now, so that a run that goes on finds the same items."""
+    """Drawn now, so that a run that goes on finds the same items; others in each run."""
+    earlier = list(judge.runs.filter(purpose=purpose).values_list("selection", flat=True))
+    name = str(purpose)
     if purpose == Purpose.REPEAT:
-        name = f"repeat {judge.runs.filter(purpose=Purpose.REPEAT).count() + 1}"
-        chosen["purpose"] = name
+        name = chosen["purpose"] = f"repeat {len(earlier) + 1}"
     else:
-        name = str(Purpose.CANARY)
+        # The attacks go on where the last run has stopped.
+        chosen["shift"] = sum(len(one.get("items", [])) for one in earlier)
     items = JudgeItems(judge, project, chosen, purpose=name)
-    chosen["items"] = items.sample(chosen.pop("limit", None) or SAMPLE, seed=judge.pk)
+    size = chosen.pop("limit", None) or SAMPLE
+    chosen["items"] = items.sample(size, seed=f"{judge.pk} {len(earlier)}")
     return chosen
-
-
-def _shown(purpose: str) -> str:
-    if purpose not in Purpose.values:
-        raise PrefloopError(f"There is no purpose “{purpose}”.", field="purpose")
-    return purpose
 
 
 @transaction.atomic
@@ -204,18 +207,23 @@ def queue_run(
     if purpose == Purpose.REWARD:
         raise PrefloopError("Rewards are asked for by a training run.", field="purpose")
     cap = checked_cap(cap)
-    given = dict(selection or {})
-    told = estimate_run(project=project, judge=judge, selection=given, purpose=purpose)
+    chosen = checked_selection(project, judge, selection or {}, purpose)
+    told = _estimated(JudgeRun(project=project, judge=judge, purpose=purpose, selection=chosen))
     if not told.items:
         raise PrefloopError(
             "No item is left for this choice: the judge has answered them, or none is of a kind "
             "that it can judge."
         )
+    # The criteria and guidelines cannot be edited before they are frozen.
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+    protocol = project.protocol
+    freeze_protocol(protocol=protocol)
     run = JudgeRun.objects.create(
         project=project,
         judge=judge,
-        purpose=_shown(purpose),
-        selection=checked_selection(project, judge, given, purpose),
+        purpose=purpose,
+        protocol=protocol,
+        selection=chosen,
         cap=cap,
         estimate=told.to_json(),
         created_by=created_by,

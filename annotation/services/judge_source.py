@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from annotation.models import JudgeRun
+from annotation.models import JudgeRun, Protocol
 from annotation.selectors.judge import contents_of
 from annotation.selectors.judge_items import JudgeItems, first_attempts
 from annotation.services.judge_desk import Subject
@@ -15,13 +15,24 @@ def purpose_of(run: JudgeRun) -> str:
     return str(run.selection.get("purpose") or run.purpose)
 
 
+def protocol_of(run: JudgeRun) -> Protocol:
+    """The one it was queued with: criteria and guidelines do not change while it runs."""
+    return run.protocol or run.project.protocol
+
+
 class ItemSource:
     """The items that a run takes, each once, and no further than its limit."""
 
     def __init__(self, run: JudgeRun) -> None:
         self.run, self.purpose = run, purpose_of(run)
+        self.protocol = protocol_of(run)
         self.items = JudgeItems(
-            run.judge, run.project, run.selection, purpose=self.purpose, run=run.pk or 0
+            run.judge,
+            run.project,
+            run.selection,
+            purpose=self.purpose,
+            run=run.pk or 0,
+            protocol=self.protocol,
         )
         self.done = run.verdicts.count() if run.pk else 0
         self.left = self._left()
@@ -41,13 +52,18 @@ class ItemSource:
                 return subjects
         return []
 
+    def sample(self, size: int) -> list[Subject]:
+        """So many of them at random, to estimate by."""
+        return self._subjects(self.items.sample(size))
+
     def _left(self) -> int:
-        left = self.items.count()
         limit = self.run.selection.get("limit")
-        return left if limit is None else max(0, min(left, int(limit) - self.done))
+        if limit is None:
+            return self.items.count()
+        return self.items.count(most=max(0, int(limit) - self.done))
 
     def _subjects(self, numbers: Sequence[int]) -> list[Subject]:
-        contents = contents_of(self.run.project, numbers)
+        contents = contents_of(self.run.project, numbers, self.protocol)
         first: Mapping[int, int] = {}
         if self.run.selection.get("again"):
             first = first_attempts(

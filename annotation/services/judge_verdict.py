@@ -19,7 +19,8 @@ _JUDGMENTS = """
 SELECT item_id, current_id FROM annotation_assignment
 WHERE annotator_id = %s AND item_id = ANY(%s) AND occasion = 'main'
 """
-# A verdict that was in vain may be asked for again; one that was judged stands.
+# A verdict that was in vain may be asked for again; one that was judged stands, until the judge
+# has judged the item anew under another protocol.
 _WRITE = """
 INSERT INTO annotation_judgeverdict (judge_id, run_id, purpose, created_at, item_id, outcome,
     judgment_id, calls, detail)
@@ -31,6 +32,7 @@ ON CONFLICT (judge_id, item_id, purpose) DO UPDATE SET run_id = EXCLUDED.run_id,
     created_at = EXCLUDED.created_at, outcome = EXCLUDED.outcome,
     judgment_id = EXCLUDED.judgment_id, calls = EXCLUDED.calls, detail = EXCLUDED.detail
 WHERE annotation_judgeverdict.outcome <> 'judged'
+    OR EXCLUDED.judgment_id <> annotation_judgeverdict.judgment_id
 """
 
 
@@ -61,6 +63,7 @@ def _record(
         project=run.project,
         judgments=[_judgment(one, annotator) for one in judged],
         origin=Judgment.Origin.JUDGE,
+        protocol=run.protocol,
     )
     with connection.cursor() as cursor:
         cursor.execute(_JUDGMENTS, [annotator.pk, [one.subject.item for one in judged]])
@@ -74,7 +77,7 @@ def _judgment(one: Ended, annotator: Annotator) -> NewJudgment:
         item=Item(pk=one.subject.item, kind=content.kind),
         annotator=annotator,
         answers={key: _value(value) for key, value in criteria.items()},
-        shown_order=tuple(range(len(content.responses))),
+        shown_order=_shown_order(one),
         probabilities={
             key: value.probabilities
             for key, value in criteria.items()
@@ -82,6 +85,18 @@ def _judgment(one: Ended, annotator: Annotator) -> NewJudgment:
         },
         duration_ms=one.duration_ms,
     )
+
+
+def _shown_order(one: Ended) -> tuple[int, ...]:
+    """The one in which all calls saw the responses; where they saw several, the canonical one.
+
+    Those are no order in which the judge has answered: see `raw` of its verdict's detail.
+    """
+    canonical = tuple(range(len(one.subject.content.responses)))
+    criteria = one.combined.detail.get("criteria", {}) if one.combined is not None else {}
+    orders = {tuple(raw["shown_order"]) for each in criteria.values() for raw in each["raw"]}
+    only = orders.pop() if len(orders) == 1 else canonical
+    return only if len(only) == len(canonical) else canonical
 
 
 def _value(value: CombinedCriterion) -> AnswerValue:

@@ -96,20 +96,27 @@ def record_judgments(
     project: Project,
     judgments: Sequence[NewJudgment],
     origin: str = Judgment.Origin.IMPORT,
+    protocol: Protocol | None = None,
 ) -> RecordedJudgments:
     """Writes what annotators have not answered yet; their first answer for a criterion stays.
 
     A file may give the criteria of one judgment in several rows: the later ones complete it.
+    `protocol`: what was asked; an answer under an older one is then revised. None: the newest.
     """
     lock_content(project.pk)
     taken = _taken(judgments)
     fresh = {one.key: one for one in reversed(judgments) if one.key not in taken}
-    protocol, source = project.protocol, str(Judgment.Origin(origin).value)
+    stale = _under_older(judgments, protocol) if protocol is not None else set()
+    protocol, source = protocol or project.protocol, str(Judgment.Origin(origin).value)
     if fresh:
         _write(list(fresh.values()), protocol, source)
         freeze_protocol(protocol=protocol)
     later = [one for one in judgments if fresh.get(one.key) is not one]
-    created = len(fresh) + _complete(later, protocol, source)
+    renewed = [one for one in later if one.key in stale]
+    for one in renewed:
+        _revise(one, protocol, source, anew=True)
+    later = [one for one in later if one.key not in stale]
+    created = len(fresh) + len(renewed) + _complete(later, protocol, source)
     return RecordedJudgments(created=created, existing=len(judgments) - created)
 
 
@@ -127,6 +134,18 @@ def _taken(judgments: Sequence[NewJudgment]) -> set[tuple[int, int]]:
     with connection.cursor() as cursor:
         cursor.execute(_ASSIGNMENTS_BY_KEY, [items, annotators])
         return set(cursor.fetchall())
+
+
+def _under_older(judgments: Sequence[NewJudgment], protocol: Protocol) -> set[tuple[int, int]]:
+    """Those that stand already, as answers to other questions."""
+    keys = {one.key for one in judgments}
+    rows = Assignment.objects.filter(
+        item__in={one.item.pk for one in judgments},
+        annotator__in={one.annotator.pk for one in judgments},
+        occasion=Assignment.MAIN,
+        current__protocol__version__lt=protocol.version,
+    )
+    return keys & set(rows.values_list("item_id", "annotator_id"))
 
 
 def _write(judgments: list[NewJudgment], protocol: Protocol, origin: str) -> None:
@@ -240,8 +259,8 @@ def _complete(judgments: Sequence[NewJudgment], protocol: Protocol, origin: str)
     return completed
 
 
-def _revise(one: NewJudgment, protocol: Protocol, origin: str) -> None:
-    """A further revision: the answers of the one before, and the new ones."""
+def _revise(one: NewJudgment, protocol: Protocol, origin: str, *, anew: bool = False) -> None:
+    """A further revision: the answers of the one before (unless `anew`), and the new ones."""
     assignment = Assignment.objects.select_related("current").get(
         item=one.item, annotator=one.annotator, occasion=Assignment.MAIN
     )
@@ -255,10 +274,10 @@ def _revise(one: NewJudgment, protocol: Protocol, origin: str) -> None:
         protocol=protocol,
         client_key=f"import:{one.item.pk}:{one.annotator.pk}:{revision}",
         origin=origin,
-        reasons=list(dict.fromkeys([*before.reasons, *one.reasons])),
+        reasons=list(dict.fromkeys([*([] if anew else before.reasons), *one.reasons])),
         duration_ms=one.duration_ms,
     )
-    known = list(before.answers.all())
+    known = [] if anew else list(before.answers.all())
     likely = {answer.criterion: answer.probabilities for answer in known}
     likely |= {criterion: list(values) for criterion, values in one.probabilities.items()}
     answers = {answer.criterion: AnswerValue.of(answer) for answer in known}
@@ -274,6 +293,7 @@ def _revise(one: NewJudgment, protocol: Protocol, origin: str) -> None:
         for criterion, value in answers.items()
     )
     said = JudgmentComment.objects.filter(judgment=before).values_list("text", flat=True)
+    said = said.none() if anew else said
     comment = "\n".join(filter(None, [*said, one.comment]))
     if comment:
         JudgmentComment.objects.create(judgment=judgment, text=comment)

@@ -17,10 +17,9 @@ from annotation.selectors.judge import judge_key, price_of, spec_of
 from annotation.services.annotator import annotator_for_judge
 from annotation.services.call_store import CallStore
 from annotation.services.judge_asking import Asker, Plan
-from annotation.services.judge_canary import CanarySource
+from annotation.services.judge_canary import source_of
 from annotation.services.judge_desk import Desk, Ended
 from annotation.services.judge_rows import CallRows
-from annotation.services.judge_source import ItemSource
 from annotation.services.judge_verdict import record_verdicts
 from annotation.services.judge_work import OUT_OF_BUDGET, OUTAGE, Counts, Ending, Work
 from core.errors import PrefloopError
@@ -32,11 +31,11 @@ PATIENCE_SECONDS = 120.0
 
 def perform_run(context: JobContext, *, patience: float = PATIENCE_SECONDS) -> dict[str, Any]:
     """Goes on where the run stands: what is answered is not asked again."""
-    run = JudgeRun.objects.select_related("judge__model__provider", "project").get(
+    run = JudgeRun.objects.select_related("judge__model__provider", "project", "protocol").get(
         pk=context.args["run"]
     )
     provider = provider_of(run)
-    source = _source(run)
+    source = source_of(run)
     asker = Asker(plan_of(run, provider, patience), Desk(enough=_enough(provider)))
     store = CallStore(run, timeout_seconds=provider.timeout_seconds)
     annotator = annotator_for_judge(judge=run.judge)
@@ -80,12 +79,6 @@ def provider_of(run: JudgeRun) -> Provider:
     return model.provider
 
 
-def _source(run: JudgeRun) -> ItemSource | CanarySource:
-    if run.purpose == JudgeRun.Purpose.CANARY:
-        return CanarySource(run)
-    return ItemSource(run)
-
-
 def _counts(run: JudgeRun) -> Counts:
     """What an earlier worker of this run has done."""
     counts = Counts()
@@ -121,10 +114,7 @@ def _end(run: JudgeRun, ending: Ending, counts: Counts, total: int) -> None:
     done = f"{counts.done:,} of {total:,} items are done, {max(0, total - counts.done):,} are left"
     if ending.why == OUT_OF_BUDGET:
         run.refresh_from_db()
-        raise PrefloopError(
-            f"The cap of ${run.cap.normalize():f} holds no further call: "
-            f"${run.settled.normalize():f} are spent. {done}. Raise the cap and resume."
-        )
+        raise PrefloopError(f"{out_of_budget(run)} {done}. Raise the cap and resume.")
     if ending.why == OUTAGE:
         JudgeRun.objects.filter(pk=run.pk, paused_at=None).update(paused_at=timezone.now())
         raise PrefloopError(

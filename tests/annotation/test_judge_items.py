@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from annotation.answers import AnswerValue
-from annotation.models import Item, Judge, JudgeRun, JudgeVerdict, Kind, Prompt
+from annotation.models import Item, Judge, JudgeRun, JudgeVerdict, Judgment, Kind, Prompt
 from annotation.selectors.judge_items import JudgeItems
 from annotation.services.annotator import annotator_for_judge, annotator_for_user
 from annotation.services.gold import set_gold
@@ -113,6 +113,26 @@ def test_again_takes_what_was_asked_in_vain(cast: Cast) -> None:
     assert taken(cast, judge, again=True) == [items[1].pk, items[2].pk]
 
 
+def test_again_takes_what_was_judged_under_older_guidelines(cast: Cast) -> None:
+    judge = make_judge(cast.project)
+    item = make_item(cast.project)
+    annotator = annotator_for_judge(judge=judge)
+    one = NewJudgment(item, annotator, {"overall": AnswerValue(strength=1)}, (0, 1))
+    record_judgments(project=cast.project, judgments=[one])
+    given = verdict(cast, judge, item)
+    given.judgment = Judgment.objects.get()
+    given.save()
+    assert taken(cast, judge, again=True) == []
+    assert taken(cast, judge, purpose="repeat 1") == [item.pk]
+    newest = cast.project.protocol
+    newest.pk, newest.version = None, newest.version + 1
+    newest.save()
+    assert taken(cast, judge, again=True) == [item.pk]
+    assert taken(cast, judge) == []
+    # There is nothing that an answer to another question could be compared with.
+    assert taken(cast, judge, purpose="repeat 1") == []
+
+
 def test_a_repeat_takes_what_was_judged(cast: Cast) -> None:
     judge = make_judge(cast.project)
     items = [make_item(cast.project) for _ in range(3)]
@@ -131,6 +151,8 @@ def test_pages_and_samples_are_of_the_same_items(cast: Cast) -> None:
     assert set(drawn) < set(numbers)
     assert drawn == items.sample(3, seed=7)
     assert items.sample(100) == numbers
+    assert len({tuple(items.sample(3, seed=seed)) for seed in range(20)}) > 1
+    assert items.count(most=4) == 4
 
 
 def test_an_unknown_choice_is_refused(cast: Cast) -> None:

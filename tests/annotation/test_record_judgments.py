@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from annotation.answers import AnswerValue
-from annotation.models import Annotator, Answer, Assignment, Item, Judge, Judgment, Kind
+from annotation.models import Annotator, Answer, Assignment, Item, Judge, Judgment, Kind, Protocol
 from annotation.services.annotator import (
     annotator_for_judge,
     annotator_for_user,
@@ -143,3 +143,21 @@ def test_annotators_and_judgments_are_made_once_by_many_at_once() -> None:
 
 def test_a_user_has_one_annotator(cast: Cast) -> None:
     assert annotator_for_user(user=cast.bob) == annotator_for_user(user=cast.bob)
+
+
+def test_an_answer_to_older_questions_is_given_anew(cast: Cast) -> None:
+    item, who = make_item(cast.project), worker()
+    old = cast.project.protocol
+    record_judgments(project=cast.project, judgments=[judged(item, who)], protocol=old)
+    newest = Protocol.objects.get(pk=old.pk)
+    newest.pk, newest.version = None, old.version + 1
+    newest.save()
+    worse = judged(item, who, answers={"overall": AnswerValue(strength=-1)})
+    for _ in range(2):
+        record_judgments(project=cast.project, judgments=[worse], protocol=newest)
+    # What was asked by the older questions comes too late.
+    record_judgments(project=cast.project, judgments=[judged(item, who)], protocol=old)
+    current = Assignment.objects.get().current
+    assert current is not None
+    assert (current.revision, current.protocol) == (2, newest)
+    assert current.answers.get().strength == -1

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.conf import LazySettings
+
+from annotation.models import Assignment, JudgeCall, JudgeVerdict, Judgment, Protocol
+from annotation.services.judge_run import estimate_run
+from tests.asked_judges import (
+    Court,
+    make_asked_judge,
+    make_items,
+    make_priced_model,
+    make_provider,
+    work,
+)
+from tests.cast import make_project
+from tests.llm_server import LlmServer, start_llm_server
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[LlmServer]:
+    with start_llm_server() as server:
+        yield server
+
+
+@pytest.fixture
+def court(server: LlmServer, settings: LazySettings) -> Court:
+    server.change(rates={}, verdict="hash", sleep_ms=0.0, position_bias=0.0)
+    settings.EGRESS_ORIGINS = [server.url]
+    project = make_project()
+    return Court(
+        project, make_asked_judge(project, make_priced_model(make_provider(server))), server
+    )
+
+
+def test_a_run_keeps_the_guidelines_that_it_was_queued_with(court: Court) -> None:
+    make_items(court.project, 3)
+    run = court.queue()
+    asked = court.project.protocol
+    assert asked.frozen_at is not None
+    newer = Protocol.objects.get(pk=asked.pk)
+    newer.pk, newer.version, newer.guidelines = None, asked.version + 1, "The shorter one."
+    newer.criteria = [{"key": "short", "name": "Short"}]
+    newer.save()
+    run = work(run)
+    assert run.job.state == "succeeded", run.job.error
+    assert set(Judgment.objects.values_list("protocol", flat=True)) == {asked.pk}
+    # They are judged anew on request: what counts is then the newer answer.
+    again = court.run(selection={"again": True})
+    assert again.verdicts.count() == 3
+    current = Judgment.objects.filter(pk__in=Assignment.objects.values("current"))
+    assert set(current.values_list("protocol", "answers__criterion")) == {(newer.pk, "short")}
+    assert JudgeVerdict.objects.count() == 3
+
+
+@pytest.mark.parametrize(("both_orders", "orders"), [(True, 1), (False, 2)])
+def test_a_judgment_has_its_order_where_it_has_one(
+    court: Court, both_orders: bool, orders: int
+) -> None:
+    make_items(court.project, 12)
+    judge = make_asked_judge(
+        court.project, court.judge.model, name="One order", both_orders=both_orders
+    )
+    Court(court.project, judge, court.server).run()
+    shown = {
+        (call.item_id, tuple(call.shown_order)) for call in JudgeCall.objects.filter(judge=judge)
+    }
+    rows = Assignment.objects.values_list("item", "shown_order")
+    told = {(item, tuple(order)) for item, order in rows}
+    assert told <= shown
+    assert len({order for _, order in told}) == orders
+
+
+def test_a_further_canary_run_goes_on_with_other_attacks(court: Court) -> None:
+    make_items(court.project, 6)
+    court.run()
+    first = court.run(purpose="canary", selection={"limit": 5})
+    told = estimate_run(project=court.project, judge=court.judge, purpose="canary")
+    second = court.run(purpose="canary", selection={"limit": 5})
+    assert (told.items, second.verdicts.count()) == (6, 5)
+    purposes = [set(run.verdicts.values_list("purpose", flat=True)) for run in (first, second)]
+    assert not purposes[0] & purposes[1]
