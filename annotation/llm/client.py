@@ -33,7 +33,7 @@ LONGEST_HOLD = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A reply and what it took. `lost_tries`: earlier ones that may have cost something too."""
+    """A reply and what it took. `tries` before the last were turned away, and cost nothing."""
 
     reply: Reply
     model: str
@@ -43,7 +43,6 @@ class Completion:
     cached_tokens: int
     latency_ms: int
     tries: int
-    lost_tries: int = 0
 
 
 class Answer(NamedTuple):
@@ -52,7 +51,6 @@ class Answer(NamedTuple):
     body: dict[str, Any]
     latency_ms: int
     tries: int
-    lost_tries: int
 
 
 class LlmClient:
@@ -118,23 +116,22 @@ class LlmClient:
         )
 
     async def exchange(self, body: dict[str, Any], *, tokens: float) -> Answer:
-        """Sends a body, again where that may help, until an answer stands in the reply."""
+        """Sends a body until an answer stands in the reply; again only what cannot have cost."""
         content, began = json.dumps(body).encode(), time.monotonic()
-        tries = faults = lost_tries = 0
+        tries = faults = 0
         while True:
             try:
                 found = await self._try(content, tokens)
             except CallFailed as error:
-                error.tries, error.may_have_cost = tries, lost_tries > 0
+                error.tries = tries
                 raise
             tries += 1
             if not isinstance(found, Trouble):
-                return Answer(*found, tries, lost_tries)
-            lost_tries += found.may_have_cost
+                return Answer(*found, tries)
             faults += found.kind != "limited"
             await self._heed(found)
             if not self._goes_on(found, faults, time.monotonic() - began):
-                raise found.failure(tries=tries, lost_tries=lost_tries)
+                raise found.failure(tries=tries)
             # The slot is another call's meanwhile.
             await asyncio.sleep(max(0.0, retry.back_off(tries) - (found.retry_after or 0.0)))
 
@@ -144,6 +141,8 @@ class LlmClient:
             await self._limits.hold(min(LONGEST_HOLD, trouble.retry_after))
 
     def _goes_on(self, trouble: Trouble, faults: int, seconds: float) -> bool:
+        if trouble.may_have_cost:
+            return False
         if trouble.kind == "limited":
             # Not a fault, but a queue: it ends when its time is up, not after so many tries.
             return trouble.may_retry and seconds + (trouble.retry_after or 0.0) <= self._patience

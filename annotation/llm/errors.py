@@ -15,9 +15,15 @@ Kind = Literal[
     "missing_logprobs",  # asked for, and not given: never taken for a hard label
 ]
 
+# Trouble of the endpoint or the way there, whatever was asked.
+OF_THE_ENDPOINT = frozenset({"refused", "unreachable", "timeout", "server", "limited"})
+
 
 class CallFailed(Exception):
-    """`may_have_cost`: one of the tries reached the model, or may have; `tries` were sent."""
+    """`may_have_cost`: it reached the model, or may have; `tries` were sent.
+
+    `may_repeat`: the client leaves it to its caller, who pays for it, to ask once more.
+    """
 
     def __init__(
         self,
@@ -26,6 +32,7 @@ class CallFailed(Exception):
         *,
         status: int | None = None,
         may_have_cost: bool = False,
+        may_repeat: bool = False,
         tries: int = 1,
     ) -> None:
         super().__init__(message)
@@ -33,4 +40,5 @@ class CallFailed(Exception):
         self.message = message
         self.status = status
         self.may_have_cost = may_have_cost
+        self.may_repeat = may_repeat
         self.tries = tries

@@ -160,6 +160,12 @@ class _Asked:
         messages = [{"role": "user", "content": prompt}]
         body = plain_body(self._model, messages, length, can) | more
         tokens = likely_tokens(messages) + length
+        for _ in range(TRIES - 1):
+            try:
+                return (await self._client.exchange(body, tokens=tokens)).body
+            except CallFailed as error:
+                if not error.may_repeat:
+                    raise
         return (await self._client.exchange(body, tokens=tokens)).body
 
 

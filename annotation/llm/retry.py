@@ -11,6 +11,9 @@ from email.utils import parsedate_to_datetime
 # 529 is "overloaded" at some endpoints; all 5xx but 501 may pass.
 RETRIED_BELOW_500 = frozenset({408, 409, 429})
 NEVER = frozenset({501, 505})
+# A gateway gave up waiting: the model behind it may have answered, and be paid for it. Any other
+# status of an error says that there is no answer, which no endpoint bills.
+TIMED_OUT = frozenset({408, 504, 522, 524})
 FIRST_SECONDS, MOST_SECONDS = 0.5, 20.0
 
 

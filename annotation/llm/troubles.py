@@ -22,7 +22,10 @@ _NO_CONNECTION = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.Unsupported
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """`is_outage`: counts against the endpoint itself, and opens its breaker in the end."""
+    """`is_outage`: counts against the endpoint itself, and opens its breaker in the end.
+
+    What may have cost is never sent again by the client: each such request has a row of its own.
+    """
 
     kind: Kind
     message: str
@@ -32,12 +35,13 @@ class Trouble:
     is_outage: bool = False
     retry_after: float | None = None
 
-    def failure(self, *, tries: int, lost_tries: int) -> CallFailed:
+    def failure(self, *, tries: int) -> CallFailed:
         return CallFailed(
             self.kind,
             self.message,
             status=self.status,
-            may_have_cost=lost_tries > 0,
+            may_have_cost=self.may_have_cost,
+            may_repeat=self.may_retry and self.may_have_cost,
             tries=tries,
         )
 
@@ -88,7 +92,7 @@ def _of_status(response: httpx2.Response, text: str) -> Trouble:
             "server",
             f"The endpoint failed ({shown}).",
             status,
-            may_have_cost=status != 503,
+            may_have_cost=status in retry.TIMED_OUT,
             may_retry=True,
             is_outage=status != 409,
             retry_after=retry.retry_after(response.headers),

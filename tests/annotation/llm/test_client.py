@@ -59,8 +59,7 @@ def test_a_completion_says_what_came_and_what_it_took(provider: Made) -> None:
     assert done.reply.text
     assert done.reply.tokens
     assert all(len(token.top) == 5 for token in done.reply.tokens)
-    assert (done.model, done.fingerprint, done.tries, done.lost_tries) == (
-        "scripted", "fp_scripted", 1, 0)  # fmt: skip
+    assert (done.model, done.fingerprint, done.tries) == ("scripted", "fp_scripted", 1)
     assert done.prompt_tokens > 0
     assert done.completion_tokens > 0
 
@@ -100,8 +99,8 @@ def test_choices_go_by_the_name_that_the_probe_found(
     assert way in server.seen()[-1]["body"]
 
 
-def test_faults_that_may_pass_are_tried_again(provider: Made, server: LlmServer) -> None:
-    server.change(rates={"500": 0.2, "malformed": 0.1, "dropped": 0.1}, seed=11)
+def test_what_cannot_have_cost_is_tried_again(provider: Made, server: LlmServer) -> None:
+    server.change(rates={"500": 0.3, "503": 0.1}, retry_after_form="none", seed=11)
     before = server.stats()["asked_again"]
 
     async def work(client: LlmClient) -> list[Any]:
@@ -112,17 +111,30 @@ def test_faults_that_may_pass_are_tried_again(provider: Made, server: LlmServer)
     again = server.stats()["asked_again"] - before
     assert len(done) == 60
     assert again > 0
-    assert [sum(one.tries for one in done), sum(one.lost_tries for one in done)] == [
-        60 + again,
-        again,
-    ]
+    assert sum(one.tries for one in done) == 60 + again
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [("malformed", "malformed"), ("dropped", "unreachable"), ("timeout", "timeout"),
+     ("504", "server")],
+)  # fmt: skip
+def test_what_may_have_cost_is_sent_once_and_left_to_who_pays(
+    provider: Made, server: LlmServer, fault: str, kind: str
+) -> None:
+    server.change(rates={fault: 1.0})
+    before = server.stats()["calls"]
+    failed = failure(provider(timeout_seconds=1))
+    assert (failed.kind, failed.tries, failed.may_have_cost, failed.may_repeat) == (
+        kind, 1, True, True)  # fmt: skip
+    assert server.stats()["calls"] == before + 1
 
 
 def test_after_the_last_try_it_fails_and_says_so(provider: Made, server: LlmServer) -> None:
     server.change(rates={"500": 1.0})
     failed = failure(provider(), tries=3)
     assert (failed.kind, failed.status, failed.tries, failed.may_have_cost) == (
-        "server", 500, 3, True)  # fmt: skip
+        "server", 500, 3, False)  # fmt: skip
     assert "500" in failed.message
 
 
@@ -139,6 +151,7 @@ def test_a_missing_log_probability_is_an_error(provider: Made, server: LlmServer
     server.change(ignored=["logprobs"])
     failed = failure(provider(), request(top_logprobs=5))
     assert (failed.kind, failed.tries, failed.may_have_cost) == ("missing_logprobs", 1, True)
+    assert not failed.may_repeat
 
 
 @pytest.mark.parametrize("fault", ["refusal", "cut", "wrong_schema", "injected"])

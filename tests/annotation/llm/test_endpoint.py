@@ -71,10 +71,10 @@ def test_nothing_of_the_environment_goes_along(
     [
         ("400", "rejected", False, False), ("401", "refused", False, False),
         ("403", "refused", False, False), ("404", "rejected", False, False),
-        ("408", "server", True, True), ("409", "server", True, True),
+        ("408", "server", True, True), ("409", "server", True, False),
         ("422", "rejected", False, False), ("429", "limited", True, False),
-        ("500", "server", True, True), ("503", "server", True, False),
-        ("501", "rejected", False, False),
+        ("500", "server", True, False), ("503", "server", True, False),
+        ("501", "rejected", False, False), ("504", "server", True, True),
     ],
 )  # fmt: skip
 def test_each_status_has_its_meaning(
