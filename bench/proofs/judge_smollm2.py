@@ -1,9 +1,10 @@
 """SmolLM2 judges pairs of PandaLM's test set behind our own server; its card must expose it.
 
 By RLAIF's protocol, the log-probabilities of the labels A and B in both orders. It takes what is
-shown first about nine times in ten, so that the other order turns its verdict round about as often,
-and it agrees with people no better than chance does, while two people agree on nine of ten pairs
-that both decide. The first PAIRS items of the set: two cores take about two seconds for each.
+shown first nine times in ten or more, so that the other order turns its verdict round as often and
+nearly all it says is a tie; it agrees with people less than chance does, while two people agree on
+nine of ten pairs that both decide. PAIRS items of the set, drawn at random: two free cores take
+about three seconds for each.
 """
 
 from __future__ import annotations

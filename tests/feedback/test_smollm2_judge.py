@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import time
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +18,16 @@ import pytest
 from django.conf import LazySettings
 
 from annotation.judging.protocol import default_template, get_protocol
-from annotation.models import Answer, Judge, JudgeCall, JudgeRun, JudgeVerdict, Project, Provider
+from annotation.models import (
+    Answer,
+    Item,
+    Judge,
+    JudgeCall,
+    JudgeRun,
+    JudgeVerdict,
+    Project,
+    Provider,
+)
 from annotation.services.import_data import import_data
 from annotation.services.judge import create_judge
 from annotation.services.judge_run import queue_run
@@ -62,6 +72,12 @@ def judge(smollm2_server: ModelServer, settings: LazySettings) -> Judge:
     )
 
 
+def drawn(judge: Judge) -> list[int]:
+    """Of all prompts, for pairs of one prompt stand together in the set."""
+    items = Item.objects.filter(project=judge.project, origin="created").order_by("pk")
+    return random.Random(0).sample(list(items.values_list("pk", flat=True)), PAIRS)
+
+
 def ask(judge: Judge) -> JudgeRun:
     assert judge.project is not None
     run = queue_run(
@@ -69,7 +85,7 @@ def ask(judge: Judge) -> JudgeRun:
         judge=judge,
         created_by=None,
         cap=Decimal(1),
-        selection={"takes": "all", "limit": PAIRS},
+        selection={"items": drawn(judge)},
     )
     jobs.run(run.job_id or 0)
     job = Job.objects.get(pk=run.job_id)
@@ -98,14 +114,21 @@ def test_its_card_exposes_it(judge: Judge) -> None:
     if PAIRS >= ENOUGH:
         _is_exposed(figures)
         assert not JudgeStanding.objects.get(judge=judge).is_open
-    assert min(figures["first"]["value"], figures["flips"]["value"]) > 0.6
+    assert _takes_the_first(run) > 0.6
     _keep(figures, report.figures, unread=unread, seconds=seconds)
+
+
+def _takes_the_first(run: JudgeRun) -> float:
+    """The share of single verdicts, by its probabilities; a card says nothing of so few."""
+    details = JudgeVerdict.objects.filter(run=run).values_list("detail", flat=True)
+    raw = [one for detail in details for one in detail["criteria"]["overall"]["raw"]]
+    took = [(one["probabilities"][0] > 0.5) == (one["shown_order"][0] == 0) for one in raw]
+    return sum(took) / len(took)
 
 
 def _is_exposed(figures: dict[str, Any]) -> None:
     """It takes what is shown first, so the other order turns its verdict round."""
-    assert figures["first"]["low"] > 0.75
-    assert figures["flips"]["low"] > 0.7
+    assert min(figures["first"]["value"], figures["flips"]["value"]) > 0.85
     assert figures["people_no_ties"]["value"] > 0.85
     assert figures["agreement"]["high"] < figures["people"]["low"]
     assert figures["kappa"]["high"] < 0.3
@@ -119,6 +142,7 @@ def _keep(figures: dict[str, Any], report: dict[str, Any], *, unread: int, secon
         "model": "SmolLM2-135M-Instruct, bfloat16, behind our server in another process",
         "protocol": "rlaif, both orders, no reasoning",
         "pairs": PAIRS,
+        "prompts": figures["agreement"]["clusters"],
         "unparsable": unread,
         "seconds_of_the_run": round(seconds, 1),
         "seconds_a_judgment": report["cost"]["seconds"],
