@@ -18,14 +18,17 @@ from annotation.services.provider import set_provider_key
 from core import jobs
 from core.errors import PrefloopError
 from core.models import Job
+from feedback.models import JudgeStanding
 from tests.asked_judges import make_asked_judge, make_priced_model, make_provider
 from tests.cast import Cast
+from tests.feedback.judging import annotator_of_judge
+from tests.feedback.votes import open_gate
 from tests.llm_server import LlmServer, start_llm_server
 from tests.training.conftest import TINY, Launch
 from tests.training.test_pages import form_data
 from training.forms.again import launch_query, left_out
 from training.models import MetricPoint, TrainingRun
-from training.selectors.judge import reward_judges
+from training.selectors.judge import judge_choices, reward_judges
 from training.services import resume_run
 from training.services.judging import judges_for
 
@@ -50,7 +53,14 @@ def judge(cast: Cast, server: LlmServer, settings: LazySettings) -> Judge:
     server.change(rates={})
     model = make_priced_model(make_provider(server))
     set_provider_key(provider=model.provider, key="sesame", actor=cast.ada)
-    return make_asked_judge(cast.project, model, protocol="prometheus", kind="thumbs", name=NAME)
+    made = make_asked_judge(cast.project, model, protocol="prometheus", kind="thumbs", name=NAME)
+    believe(made)
+    return made
+
+
+def believe(judge: Judge) -> JudgeStanding:
+    assert judge.project is not None
+    return open_gate(judge.project, annotator_of_judge(judge))
 
 
 def source(judge: str = NAME, **more: Any) -> dict[str, Any]:
@@ -90,7 +100,9 @@ def test_a_run_whose_budget_ends_says_so_and_goes_on_under_a_larger_one(
     run = launch("grpo", config=STEPS | {"reward_sources": source(cap=0.000001)})
     job = train(run)
     assert job.state == Job.State.FAILED
-    assert "cap of $0.000001 for Rubric v1 holds no further call" in job.error
+    assert "cap of $0.000001" in job.error
+    assert "holds no further call" in job.error
+    assert "Rubric v1" in job.error
     spent = JudgeRun.objects.get()
     assert spent.settled + spent.reserved <= spent.cap
     JudgeRun.objects.update(cap=Decimal(1))
@@ -121,6 +133,7 @@ def test_a_later_version_leaves_the_run_alone(judge: Judge, launch: Launch, cast
         temperature=0.5,
     )  # fmt: skip
     assert later.version == 2
+    believe(later)
     assert [str(one) for one in reward_judges(cast.project)] == [f"{NAME} v2", f"{NAME} v1"]
     with judges_for(run):
         assert JudgeRun.objects.get().judge == judge
@@ -150,6 +163,29 @@ def test_what_cannot_reward_is_refused_at_the_launch(
         launch("grpo", config=STEPS | {"reward_sources": source(name)})
     assert "reward_sources" in raised.value.fields
     assert not TrainingRun.objects.exists()
+
+
+def test_a_judge_with_a_closed_gate_may_only_be_watched(
+    judge: Judge, launch: Launch, cast: Cast
+) -> None:
+    JudgeStanding.objects.update(is_open=False)
+    assert dict(judge_choices(cast.project)) == {
+        f"{NAME} v1": f"Judge {NAME} v1 (gate closed: watch only)"
+    }
+    with pytest.raises(PrefloopError, match="its gate is closed in this project") as raised:
+        launch("grpo", config=STEPS | {"reward_sources": source()})
+    assert "reward_sources" in raised.value.fields
+    length = {"length": {"kind": "length", "weight": 1.0, "limit": 4}}
+    watched = {"reward_sources": length, "watch_sources": source()}
+    with judges_for(launch("grpo", config=STEPS | watched)):
+        assert JudgeRun.objects.get().judge == judge
+
+
+def test_a_gate_that_closed_since_the_launch_ends_the_run(judge: Judge, launch: Launch) -> None:
+    run = launch("grpo", config=STEPS | {"reward_sources": source()})
+    JudgeStanding.objects.update(is_open=False)
+    with pytest.raises(PrefloopError, match="cannot be trained on"), judges_for(run):
+        pass
 
 
 def test_the_judge_of_a_retired_provider_is_not_offered(judge: Judge, cast: Cast) -> None:

@@ -18,7 +18,7 @@ from training.alignment.options import Option, describe_options
 from training.forms.options import option_field, untouched_data
 from training.forms.rewards import REWARD_FIELDS, reward_config, reward_fields
 from training.forms.sweep import SWEEP_FIELDS, clean_grid, sweep_fields
-from training.selectors.judge import reward_judges
+from training.selectors.judge import judge_choices
 from training.selectors.model import available_models, reward_models
 from training.selectors.option import LORA, is_used, online_options
 from training.selectors.training_data import Rows, rows_by_criterion
@@ -133,8 +133,7 @@ class LaunchForm(forms.Form):
             return
         models = [(one.name, one.title) for one in reward_models(project)]
         if self.method.needs_rewards:
-            judges = [(str(one), f"Judge {one}") for one in reward_judges(project)]
-            self.fields |= reward_fields(models, judges)
+            self.fields |= reward_fields(models, judge_choices(project))
         if models:
             self.fields["evaluated_by"] = forms.ChoiceField(
                 choices=[("", "None"), *models],

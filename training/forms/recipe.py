@@ -20,7 +20,7 @@ from training.forms.choice import ADAPTERS, snapshots_of
 from training.forms.launch import BASIC, ELSEWHERE, METHOD_PREFIX, has_field, untouched_values
 from training.forms.options import label_of, option_field, untouched_data
 from training.forms.rewards import reward_config, reward_fields
-from training.selectors.judge import reward_judges
+from training.selectors.judge import judge_choices
 from training.selectors.model import available_models, reward_models
 from training.selectors.option import LORA, is_online, is_used
 
@@ -114,8 +114,7 @@ class RecipeForm(forms.Form):
 
     def _add_rewards(self) -> None:
         models = [(one.name, one.title) for one in reward_models(self.project)]
-        judges = [(str(one), f"Judge {one}") for one in reward_judges(self.project)]
-        made = reward_fields(models, judges)
+        made = reward_fields(models, judge_choices(self.project))
         for name in REWARDS:
             if name in made:
                 field = self.fields[f"policy-{name}"] = made[name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -11,9 +11,11 @@ from annotation.judging.protocol import check_spec
 from annotation.models import Judge, Project
 from annotation.selectors.judge import find_judge, spec_of
 from core.errors import PrefloopError
+from feedback.selectors.votes import open_judges
 from training.alignment.rewards.settings import JudgeOptions, parse_rewards
 
-SOURCES = ("reward_sources", "watch_sources")
+TRAINED_ON = "reward_sources"
+SOURCES = (TRAINED_ON, "watch_sources")
 
 
 def reward_judges(project: Project) -> list[Judge]:
@@ -23,8 +25,21 @@ def reward_judges(project: Project) -> list[Judge]:
     return [judge for judge in rows if not why_no_reward(judge)]
 
 
-def find_reward_judge(project: Project, name: str) -> Judge:
-    """`name`, or `name v2`. Raises PrefloopError for one that cannot give rewards."""
+def judge_choices(project: Project) -> list[tuple[str, str]]:
+    """Name with version, and title with standing: one with a closed gate can be watched."""
+    opened = set(open_judges(project))
+    return [
+        (
+            str(one),
+            f"Judge {one} ({'gate open' if one.pk in opened else 'gate closed: watch only'})",
+        )
+        for one in reward_judges(project)
+    ]
+
+
+def find_reward_judge(project: Project, name: str, *, is_trained_on: bool) -> Judge:
+    """`name`, or `name v2`. Raises PrefloopError for one that cannot give rewards, or that is not
+    believed: what counts for nothing in the data must not train a model either."""
     try:
         judge = find_judge(project, name)
     except PrefloopError:
@@ -36,6 +51,11 @@ def find_reward_judge(project: Project, name: str) -> Judge:
         raise
     if why := why_no_reward(judge):
         raise PrefloopError(f"“{judge}” cannot give rewards: {why}")
+    if is_trained_on and judge.pk not in open_judges(project):
+        raise PrefloopError(
+            f"“{judge}” cannot be trained on: its gate is closed in this project. Its card says "
+            "what is missing. Until then it can be watched (watch_sources)."
+        )
     return judge
 
 
@@ -59,8 +79,13 @@ def judge_caps(config: Mapping[str, Any]) -> dict[str, Decimal]:
     return caps
 
 
-def _judges(config: Mapping[str, Any]) -> Iterator[JudgeOptions]:
-    for key in SOURCES:
+def trained_on(config: Mapping[str, Any]) -> set[str]:
+    """The names of the judges whose rewards a run trains on."""
+    return {options.judge for options in _judges(config, (TRAINED_ON,))}
+
+
+def _judges(config: Mapping[str, Any], keys: Sequence[str] = SOURCES) -> Iterator[JudgeOptions]:
+    for key in keys:
         for options in parse_rewards(config.get(key) or {}).values():
             if isinstance(options, JudgeOptions):
                 yield options

@@ -9,7 +9,7 @@ from annotation.models import JudgeRun
 from annotation.services.judge_answers import judge_answers, reward_run
 from core.errors import PrefloopError
 from training.models import TrainingRun
-from training.selectors.judge import find_reward_judge, judge_caps
+from training.selectors.judge import find_reward_judge, judge_caps, trained_on
 from training.services.judge_socket import AnswerToJudge, open_judge_socket
 
 
@@ -34,10 +34,11 @@ def judges_for(run: TrainingRun) -> Iterator[dict[str, str]]:
 
 def _judge_runs(run: TrainingRun) -> dict[str, JudgeRun]:
     """One for each judge, and the same for each attempt: what was spent stays spent."""
+    rewarding = trained_on(run.config)
     return {
         name: reward_run(
             project=run.project,
-            judge=find_reward_judge(run.project, name),
+            judge=find_reward_judge(run.project, name, is_trained_on=name in rewarding),
             cap=cap,
             selection={"training_run": run.pk},
             created_by=run.created_by,

@@ -15,7 +15,7 @@ from training.alignment.options import OptionError
 from training.alignment.rewards.protocol import RewardError
 from training.alignment.rewards.settings import VerifierOptions, parse_rewards
 from training.alignment.rewards.verifiers import VARIABLE, verifier_names
-from training.selectors.judge import SOURCES, find_reward_judge
+from training.selectors.judge import SOURCES, TRAINED_ON, find_reward_judge
 from training.selectors.model import ModelChoice, find_reward_model
 
 
@@ -87,7 +87,7 @@ def _with_version(project: Project, key: str, source: Mapping[str, Any]) -> dict
     if source["kind"] != "judge":
         return dict(source)
     try:
-        judge = find_reward_judge(project, source["judge"])
+        judge = find_reward_judge(project, source["judge"], is_trained_on=key == TRAINED_ON)
     except PrefloopError as error:
         raise PrefloopError(error.message, **{key: error.message.rstrip(".")}) from error
     return {**source, "judge": str(judge)}
