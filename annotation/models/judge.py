@@ -143,9 +143,13 @@ class JudgeRun(models.Model):
     cap = models.DecimalField(**COST)
     reserved = models.DecimalField(default=0, **COST)
     settled = models.DecimalField(default=0, **COST)
+    # What replies cost beyond the cap, because more came back than was asked for; it stops the run.
+    overrun = models.DecimalField(default=0, **COST)
     # What the estimate said before the start: {"items": …, "calls": …, "cost": …, "seconds": …}
     estimate = models.JSONField(default=dict)
     paused_at = models.DateTimeField(null=True, blank=True)
+    # By a person: calls that the endpoint failed before are asked anew.
+    resumed_at = models.DateTimeField(null=True, blank=True)
     created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
 
@@ -168,7 +172,8 @@ class JudgeCall(models.Model):
         INTENDED = "intended"
         DONE = "done"
         FAILED = "failed"
-        # Its worker died while it was out: asked once more as another row, both costs booked.
+        # Nobody knows whether it was answered, or the endpoint is to blame that it was not: asked
+        # once more as another row. What may have cost something is booked.
         UNKNOWN = "unknown"
 
     judge = models.ForeignKey(Judge, on_delete=models.PROTECT, related_name="calls", db_index=False)
@@ -194,7 +199,7 @@ class JudgeCall(models.Model):
     # What was read in it, in canonical order, or why nothing was.
     verdict = models.JSONField(default=dict, blank=True)
     error = models.CharField(max_length=500, blank=True)
-    # Requests sent for it: retries of what may be retried are no calls of their own.
+    # Requests sent for it: those before the last were turned away, and cost nothing.
     tries = models.PositiveSmallIntegerField(default=0)
     prompt_tokens = models.PositiveIntegerField(default=0)
     completion_tokens = models.PositiveIntegerField(default=0)

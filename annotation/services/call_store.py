@@ -7,7 +7,7 @@ no time for an object each. The caller holds the transaction (and the job's fenc
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -24,8 +24,10 @@ INTENDED, DONE, FAILED, UNKNOWN = (str(state.value) for state in JudgeCall.State
 NO_MONEY = Decimal(0)
 LOST = "Its worker ended while it was out; nobody knows whether it was answered."
 LONGEST_ERROR = 500
-# Rewards have no job that tells whether their worker lives.
+# Rewards have no job that tells whether their worker lives: longer than a call waits for leave, for
+# an endpoint that is down and for so many time-outs.
 WITHOUT_JOB = timedelta(minutes=15)
+TIMEOUTS_WITHOUT_JOB = 5
 
 
 class NewCall(NamedTuple):
@@ -46,18 +48,20 @@ class Standing(NamedTuple):
 
     granted: written and its cost reserved, ask now · done: asked before, here is its reply ·
     failed, unknown: asked before in vain · busy: another worker has it out · refused: the budget
-    does not hold it.
+    does not hold it. `is_past`: it failed before a person began or resumed the run, which begins
+    to count anew.
     """
 
     state: str
     call: int = 0
     reply: dict[str, Any] | None = None
     error: str = ""
+    is_past: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What a call came to; `reply` and `verdict` are JSON."""
+    """What a call came to; `reply` and `verdict` are JSON. `asked_again`: as its next attempt."""
 
     call: int
     cost: Decimal
@@ -69,6 +73,7 @@ class Settlement:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     latency_ms: int | None = None
+    asked_again: bool = False
 
 
 _KNOWN = """
@@ -77,10 +82,10 @@ FROM annotation_judgecall WHERE call_key = ANY(%s)
 """
 _RESERVE = """
 UPDATE annotation_judgerun SET reserved = reserved + %(cost)s
-WHERE id = %(run)s AND settled + reserved + %(cost)s <= cap
+WHERE id = %(run)s AND settled + overrun + reserved + %(cost)s <= cap
 """
 _HEADROOM = """
-SELECT cap - settled - reserved FROM annotation_judgerun WHERE id = %s FOR NO KEY UPDATE
+SELECT cap - settled - overrun - reserved FROM annotation_judgerun WHERE id = %s FOR NO KEY UPDATE
 """
 _INTEND = """
 INSERT INTO annotation_judgecall (judge_id, run_id, item_id, call_key, purpose, shown_order,
@@ -102,13 +107,18 @@ UPDATE annotation_judgecall AS call SET state = one.state, reply = one.reply::js
 FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::int[],
     %s::int[], %s::numeric[], %s::int[]) AS one (id, state, reply, verdict, error, tries,
     prompt_tokens, completion_tokens, cost, latency_ms)
-WHERE call.id = one.id AND call.state = 'intended'
+WHERE call.id = one.id AND {which}
 RETURNING call.reserved_cost, call.settled_cost
 """
-# A reply that cost more than was reserved stops at the cap; the call's own row has the whole sum.
+_SETTLE_OUT = _SETTLE.format(which="call.state = 'intended'")
+# Thought lost, while their worker lived: what they cost is known after all.
+_SETTLE_LOST = _SETTLE.format(which="call.state = 'unknown' AND call.error = %s")
+# What replies cost beyond their reservations fills the cap first; the rest is the overrun, which
+# comes down again when reservations are given back, or the cap is raised.
 _BOOK = """
 UPDATE annotation_judgerun SET reserved = reserved - %(reserved)s,
-    settled = LEAST(settled + %(settled)s, cap - (reserved - %(reserved)s))
+    settled = LEAST(settled + overrun + %(settled)s, cap - (reserved - %(reserved)s)),
+    overrun = GREATEST(0, settled + overrun + %(settled)s - (cap - (reserved - %(reserved)s)))
 WHERE id = %(run)s
 """
 # Only what no living worker waits for: this run's own (its job has one worker, the caller), those
@@ -119,17 +129,19 @@ UPDATE annotation_judgecall AS call SET state = 'unknown', settled_cost = reserv
 FROM annotation_judgerun run LEFT JOIN core_job job ON job.id = run.job_id
 WHERE call.run_id = run.id AND call.state = 'intended' AND call.created_at < %(before)s
   AND (run.id = %(run)s OR job.state <> 'running'
-       OR run.job_id IS NULL AND call.created_at < %(long_before)s)
+       OR run.job_id IS NULL AND call.created_at < %(long_before)s - make_interval(secs =>
+           {timeout} * %(timeouts)s))
   AND {which}
 RETURNING call.id, call.run_id, call.reserved_cost
 """
-_LOSE_THESE = _LOSE.format(which="call.id = ANY(%(calls)s)")
+_TIMEOUT = """(
+    SELECT provider.timeout_seconds FROM annotation_judge judge
+    JOIN annotation_providermodel model ON model.id = judge.model_id
+    JOIN annotation_provider provider ON provider.id = model.provider_id
+    WHERE judge.id = call.judge_id)"""
+_LOSE_THESE = _LOSE.format(which="call.id = ANY(%(calls)s)", timeout=_TIMEOUT)
 _LOSE_ALL = _LOSE.format(
-    which="""call.created_at < %(now)s - make_interval(secs => (
-        SELECT provider.timeout_seconds FROM annotation_judge judge
-        JOIN annotation_providermodel model ON model.id = judge.model_id
-        JOIN annotation_provider provider ON provider.id = model.provider_id
-        WHERE judge.id = call.judge_id))"""
+    which=f"call.created_at < %(now)s - make_interval(secs => {_TIMEOUT})", timeout=_TIMEOUT
 )
 
 
@@ -139,6 +151,7 @@ class CallStore:
     def __init__(self, run: JudgeRun, *, timeout_seconds: float) -> None:
         self.run, self.judge = run.pk, run.judge_id
         self.timeout = timedelta(seconds=timeout_seconds)
+        self.begun = run.resumed_at or run.created_at
         # Those that this worker has out: they are nobody's to take over.
         self.out: set[int] = set()
 
@@ -164,20 +177,17 @@ class CallStore:
         ]  # fmt: skip
         columns = [list(column) for column in zip(*rows, strict=True)]
         with connection.cursor() as cursor:
-            cursor.execute(_SETTLE, [timezone.now(), *columns])
-            costs = cursor.fetchall()
-        reserved, settled = zip(*costs, strict=True) if costs else ((), ())
-        self._book(sum(reserved, NO_MONEY), sum(settled, NO_MONEY))
+            now, found = timezone.now(), []
+            cursor.execute(_SETTLE_OUT, [now, *columns])
+            out = cursor.fetchall()
+            if len(out) < len(settlements):
+                cursor.execute(_SETTLE_LOST, [now, *columns, LOST])
+                found = cursor.fetchall()
+        # A lost one has no reservation left, and was booked at it.
+        settled = sum((cost for _, cost in out), NO_MONEY)
+        settled += sum((cost - reserve for reserve, cost in found), NO_MONEY)
+        self._book(sum((reserve for reserve, _ in out), NO_MONEY), settled)
         self.out.difference_update(one.call for one in settlements)
-
-    def give_up(self, calls: Iterable[int]) -> None:
-        """Failed calls that the endpoint is to blame for: they may be asked once more."""
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "UPDATE annotation_judgecall SET state = 'unknown' "
-                "WHERE id = ANY(%s) AND run_id = %s AND state = 'failed'",
-                [list(calls), self.run],
-            )
 
     def _known(self, keys: list[str]) -> dict[str, Standing]:
         with connection.cursor() as cursor:
@@ -186,7 +196,7 @@ class CallStore:
         if not rows:
             return {}
         lost = self._lose_late([row[1] for row in rows if row[2] == INTENDED], rows)
-        return {row[0]: _standing(row, row[1] in lost) for row in rows}
+        return {row[0]: _standing(row, row[1] in lost, self.begun) for row in rows}
 
     def _lose_late(self, intended: list[int], rows: list[Any]) -> set[int]:
         before = timezone.now() - self.timeout
@@ -211,10 +221,12 @@ class CallStore:
     def _write(self, calls: list[NewCall]) -> dict[str, int]:
         if not calls:
             return {}
+        # In one order for all: two runs of a judge that write the same calls do not wait for each
+        # other in a ring.
         rows = [
             (call.item, call.call_key, call.purpose, _array(call.shown_order), call.sample,
              call.attempt, call.parameters, call.reserve)
-            for call in calls
+            for call in sorted(calls, key=lambda call: call.call_key)
         ]  # fmt: skip
         columns = [list(column) for column in zip(*rows, strict=True)]
         with connection.cursor() as cursor:
@@ -242,9 +254,11 @@ def lose(
         "before": before,
         "run": run,
         "calls": list(calls),
+        "long_before": now - WITHOUT_JOB,
+        "timeouts": TIMEOUTS_WITHOUT_JOB,
     }
     with connection.cursor() as cursor:
-        cursor.execute(sql, values | {"long_before": now - WITHOUT_JOB})
+        cursor.execute(sql, values)
         rows = cursor.fetchall()
     for each in sorted({row[1] for row in rows}):
         cost = sum((row[2] for row in rows if row[1] == each), NO_MONEY)
@@ -259,11 +273,13 @@ def lose_abandoned_calls() -> int:
         return len(lose(_LOSE_ALL, run=0, before=now, now=now))
 
 
-def _standing(row: Any, was_lost: bool) -> Standing:
-    _, number, state, reply, error, _, _ = row
+def _standing(row: Any, was_lost: bool, begun: datetime) -> Standing:
+    _, number, state, reply, error, _, created_at = row
     if was_lost:
         return Standing(UNKNOWN, number, error=LOST)
-    return Standing(BUSY if state == INTENDED else state, number, _loaded(reply), error)
+    is_past = state == UNKNOWN and error != LOST and created_at < begun
+    state = BUSY if state == INTENDED else state
+    return Standing(state, number, _loaded(reply), error, is_past)
 
 
 def _loaded(reply: Any) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from annotation.judging.content import THUMBS, ItemContent
 from annotation.judging.protocol import JudgeSpec, check_spec
@@ -23,7 +24,12 @@ from annotation.services.judge_asking import Asker
 from annotation.services.judge_desk import JUDGED, Desk, Ended, Subject
 from annotation.services.judge_run import checked_cap, raise_cap
 from annotation.services.judge_work import OUT_OF_BUDGET, Ending, Work
-from annotation.services.perform_judge_run import PATIENCE_SECONDS, plan_of, provider_of
+from annotation.services.perform_judge_run import (
+    PATIENCE_SECONDS,
+    out_of_budget,
+    plan_of,
+    provider_of,
+)
 from core.errors import PrefloopError
 from core.models import User
 
@@ -57,7 +63,10 @@ def reward_run(
         selection=dict(selection),
         defaults={"cap": cap, "created_by": created_by},
     )
-    if not is_new and run.cap < cap:
+    if not is_new:
+        JudgeRun.objects.filter(pk=run.pk).update(resumed_at=timezone.now())
+        run.refresh_from_db()
+    if run.cap < cap:
         raise_cap(run=run, cap=cap, actor=created_by)
     return run
 
@@ -85,8 +94,7 @@ def judge_answers(
     if ending.why == OUT_OF_BUDGET:
         run.refresh_from_db()
         raise PrefloopError(
-            f"The cap of ${run.cap.normalize():f} for {run.judge} holds no further call: "
-            f"${run.settled.normalize():f} are spent. Raise it (manage.py judge --resume {run.pk} "
+            f"{run.judge}: {out_of_budget(run)} Raise it (manage.py judge --resume {run.pk} "
             "--cap DOLLARS), then resume the training run."
         )
     if ending.why:

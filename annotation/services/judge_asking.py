@@ -19,6 +19,7 @@ from annotation.judging.exchange import Chain, Reply, Request
 from annotation.judging.keys import nonce
 from annotation.judging.labels import MissingLogprobs
 from annotation.judging.verdict import Verdict, combine, read_chain
+from annotation.llm import retry
 from annotation.llm.client import Completion
 from annotation.llm.errors import CallFailed
 from annotation.services.call_store import (
@@ -26,6 +27,7 @@ from annotation.services.call_store import (
     DONE,
     FAILED,
     GRANTED,
+    LOST,
     UNKNOWN,
     NewCall,
     Standing,
@@ -34,8 +36,9 @@ from annotation.services.judge_desk import Desk, Ended, Failure, Subject, Wish, 
 from annotation.services.judge_rows import CallRows
 
 STOPPED = "stopped"
-# Asked a second time when nobody knows what became of the first; never a third.
-MOST_ATTEMPTS = 2
+# Rows of one call since the run was begun or resumed: each request that may have cost is one. Those
+# that a crash lost count by themselves: never a third.
+MOST_ATTEMPTS, MOST_LOST = 4, 2
 LATER_SECONDS = 0.5
 # Chains that are open beside those whose call is out: they wait for leave, or to be read.
 MOST_AHEAD = 50
@@ -267,52 +270,76 @@ class Asker:
             walk.failure = _unfit(error)
 
     async def _call(self, walk: _Walk, request: Request) -> None:
-        wish, standing = await self._stand(walk, request)
-        if standing.state == GRANTED:
-            await self._ask(walk, request, wish, standing.call)
-        elif standing.state == DONE:
+        """Until it is answered, or was attempted often enough."""
+        attempt, tried, lost = walk.subject.first_attempt, 0, 0
+        while tried < MOST_ATTEMPTS and lost < MOST_LOST:
+            wish, standing = await self._stand(walk, request, attempt)
+            if standing.state == GRANTED:
+                is_last = tried + 1 == MOST_ATTEMPTS
+                if not await self._ask(walk, request, wish, standing.call, is_last=is_last):
+                    return
+                await asyncio.sleep(retry.back_off(tried + 1))
+            elif standing.state != UNKNOWN:
+                self._take_over(walk, request, standing)
+                return
+            else:
+                lost += standing.error == LOST
+            last = standing
+            attempt, tried = attempt + 1, tried + (not standing.is_past)
+        walk.failure = Failure(*_kind_and_words(last.error))
+
+    async def _stand(self, walk: _Walk, request: Request, attempt: int) -> tuple[NewCall, Standing]:
+        """Leave to make the call, or what it came to before."""
+        rows = self.plan.rows
+        wish = rows.wish(walk.subject, walk.content_hash, walk.chain, request, attempt)
+        standing = Standing(STOPPED) if self.draining else await self._leave(wish)
+        if standing.call:
+            walk.calls.append(standing.call)
+        return wish, standing
+
+    def _take_over(self, walk: _Walk, request: Request, standing: Standing) -> None:
+        if standing.state == DONE:
             walk.replies[request.stage] = Reply.from_json(standing.reply or {})
             self._go_on(walk)
-        elif standing.state in (FAILED, UNKNOWN):
-            walk.failure = Failure(standing.state, standing.error, (standing.call,))
+        elif standing.state == FAILED:
+            walk.failure = Failure(*_kind_and_words(standing.error))
         else:
             walk.broken_off = BUSY if standing.state == BUSY else STOPPED
-
-    async def _stand(self, walk: _Walk, request: Request) -> tuple[NewCall, Standing]:
-        """Leave to make the call, or what it came to before."""
-        first, rows = walk.subject.first_attempt, self.plan.rows
-        for attempt in range(first, first + MOST_ATTEMPTS):
-            wish = rows.wish(walk.subject, walk.content_hash, walk.chain, request, attempt)
-            standing = Standing(STOPPED) if self.draining else await self._leave(wish)
-            if standing.call:
-                walk.calls.append(standing.call)
-            if standing.state != UNKNOWN:
-                break
-        return wish, standing
 
     async def _leave(self, wish: NewCall) -> Standing:
         answer: asyncio.Future[Standing] = self._loop.create_future()
         self.desk.put(self.desk.wishes, Wish(wish, answer))
         return await answer
 
-    async def _ask(self, walk: _Walk, request: Request, wish: NewCall, call: int) -> None:
+    async def _ask(
+        self, walk: _Walk, request: Request, wish: NewCall, call: int, *, is_last: bool
+    ) -> bool:
+        """Whether it is to be asked again."""
         rows = self.plan.rows
         try:
             told = await self._client.complete(self.spec.model_name, request)
         except CallFailed as failure:
-            walk.failure = Failure(failure.kind, str(failure), (call,))
-            self.desk.put(self.desk.settlements, rows.failed(call, wish, failure))
-            return
+            again = failure.may_repeat and not is_last
+            walk.failure = None if again else Failure(failure.kind, str(failure))
+            settled = rows.failed(call, wish, failure, asked_again=again)
+            self.desk.put(self.desk.settlements, settled)
+            return again
         walk.replies[request.stage] = told.reply
         walk.latency_ms += told.latency_ms
         self._go_on(walk)
         broken = ""
         if walk.failure is not None:
-            walk.failure = walk.failure._replace(calls=(call,))
             broken = f"{walk.failure.kind}: {walk.failure.message}"
         settlement = rows.answered(call, wish, told, walk.verdict, broken)
         self.desk.put(self.desk.settlements, settlement)
+        return False
 
 
 def _unfit(error: Exception) -> Failure:
     return Failure("unfit", f"The item cannot be asked or read: {error}")
+
+
+def _kind_and_words(error: str) -> tuple[str, str]:
+    """As a settlement has them: `kind: words`; of a lost call there are words only."""
+    kind, found, words = error.partition(": ")
+    return (kind, words) if found else (UNKNOWN, error)

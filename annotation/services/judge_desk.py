@@ -43,11 +43,10 @@ class Wish(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """`kind` is CallFailed's; `calls` are those that failed."""
+    """`kind` is CallFailed's."""
 
     kind: str
     message: str
-    calls: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +102,4 @@ def take(queue: deque[Thing], most: int) -> list[Thing]:
 
 
 def failed(subject: Subject, failures: Sequence[Failure], calls: list[int]) -> Ended:
-    first = failures[0]
-    broken = tuple(call for failure in failures for call in failure.calls)
-    return Ended(subject, FAILED, calls, failure=Failure(first.kind, first.message, broken))
+    return Ended(subject, FAILED, calls, failure=failures[0])

@@ -12,8 +12,15 @@ from annotation.judging.protocol import JudgeSpec
 from annotation.judging.tokens import Rates, cost, request_tokens
 from annotation.judging.verdict import Verdict
 from annotation.llm.client import Completion
-from annotation.llm.errors import CallFailed
-from annotation.services.call_store import DONE, FAILED, NO_MONEY, NewCall, Settlement
+from annotation.llm.errors import OF_THE_ENDPOINT, CallFailed
+from annotation.services.call_store import (
+    DONE,
+    FAILED,
+    NO_MONEY,
+    UNKNOWN,
+    NewCall,
+    Settlement,
+)
 from annotation.services.judge_desk import Subject
 from core.canonical_json import digest_of_text
 
@@ -62,10 +69,17 @@ class CallRows:
             latency_ms=told.latency_ms,
         )
 
-    def failed(self, call: int, wish: NewCall, failure: CallFailed) -> Settlement:
+    def failed(
+        self, call: int, wish: NewCall, failure: CallFailed, *, asked_again: bool
+    ) -> Settlement:
+        """Unknown, not failed, where another attempt may fare better, now or in a resumed run."""
         paid = wish.reserve if failure.may_have_cost else NO_MONEY
         error = storable(f"{failure.kind}: {failure}")
-        return Settlement(call, paid, FAILED, error=error, tries=failure.tries)
+        may_pass = failure.may_repeat or failure.kind in OF_THE_ENDPOINT
+        state = UNKNOWN if may_pass else FAILED
+        return Settlement(
+            call, paid, state, error=error, tries=failure.tries, asked_again=asked_again
+        )
 
     def _key(self, content_hash: str, chain: Chain, purpose: str, attempt: int) -> str:
         return call_key(

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import Avg, Count
+from django.db.models import Avg, Count, F
 from django.utils import timezone
 
 from annotation.judging.asking import chains, next_request
@@ -286,7 +286,7 @@ def resume_run(*, run: JudgeRun, actor: User | None = None, cap: Decimal | None 
     if cap is not None:
         raise_cap(run=run, cap=cap, actor=actor)
     jobs.resume(job=job)
-    JudgeRun.objects.filter(pk=run.pk).update(paused_at=None)
+    JudgeRun.objects.filter(pk=run.pk).update(paused_at=None, resumed_at=timezone.now())
     _record(run, actor, "resume_judge_run")
     run.refresh_from_db()
     return run
@@ -297,13 +297,15 @@ def raise_cap(*, run: JudgeRun, cap: Decimal, actor: User | None = None) -> Judg
     """Another cap, also of a run that is going on; not below what is spent and reserved."""
     cap = checked_cap(cap)
     locked = JudgeRun.objects.select_for_update(no_key=True).get(pk=run.pk)
-    if cap < locked.settled + locked.reserved:
+    booked = locked.settled + locked.overrun + locked.reserved
+    if cap < booked:
         raise PrefloopError(
-            f"${locked.settled + locked.reserved:.4f} are spent or reserved already; the cap "
-            "cannot be lower.",
+            f"${booked:.4f} are spent or reserved already; the cap cannot be lower.",
             field="cap",
         )
-    JudgeRun.objects.filter(pk=run.pk).update(cap=cap)
+    JudgeRun.objects.filter(pk=run.pk).update(
+        cap=cap, settled=F("settled") + F("overrun"), overrun=0
+    )
     _record(run, actor, "change_judge_budget", cap=str(cap), before=str(locked.cap))
     run.refresh_from_db()
     return run

@@ -11,11 +11,16 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
+from django.db import OperationalError
+from psycopg.errors import DeadlockDetected
+
+from annotation.llm.errors import OF_THE_ENDPOINT
 from annotation.services.call_store import (
     BATCH,
-    FAILED,
+    DONE,
     REFUSED,
     CallStore,
     Settlement,
@@ -28,11 +33,13 @@ PATIENCE = 0.25
 TICK_SECONDS = 0.5
 PAGE = 200
 NEWEST = 5
-# Failures in a row, with no success between them, after which the endpoint is to blame.
+# Failures of the endpoint in a row, with no answer between them, after which the run pauses. What
+# is wrong with the items fails them alone, unless nothing at all was answered before.
 OUTAGE_AFTER, REFUSAL_AFTER = 20, 3
 OUT_OF_BUDGET, OUTAGE, ASKED_TO_STOP = "budget", "outage", "asked"
 
 Guard = Callable[[], AbstractContextManager[None]]
+Result = TypeVar("Result")
 
 
 class Source(Protocol):
@@ -84,9 +91,11 @@ class Work:
         self.ending = Ending()
         self._short: deque[Wish] = deque()
         self._is_tight = False
-        # Failed ones wait for a success: perhaps it is the endpoint that has failed, not they.
+        # Those that the endpoint failed wait for an answer of it: perhaps it is down. Their calls
+        # are `unknown`, so a run that ends before asks them again.
         self._held: list[Ended] = []
-        self._in_a_row = 0
+        self._in_a_row = self._vain = 0
+        self._was_answered = bool(self.counts.calls[DONE])
         self._ticked = 0.0
 
     def perform(self) -> Ending:
@@ -129,13 +138,26 @@ class Work:
             wishes = self._next_wishes(retry=bool(settlements))
             if not (settlements or wishes):
                 continue
-            with self.guard():
-                if settlements:
-                    self.store.settle(settlements)
-                standings = self.store.intend([wish.call for wish in wishes]) if wishes else []
+            standings = self._steadily(partial(self._write, settlements, wishes))
             self._count(settlements)
             self._answer(wishes, standings)
         self._see_what_is_left()
+
+    def _write(self, settlements: Sequence[Settlement], wishes: Sequence[Wish]) -> list[Standing]:
+        if settlements:
+            self.store.settle(settlements)
+        return self.store.intend([wish.call for wish in wishes]) if wishes else []
+
+    def _steadily(self, act: Callable[[], Result]) -> Result:
+        """Once more where another run's transaction stood in the way: it has gone on by then."""
+        try:
+            with self.guard():
+                return act()
+        except OperationalError as error:
+            if not isinstance(error.__cause__, DeadlockDetected):
+                raise
+        with self.guard():
+            return act()
 
     def _next_wishes(self, *, retry: bool) -> list[Wish]:
         """Those that the budget did not hold come first, when something was given back."""
@@ -165,8 +187,7 @@ class Work:
         if not self._short or self.store.out or self.desk.settlements or self.ending.why:
             return
         wishes = take(self._short, BATCH)
-        with self.guard():
-            standings = self.store.intend([wish.call for wish in wishes])
+        standings = self._steadily(partial(self._write, (), wishes))
         self._answer(wishes, standings)
         if len(self._short) and not self.store.out:
             self._stop(Ending(OUT_OF_BUDGET))
@@ -181,19 +202,25 @@ class Work:
     def _count(self, settlements: Sequence[Settlement]) -> None:
         for one in settlements:
             self.counts.calls[one.state] += 1
-            if one.state != FAILED:
-                self._in_a_row = 0
+            if one.state == DONE:
+                self._in_a_row, self._was_answered = 0, True
                 continue
-            self._in_a_row += 1
             kind, _, message = one.error.partition(": ")
             self.counts.failures[kind] += 1
             self.counts.newest.append(Failure(kind, message))
-            if self._in_a_row >= (REFUSAL_AFTER if kind == "refused" else OUTAGE_AFTER):
-                self._stop(Ending(OUTAGE, message))
+            if not one.asked_again:
+                self._blame(kind, message)
+
+    def _blame(self, kind: str, message: str) -> None:
+        self._vain += 1
+        self._in_a_row = self._in_a_row + 1 if kind in OF_THE_ENDPOINT else 0
+        most = REFUSAL_AFTER if kind == "refused" else OUTAGE_AFTER
+        if self._in_a_row >= most or (not self._was_answered and self._vain >= OUTAGE_AFTER):
+            self._stop(Ending(OUTAGE, message))
 
     def _keep(self, ended: list[Ended]) -> None:
-        ready = [one for one in ended if one.failure is None]
-        self._held += [one for one in ended if one.failure is not None]
+        ready = [one for one in ended if not _is_the_endpoints(one)]
+        self._held += [one for one in ended if _is_the_endpoints(one)]
         if self._in_a_row == 0:
             ready += self._held
             self._held = []
@@ -205,12 +232,11 @@ class Work:
             self.counts.items[one.outcome] += 1
 
     def _let_go(self) -> None:
-        """An endpoint that failed leaves its calls to be asked once more; else they have failed."""
+        """What the endpoint failed stays to be asked again, unless the run comes to its end."""
         held, self._held = self._held, []
-        if self.ending.why == OUTAGE:
-            calls = [call for one in held if one.failure for call in one.failure.calls]
-            with self.guard():
-                self.store.give_up(calls)
+        if held and not (self.ending.why or self._was_answered):
+            self.ending = Ending(OUTAGE, held[-1].failure.message if held[-1].failure else "")
+        if self.ending.why:
             return
         for begin in range(0, len(held), BATCH):
             some = held[begin : begin + BATCH]
@@ -218,3 +244,7 @@ class Work:
                 self.keep(some)
             for one in some:
                 self.counts.items[one.outcome] += 1
+
+
+def _is_the_endpoints(ended: Ended) -> bool:
+    return ended.failure is not None and ended.failure.kind in OF_THE_ENDPOINT

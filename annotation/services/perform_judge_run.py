@@ -109,15 +109,22 @@ def told(counts: Counts) -> dict[str, Any]:
     }
 
 
+def out_of_budget(run: JudgeRun) -> str:
+    spent = f"${(run.settled + run.overrun).normalize():f} are spent"
+    if run.overrun:
+        spent += (
+            f", ${run.overrun.normalize():f} more than the cap: the provider counted more tokens "
+            "than it was asked for"
+        )
+    return f"The cap of ${run.cap.normalize():f} holds no further call: {spent}."
+
+
 def _end(run: JudgeRun, ending: Ending, counts: Counts, total: int) -> None:
     """What is judged stays judged, however the run ends."""
     done = f"{counts.done:,} of {total:,} items are done, {max(0, total - counts.done):,} are left"
     if ending.why == OUT_OF_BUDGET:
         run.refresh_from_db()
-        raise PrefloopError(
-            f"The cap of ${run.cap.normalize():f} holds no further call: "
-            f"${run.settled.normalize():f} are spent. {done}. Raise the cap and resume."
-        )
+        raise PrefloopError(f"{out_of_budget(run)} {done}. Raise the cap and resume.")
     if ending.why == OUTAGE:
         JudgeRun.objects.filter(pk=run.pk, paused_at=None).update(paused_at=timezone.now())
         raise PrefloopError(

@@ -6,9 +6,10 @@ and started again, as a supervisor does; the first cap holds half of the work, s
 stops there and goes on under another. All the while another connection watches the books.
 
 What must hold: one verdict and at most one judgment an item; no call that was answered is asked
-again, but for those that were out when the worker was killed, by the server's own count; nothing
-asked a third time; the cap never passed. `python -m bench.proofs.judge_chaos` runs the small
-version that `make test` uses.
+again, but for those that were out when the worker was killed, by the server's own count; every
+request that the server did not turn away stands in a row that is booked; nothing lost is asked a
+third time, and nothing a fifth; the cap never passed. `python -m bench.proofs.judge_chaos` runs the
+small version that `make test` uses.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ RATES = {
     "malformed": 0.0075,
     "wrong_schema": 0.0075,
 }
+# With these the server says that it has not answered, which nobody bills.
+TURNED_AWAY = ("429", "500")
 # Nothing more is judged for so long: stuck.
 PATIENCE = 120.0
 
@@ -202,6 +205,7 @@ class Chaos:
         from django.db.models import Count
 
         from annotation.models import JudgeVerdict, Judgment
+        from annotation.services.call_store import LOST
 
         verdicts = JudgeVerdict.objects.filter(judge=self.judge)
         outcomes = dict(verdicts.order_by().values_list("outcome").annotate(n=Count("pk")))
@@ -210,16 +214,20 @@ class Chaos:
         judgments = Judgment.objects.filter(origin="judge")
         items = judgments.values("assignment__item").distinct().count()
         stats, out = self.server.stats(), sum(self.out_at_kills)
-        lost = states.get("unknown", 0)
+        lost = calls.filter(state="unknown", error=LOST)
+        sent = stats["calls"] - sum(stats["faults"].get(status, 0) for status in TURNED_AWAY)
+        booked = calls.filter(settled_cost__gt=0).count()
         must_be_zero = {
             "items_without_a_verdict": self.plan.items - verdicts.values("item").distinct().count(),
             "items_with_two_verdicts": verdicts.count() - self.plan.items,
             "items_with_two_judgments": judgments.count() - items,
             "judged_without_judgment": outcomes.get("judged", 0) - items,
             "calls_left_out": states.get("intended", 0),
-            "lost_calls_not_out_at_a_kill": max(0, lost - out),
+            "lost_calls_not_out_at_a_kill": max(0, lost.count() - out),
             "answered_again_beyond_those_out": max(0, stats["answered_again"] - out),
-            "asked_a_third_time": calls.filter(attempt__gt=2).count(),
+            "sent_and_not_booked": max(0, sent - booked),
+            "lost_a_third_time": _repeated(lost, more_than=2),
+            "asked_a_fifth_time": calls.filter(attempt__gt=4).count(),
             "books_wrong": len(watch.wrong),
         }
         if any(must_be_zero.values()):
@@ -230,6 +238,8 @@ class Chaos:
             "kills": len(self.out_at_kills),
             "calls_out_at_kills": self.out_at_kills,
             "answered_again": stats["answered_again"],
+            "sent": sent,
+            "booked": booked,
             "faults": stats["faults"],
             "looks_at_the_books": watch.looks,
             "highest_share_of_the_cap": round(float(watch.highest), 4),
@@ -245,6 +255,13 @@ def _worker(plan: Plan, data: Path) -> Service:
     }
     command = [sys.executable, "-m", "bench.load.judge_worker"]
     return Service(command, os.environ | environment, data / "worker.log")
+
+
+def _repeated(calls: Any, *, more_than: int) -> int:
+    from django.db.models import Count
+
+    alike = calls.order_by().values("item", "purpose", "shown_order", "sample_index")
+    return int(alike.annotate(times=Count("pk")).filter(times__gt=more_than).count())
 
 
 def _count(connection: Any, sql: str, run: int) -> int:

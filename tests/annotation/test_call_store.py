@@ -109,10 +109,37 @@ def test_a_reply_dearer_than_its_reservation_stops_at_the_cap(judge: Judge) -> N
     store.settle([done(one.call, "5")])
     run.refresh_from_db()
     assert booked(run) == (1, 1)
+    assert run.overrun == 4
     assert JudgeCall.objects.get(pk=one.call).settled_cost == 5
+    # What is given back goes to what is owed, and nothing more is asked.
     store.settle([done(two.call, "0")])
     run.refresh_from_db()
-    assert run.settled + run.reserved <= run.cap
+    assert (*booked(run), run.overrun) == (0, 2, 3)
+    assert states(store, call("c", reserve=Decimal(0))) == ["refused"]
+
+
+def test_a_reply_that_was_thought_lost_is_booked_at_what_it_cost(judge: Judge) -> None:
+    run = run_of(judge)
+    slow = store_of(run)
+    (one,) = slow.intend([call("a")])
+    age()
+    assert states(store_of(run), call("a")) == ["unknown"]
+    slow.settle([done(one.call, "0.25")])
+    run.refresh_from_db()
+    assert booked(run) == (0, 0.25)
+    assert JudgeCall.objects.get(pk=one.call).state == "done"
+    slow.settle([done(one.call, "0.25")])
+    run.refresh_from_db()
+    assert booked(run) == (0, 0.25)
+
+
+def test_rewards_that_are_long_out_are_lost_after_their_provider_s_time_outs(judge: Judge) -> None:
+    run = JudgeRun.objects.create(project=judge.project, judge=judge, cap=10, purpose="reward")
+    store_of(run).intend([call("a")])
+    age(15 * 60 + 5 * 60 - 10)
+    assert lose_abandoned_calls() == 0
+    age(15 * 60 + 5 * 60 + 10)
+    assert lose_abandoned_calls() == 1
 
 
 def test_a_call_that_is_done_is_told_and_not_asked_again(judge: Judge) -> None:
@@ -181,11 +208,19 @@ def test_the_sweep_books_what_dead_workers_left(judge: Judge) -> None:
     assert booked(ended) == (0, 1)
 
 
-def test_a_failed_call_may_be_given_up_to_be_asked_once_more(judge: Judge) -> None:
-    store = store_of(run_of(judge))
+def test_what_failed_before_a_run_began_does_not_count_in_it(judge: Judge) -> None:
+    run = run_of(judge)
+    store = store_of(run)
     (one,) = store.intend([call("a")])
-    store.settle([Settlement(one.call, Decimal(0), "failed", error="server: down")])
-    assert states(store, call("a")) == ["failed"]
-    store.give_up([one.call])
+    store.settle([Settlement(one.call, Decimal(0), "unknown", error="server: down")])
     (known,) = store.intend([call("a")])
-    assert (known.state, known.error) == ("unknown", "server: down")
+    assert (known.state, known.error, known.is_past) == ("unknown", "server: down", False)
+    run.resumed_at = timezone.now()
+    assert store_of(run).intend([call("a")])[0].is_past
+    assert store_of(run_of(judge)).intend([call("a")])[0].is_past
+
+
+def test_calls_are_written_in_one_order_whatever_the_order_of_the_wishes(judge: Judge) -> None:
+    store_of(run_of(judge)).intend([call("c"), call("a"), call("b")])
+    keys = JudgeCall.objects.order_by("pk").values_list("call_key", flat=True)
+    assert list(keys) == ["a", "b", "c"]

@@ -10,6 +10,7 @@ from django.conf import LazySettings
 from django.db import connection
 from django.db.models import Sum
 
+from annotation.llm import retry
 from annotation.models import (
     Answer,
     Assignment,
@@ -18,6 +19,7 @@ from annotation.models import (
     JudgeRun,
     JudgeVerdict,
     Judgment,
+    ProviderState,
 )
 from annotation.services.judge_run import pause_run, resume_run
 from core.errors import PrefloopError
@@ -205,6 +207,87 @@ def test_a_provider_that_is_down_pauses_the_run(court: Court) -> None:
     assert resumed.job.state == "succeeded", resumed.job.error
     assert resumed.verdicts.filter(outcome="judged").count() == 40
     assert resumed.paused_at is None
+
+
+def test_every_request_that_may_have_cost_is_a_row_that_is_booked(
+    court: Court, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "FIRST_SECONDS", 0.02)
+    make_items(court.project, 20)
+    court.server.change(rates={"malformed": 0.3})
+    before = court.server.stats()
+    run = court.run()
+    assert run.job.state == "succeeded", run.job.error
+    sent = court.server.stats()["calls"] - before["calls"]
+    assert run.calls.count() == sent > 40
+    unknown = run.calls.filter(state="unknown")
+    assert unknown.count() == court.server.stats()["faults"]["malformed"] - before["faults"].get(
+        "malformed", 0
+    )
+    assert all(one.settled_cost == one.reserved_cost for one in unknown)
+    assert max(run.calls.values_list("attempt", flat=True)) <= 4
+    assert_books_balance(run)
+
+
+def test_after_four_attempts_its_item_fails_and_no_other(
+    court: Court, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "FIRST_SECONDS", 0.02)
+    make_items(court.project, 1)
+    court.server.change(rates={"malformed": 1.0})
+    run = court.run()
+    assert run.job.state == "succeeded", run.job.error
+    assert {(one.outcome, one.detail["kind"]) for one in run.verdicts.all()} == {
+        ("failed", "malformed")
+    }
+    assert sorted(run.calls.values_list("attempt", flat=True)) == sorted([1, 2, 3, 4] * 2)
+    assert run.settled == sum(call.reserved_cost for call in run.calls.all())
+    assert_books_balance(run)
+
+
+def test_faults_of_many_items_in_a_row_are_no_outage(court: Court) -> None:
+    make_items(court.project, 30)
+    told = court.queue().estimate
+    JudgeRun.objects.all().delete()
+    run = court.run(cap=Decimal(told["cost"]) / 12)
+    judged = run.verdicts.count()
+    assert judged > 0
+    court.server.change(rates={"400": 1.0})
+    run = work(resume_run(run=run, cap=Decimal(told["cost"]) * 2))
+    assert run.job.state == "succeeded", run.job.error
+    assert run.verdicts.filter(outcome="failed").count() == 30 - judged > 10
+
+
+def test_where_nothing_was_ever_answered_it_pauses(court: Court) -> None:
+    make_items(court.project, 30)
+    court.server.change(rates={"404": 1.0})
+    run = court.run()
+    assert run.paused_at is not None
+    assert "right?" in run.job.error
+    failed = run.verdicts.count()
+    assert 0 < failed < 30
+    # These have failed by themselves; it goes on with the others.
+    court.server.change(rates={})
+    run = work(resume_run(run=run))
+    assert run.verdicts.filter(outcome="judged").count() == 30 - failed
+
+
+def test_an_outage_that_comes_again_fails_no_item(court: Court) -> None:
+    make_items(court.project, 6)
+    state = ProviderState.objects
+    run = court.queue()
+    for _ in range(3):
+        court.server.change(rates={"503": 1.0}, retry_after_form="none")
+        run = work(run, patience=0.2)
+        assert not run.verdicts.exists(), run.job.error
+        assert set(run.calls.values_list("state", flat=True)) == {"unknown"}
+        state.update(open_until=None, not_before=None)
+        run = resume_run(run=run)
+    court.server.change(rates={}, retry_after_form="both")
+    run = work(run)
+    assert run.job.state == "succeeded", run.job.error
+    assert run.verdicts.filter(outcome="judged").count() == 6
+    assert_books_balance(run)
 
 
 def test_a_pause_lets_come_back_what_is_out(court: Court) -> None:
