@@ -16,6 +16,7 @@ from feedback.statistics.coefficients import (
     krippendorff_alpha,
     percent_agreement,
 )
+from feedback.statistics.rates import at_the_ends
 
 
 def among(counts: Floats, bootstrap: ClusterBootstrap, kind: Kind) -> dict[str, Estimate]:
@@ -38,10 +39,14 @@ def among(counts: Floats, bootstrap: ClusterBootstrap, kind: Kind) -> dict[str, 
 def estimate(coefficient: Coefficient, counts: Floats, bootstrap: ClusterBootstrap) -> Estimate:
     decisive = coefficient.parameters.get("ties") == "dropped"
     used = comparable(np.delete(counts, SIGN_TIE, axis=1) if decisive else counts)
-    return bootstrap.estimate(
+    found = bootstrap.estimate(
         coefficient.terms(counts), coefficient.formula,
         used=used, method=coefficient.method, parameters=coefficient.parameters,
     )  # fmt: skip
+    if coefficient.method != "percent_agreement":
+        return found
+    equal, every = coefficient.terms(counts)
+    return at_the_ends(found, equal, every, bootstrap.cluster)
 
 
 def between(
@@ -63,13 +68,15 @@ def between(
 def _match(people: Floats, judge: Floats, bootstrap: ClusterBootstrap, ties: str) -> Estimate:
     used = np.asarray((people.sum(axis=1) > 0) & (judge.sum(axis=1) > 0))
     matched = (shares(people) * shares(judge)).sum(axis=1)
-    return bootstrap.estimate(
-        [matched, used.astype(np.float64)],
+    weight = used.astype(np.float64)
+    found = bootstrap.estimate(
+        [matched, weight],
         lambda sums: divide(sums[..., 0], sums[..., 1]),
         used=used,
         method="match_with_random_person",
         parameters={"weighting": "units", "ties": ties},
     )
+    return at_the_ends(found, matched, weight, bootstrap.cluster)
 
 
 def _alpha_between(

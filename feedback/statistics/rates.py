@@ -22,9 +22,8 @@ def rate(
     """Estimate sum(hit) / sum(weight); both are [rows] as the bootstrap's clusters are.
 
     A row of weight 0 is passed over. The interval is the percentile interval of the bootstrap.
-    Where every hit is 0, or every one its weight, no resample differs: then it is Wilson's on the
-    effective number of rows (`clustered_shares`). `is_share` is false for differences, which may
-    be negative.
+    Where every hit is 0, or every one its weight, it is Wilson's (`at_the_ends`). `is_share` is
+    false for differences, which may be negative.
     """
     used = weight > 0
     if not used.any():
@@ -35,18 +34,23 @@ def rate(
         used=used,
         method=method,
     )
-    if is_share and found.value in (0.0, 1.0):
-        return _at_the_end(found, hit[used], weight[used], bootstrap.cluster[used])
-    return found
+    return at_the_ends(found, hit, weight, bootstrap.cluster) if is_share else found
 
 
-def _at_the_end(found: Estimate, hit: Floats, weight: Floats, cluster: Integers) -> Estimate:
-    share = divide(hit, weight)
-    one = clustered_shares(np.zeros_like(cluster), cluster, share, raters=1, weight=weight)
+def at_the_ends(found: Estimate, hit: Floats, weight: Floats, cluster: Integers) -> Estimate:
+    """The share sum(hit) / sum(weight), each [rows], with Wilson's interval if it is 0 or 1.
+
+    No resample differs there, so the bootstrap would have it known exactly.
+    """
+    if found.value not in (0.0, 1.0):
+        return found
+    used = weight > 0
+    share, rows = divide(hit[used], weight[used]), cluster[used]
+    one = clustered_shares(np.zeros_like(rows), rows, share, raters=1, weight=weight[used])
     low, high = float(one.low[0]), float(one.high[0])
     if np.isnan(low):
         return found
-    parameters = {"interval": "Wilson"}
+    parameters = found.parameters | {"interval": "Wilson"}
     if found.value:
         return replace(found, low=low, parameters=parameters)
     return replace(found, high=high, parameters=parameters)

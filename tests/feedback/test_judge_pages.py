@@ -25,7 +25,7 @@ from tests.feedback.votes import judge_annotator, judged, vote
 from tests.judges import make_judge
 
 N = 12
-GATE = {"min_items": 10, "margin": 0.1, "max_flips": "", "max_parse_errors": "",
+GATE = {"min_items": 10, "margin": 0.3, "max_flips": "", "max_parse_errors": "",
         "max_injection": "", "must_measure": [], "from_version": 1}  # fmt: skip
 
 

@@ -282,3 +282,16 @@ def test_a_rate_of_nothing_has_an_upper_bound() -> None:
     found = rate(np.zeros(20), np.ones(20), ClusterBootstrap(np.arange(20), 50), method="x")
     assert (found.value, found.low) == (0, 0)
     assert found.high == pytest.approx(1.96**2 / (20 + 1.96**2), abs=1e-3)
+
+
+@pytest.mark.parametrize(("judge", "low", "high"), [(1, 0.862, 1), (-1, 0, 0.138)])
+def test_full_agreement_is_not_known_exactly(judge: int, low: float, high: float) -> None:
+    """24 of 24: Wilson's lower bound is n/(n + z²) = 0.862, and of 0 its mirror image."""
+    found = card(Evidence(kind="pairwise", votes=table([[1] * N, [1] * N], [judge] * N))).figures
+    for key in ("agreement", "agreement_no_ties"):
+        one = found[key]
+        assert (one.value, one.low, one.high) == pytest.approx(
+            ((judge + 1) / 2, low, high), abs=1e-3
+        )
+        assert (one.parameters["interval"], one.parameters["weighting"]) == ("Wilson", "units")
+    assert (found["people"].low, found["people"].high) == pytest.approx((0.862, 1), abs=1e-3)
