@@ -1,4 +1,7 @@
-"""The judgments on an item as a reviewer sees them: first without names, then with them."""
+"""The judgments on an item as a reviewer sees them: first without names, then with them.
+
+Those of judges whose gate is closed are neither shown nor argued with: they count for nothing.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from django.db import connection
-from django.db.models import F
+from django.db.models import F, Q
 
 from annotation.answer_words import in_words
 from annotation.answers import AnswerValue, to_shown
@@ -16,6 +19,7 @@ from annotation.models import Annotator, Answer, Assignment, Judgment, Kind, Pro
 from feedback.models import Preference
 from feedback.review_words import Habit, Vote, causes
 from feedback.selectors.agreement import criterion_names
+from feedback.selectors.votes import open_judges
 from feedback.statistics.intervals import critical_value, wilson
 
 # Of fewer answers no habit is told.
@@ -74,11 +78,18 @@ def blind_answers(blind: Judgment) -> dict[str, AnswerValue]:
     return {answer.criterion: AnswerValue.of(answer) for answer in blind.answers.all()}
 
 
-def answers_on(item_id: int, criterion: str) -> list[Answer]:
+def _believed(project: Project) -> Q:
+    """Answers of people, and of the judges whose gate is open."""
+    judge = "judgment__assignment__annotator__judge"
+    return Q(**{f"{judge}__isnull": True}) | Q(**{f"{judge}__in": open_judges(project)})
+
+
+def answers_on(project: Project, item_id: int, criterion: str) -> list[Answer]:
     """Everybody's answer that counts or would: main, given in time, as last revised."""
     current = Answer.objects.filter(judgment__assignment__current=F("judgment"))
     return list(
         current.filter(
+            _believed(project),
             judgment__assignment__item=item_id,
             judgment__assignment__occasion=Assignment.MAIN,
             judgment__assignment__state=Assignment.State.DONE,
@@ -96,6 +107,7 @@ def seen_judgments(sent: str, assignment: Assignment, criteria: Sequence[str]) -
     """Of the ids that the page sent back those that it can have shown."""
     given = {int(word) for word in sent.split(",") if word.isdecimal() and len(word) < 19}
     known = Answer.objects.filter(
+        _believed(assignment.item.project),
         judgment__in=given,
         judgment__assignment__item=assignment.item_id,
         judgment__assignment__occasion=Assignment.MAIN,
@@ -107,12 +119,12 @@ def seen_judgments(sent: str, assignment: Assignment, criteria: Sequence[str]) -
 def _criterion_votes(
     assignment: Assignment, row: Preference, name: str, blind: Judgment, named: bool
 ) -> CriterionVotes:
-    order = assignment.shown_order
+    order, project = assignment.shown_order, assignment.item.project
     # By chance, the same each time: the order in which they came would tell who they are.
     answers = sorted(
-        answers_on(row.item_id, row.criterion), key=lambda one: _chance(assignment, one)
+        answers_on(project, row.item_id, row.criterion), key=lambda one: _chance(assignment, one)
     )
-    habits = _habits(assignment.item.project, row, answers)
+    habits = _habits(project, row, answers)
     votes = [_vote(number, one, order, habits) for number, one in enumerate(answers, start=1)]
     own = blind_answers(blind).get(row.criterion)
     return CriterionVotes(

@@ -15,11 +15,12 @@ from feedback.selectors import adjudicated
 from feedback.selectors.adjudicated import reviewers_of
 from feedback.selectors.judgments import judgment_rows
 from feedback.selectors.review_queue import waiting
+from feedback.selectors.review_votes import seen_judgments
 from feedback.selectors.votes import load_votes
 from feedback.services.resolve_items import resolve_items
 from tests.cast import Cast, annotator_of
 from tests.feedback.reviewing import CONTESTED, Reviewer, answer_form, contest, order
-from tests.feedback.votes import vote
+from tests.feedback.votes import judge_annotator, open_gate, vote
 
 
 @pytest.fixture
@@ -54,6 +55,26 @@ def test_blind_then_anonymous_then_named(cast: Cast, rita: Reviewer, kind: str) 
     assert len(row.seen_judgments) == 4
     assert Preference.objects.newest().get().state == "adjudicated"
     assert "Nothing waits" in rita.get().content.decode()
+
+
+def test_a_judge_with_a_closed_gate_is_neither_shown_nor_argued_with(
+    cast: Cast, rita: Reviewer
+) -> None:
+    item = contest(cast, 2, 2, -2, -2)
+    hidden = vote(item, judge_annotator("closed"), 0)
+    shown = vote(item, judge_annotator("believed"), 0)
+    open_gate(cast.project, judge_annotator("believed"))
+    resolve_items(project=cast.project)
+    rita.get()
+    assignment = rita.open()
+    page = rita.answer(assignment).content.decode()
+    assert page.count('<li class="vote">') == 5
+    assert "1 sees a tie" in page
+    assert "judges that are models say it is a tie" in page
+    page = rita.client.get(rita.url("reveal", assignment) + "?named=1").content.decode()
+    assert ("believed" in page, "closed" in page) == (True, False)
+    sent = f"{hidden.pk},{shown.pk}"
+    assert seen_judgments(sent, assignment, ["overall"]) == [shown.pk]
 
 
 def test_the_answer_is_turned_to_canonical_order(cast: Cast, rita: Reviewer) -> None:
