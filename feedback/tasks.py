@@ -98,8 +98,9 @@ def look_for_news() -> None:
     for project_id, judged_at in projects_to_measure():
         key = f"agreement:{project_id}:{judged_at.isoformat()}"
         _enqueue_once("measure_agreement", project_id, key)
-    for project_id, run in projects_to_measure_judges():
-        _enqueue_once("measure_judges", project_id, f"judges:{project_id}:run {run}")
+    for project_id, finished_at in projects_to_measure_judges():
+        key = f"judges:{project_id}:run of {finished_at.isoformat()}"
+        _enqueue_once("measure_judges", project_id, key)
     for project_id, judged_at in projects_with_old_cards():
         key = f"judges:{project_id}:{judged_at.isoformat()}"
         _enqueue_once("measure_judges", project_id, key)

@@ -98,15 +98,18 @@ def last_change(project: Project) -> datetime | None:
     return row.judged_at if row else None
 
 
-def projects_to_measure_judges() -> list[tuple[int, int]]:
-    """Projects with a run that ended and was not measured since, and the run."""
+def projects_to_measure_judges() -> list[tuple[int, datetime]]:
+    """Projects with runs that ended and were not measured since, and when the last of them did.
+
+    A run that is resumed ends again, so its number would not tell one end from the next.
+    """
     measured = JudgeReport.objects.filter(
         project=OuterRef("project"), judge=OuterRef("judge"),
         created_at__gte=OuterRef("job__finished_at"),
     )  # fmt: skip
     over = _measuring_runs().filter(job__state__in=Job.ENDED, job__finished_at__isnull=False)
-    rows = over.filter(~Exists(measured)).order_by("project_id", "-pk").distinct("project_id")
-    return list(rows.values_list("project_id", "pk"))
+    rows = over.filter(~Exists(measured)).order_by().values("project_id")
+    return list(rows.annotate(last=Max("job__finished_at")).values_list("project_id", "last"))
 
 
 def projects_with_old_cards() -> list[tuple[int, datetime]]:

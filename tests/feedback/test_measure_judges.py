@@ -258,6 +258,27 @@ def test_measured_after_a_run_and_when_people_judged_on(cast: Cast, judge: Judge
     assert Job.objects.filter(kind="measure_judges").count() == 2
 
 
+def test_measured_again_when_a_run_that_was_resumed_ends(cast: Cast, judge: Judge) -> None:
+    item = judged(cast.project, Kind.PAIRWISE, 1, 1)
+    first = make_run(judge, "repeat", job=ended_job(finished_at=timezone.now()))
+    say(judge, item, 1, run=first)
+    newest = make_run(judge, "repeat", job=ended_job(finished_at=timezone.now()))
+    say(judge, judged(cast.project, Kind.PAIRWISE, 1, 1), 1, run=newest)
+    look_for_news()
+    jobs.run(Job.objects.get(kind="measure_judges").pk)
+    # A newer run of a judge that has no card keeps asking for one.
+    make_run(make_judge(cast.project, name="Silent"), job=ended_job(finished_at=timezone.now()))
+    look_for_news()
+    jobs.run(Job.objects.filter(kind="measure_judges").latest("pk").pk)
+    for _ in range(2):
+        look_for_news()
+    assert Job.objects.filter(kind="measure_judges").count() == 2
+    Job.objects.filter(pk=first.job_id).update(finished_at=timezone.now())
+    for _ in range(2):
+        look_for_news()
+    assert Job.objects.filter(kind="measure_judges").count() == 3
+
+
 def test_a_new_version_has_a_card_of_its_own(cast: Cast, judge: Judge) -> None:
     say(judge, judged(cast.project, Kind.PAIRWISE, 1, 1), 1)
     measure_judges(project=cast.project)
