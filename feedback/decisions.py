@@ -5,7 +5,8 @@ that answer's probability under Dawid-Skene. A list is decided by the order of i
 its share is the mean, over pairs of responses, of the votes that order the pair alike.
 
 Probabilities are of a new annotator's answer, with half an imagined vote either way, so that two
-votes out of two are no certainty.
+votes out of two are no certainty. A judge's vote goes into them with the probability that it gives
+where it gives one, and into everything else with its answer; Dawid-Skene knows answers alone.
 """
 
 from __future__ import annotations
@@ -180,8 +181,19 @@ def _believe(votes: Votes, unit: Integers, units: int, kind: str, policy: Policy
         unit * categories + category, weights=votes.weight, minlength=units * categories
     )
     counts: Floats = cells.reshape(units, categories).astype(np.float64)
-    ups = counts[:, 1] if is_thumbs else counts[:, 2] + counts[:, TIE] / 2
+    ups = np.bincount(unit, weights=votes.weight * _ups(votes, kind), minlength=units)
     return _Belief(shares(counts), share_of_ups(ups, counts.sum(axis=1)))
+
+
+def _ups(votes: Votes, kind: str) -> Floats:
+    """How much of a vote [votes] is for the first (thumbs: for up): what a judge says it is, else
+    all, nothing, or half of a tie."""
+    given: Floats = votes.value if kind == Kind.THUMBS else (np.sign(votes.value) + 1) / 2
+    if not votes.probability.shape[1]:
+        return given
+    said = votes.probability[:, 0]
+    ups: Floats = np.where(np.isnan(said), given, said)
+    return ups
 
 
 def _strengths(votes: Votes, unit: Integers, units: int, winner: Integers) -> list[dict[str, Any]]:
@@ -207,7 +219,8 @@ def _lists(
     votes: Votes, unit: Integers, units: int, kind: str, policy: Policy
 ) -> Iterator[_Measured]:
     """The policy's aggregation is about choices; lists are always joined by Borda scores."""
-    joined = aggregate_lists(unit, votes.value, units=units, weight=votes.weight)
+    said = votes.probability if votes.probability.shape[1] else None
+    joined = aggregate_lists(unit, votes.value, units=units, weight=votes.weight, said=said)
     earlier, later = np.triu_indices(votes.value.shape[1], k=1)
     borda = np.round(joined.borda, 6)
     consensus = np.sign(borda[:, earlier] - borda[:, later])

@@ -131,7 +131,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
         "responses": [{"id": "text", "generator": "text"}], "shown_order": ["whole"],
         "strength": "whole", "strength_as_shown": "whole", "both_bad": "flag",
         "ranks": ["whole"], "ranks_as_shown": ["whole"], "acceptable_to": "whole",
-        "thumb": "whole", "reasons": ["text"],
+        "thumb": "whole", "probabilities": ["number"], "reasons": ["text"],
         "annotator": "text", "annotator_kind": "text", "judge": "text",
         "occasion": "text", "state": "text", "origin": "text", "protocol": "whole",
         "active_ms": "whole", "duration_ms": "whole", "judged_at": "text",

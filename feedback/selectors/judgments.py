@@ -101,6 +101,7 @@ def _values(answer: Answer, shown_order: Sequence[int]) -> Row:
         "ranks_as_shown": None if shown.ranks is None else list(shown.ranks),
         "acceptable_to": answer.acceptable_to,
         "thumb": answer.thumb,
+        "probabilities": answer.probabilities,
     }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import combinations
 
 import numpy as np
 from django.db import connection
@@ -30,7 +31,9 @@ class Votes:
     `value` is [votes] for pairwise (strength -3..3) and thumbs (0, 1), and [votes, longest list]
     for lists (ranks in canonical order, NaN beyond a list's end). `shown_first` is the canonical
     place of the response shown first. `acceptable_to` is NaN where no line was drawn. `weight`
-    comes from the policy.
+    comes from the policy. `probability` [votes, pairs] is what a judge says of each pair of
+    responses in combinations order (thumbs: of a thumbs up), NaN where nothing is said, and
+    without columns where no judge is believed.
     """
 
     item: Integers
@@ -43,6 +46,7 @@ class Votes:
     acceptable_to: Floats
     value: Floats
     weight: Floats
+    probability: Floats
 
     def __len__(self) -> int:
         return len(self.item)
@@ -89,6 +93,7 @@ SELECT i.id, i.prompt_id, asg.annotator_id, asg.current_id,
 """
 _BELIEVED = "AND (ann.judge_id IS NULL OR ann.judge_id = ANY(%s))"
 _BEFORE_VALUES = 8
+BILLION = 1_000_000_000
 
 
 def voted_kinds(project: Project, item_ids: Sequence[int] | None = None) -> list[tuple[str, str]]:
@@ -119,18 +124,19 @@ def load_votes(
     """
     restriction, items = _restricted(item_ids)
     values = value_columns(project, kind)
+    believed = [] if every_judge else open_judges(project)
+    soft = _soft_columns(kind, len(values)) if believed else []
     query = _COMMON.format(
         absent=ABSENT,
-        values=", ".join(values),
+        values=", ".join([*values, *soft]),
         source=COUNTED,
         restriction=restriction,
         believed="" if every_judge else _BELIEVED,
     )
-    believed = [] if every_judge else [open_judges(project)]
-    params = [project.pk, kind, criterion, *items, *believed]
+    params = [project.pk, kind, criterion, *items, *([] if every_judge else [believed])]
     with whole_project(item_ids is None):
-        columns = fetch_columns(query, params, _BEFORE_VALUES + len(values))
-    return weighed(_votes(columns, kind), policy)
+        columns = fetch_columns(query, params, _BEFORE_VALUES + len(values) + len(soft))
+    return weighed(_votes(columns, kind, len(values)), policy)
 
 
 def open_judges(project: Project) -> list[int]:
@@ -154,9 +160,30 @@ def value_columns(project: Project, kind: str) -> list[str]:
     return [f"coalesce(ans.ranks[{place}], {ABSENT})::bigint" for place in places]
 
 
-def _votes(columns: list[Integers], kind: str) -> Votes:
-    item, prompt, annotator, judgment, is_judge, both_bad, shown, line = columns[:_BEFORE_VALUES]
-    values = np.stack(columns[_BEFORE_VALUES:], axis=1)
+def _soft_columns(kind: str, longest: int) -> list[str]:
+    """P of each pair (i, j) of the longest list, in billionths; a list's own pairs stand in
+    combinations order, which depends on its length."""
+    if kind != Kind.LISTWISE:
+        return [_soft_column("1", "true")]
+    size = "cardinality(ans.ranks)"
+    return [
+        _soft_column(f"{i} * {size} + {j - i - i * (i + 1) // 2}", f"{j} < {size}")
+        for i, j in combinations(range(longest), 2)
+    ]
+
+
+def _soft_column(place: str, known: str) -> str:
+    said = f"round(ans.probabilities[{place}] * {BILLION})::bigint"
+    is_said = f"ann.judge_id IS NOT NULL AND {known}"
+    return f"coalesce(CASE WHEN {is_said} THEN {said} END, {ABSENT})"
+
+
+def _votes(columns: list[Integers], kind: str, longest: int) -> Votes:
+    """`longest`: how many columns the values have; what follows are probabilities."""
+    before, after = _BEFORE_VALUES, _BEFORE_VALUES + longest
+    soft = [nan_where_absent(column) / BILLION for column in columns[after:]]
+    item, prompt, annotator, judgment, is_judge, both_bad, shown, line = columns[:before]
+    values = np.stack(columns[before:after], axis=1)
     return Votes(
         item=item,
         prompt=prompt,
@@ -168,6 +195,7 @@ def _votes(columns: list[Integers], kind: str) -> Votes:
         acceptable_to=nan_where_absent(line),
         value=nan_where_absent(values if kind == Kind.LISTWISE else values[:, 0]),
         weight=np.ones(len(item)),
+        probability=np.stack(soft, axis=1) if soft else np.empty((len(item), 0)),
     )
 
 

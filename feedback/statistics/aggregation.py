@@ -265,11 +265,18 @@ class ListAggregation:
 
 
 def aggregate_lists(
-    unit: Integers, ranks: Floats, *, units: int, weight: Floats | None = None
+    unit: Integers,
+    ranks: Floats,
+    *,
+    units: int,
+    weight: Floats | None = None,
+    said: Floats | None = None,
 ) -> ListAggregation:
     """Join rankings: `ranks` [votes, longest list], lower is better, equal is tied, NaN padded.
 
-    `weight` [votes] counts a ranking more or less. A pair's probability is (w + 1/2) / (n + 1),
+    `weight` [votes] counts a ranking more or less. `said` [votes, pairs] is P(i before j) for each
+    pair in combinations order where a vote gives it, else NaN: it takes the place of the order of
+    the ranks in `preferred`, and in nothing else. A pair's probability is (w + 1/2) / (n + 1),
     with w the weight of those who prefer the one (ties count half) and n of all: one imagined
     tie, so that a single vote is not certainty.
     """
@@ -286,9 +293,18 @@ def aggregate_lists(
     return ListAggregation(
         mean_rank=centred + (length + 1) / 2,
         borda=0.5 - divide(centred, (length - 1).astype(np.float64)),
-        preferred=_preferred(unit, pair_signs(ranks), counted, total, present),
+        preferred=_preferred(unit, _leads(ranks, said), counted, total, present),
         votes=np.bincount(unit, minlength=units),
     )
+
+
+def _leads(ranks: Floats, said: Floats | None) -> Floats:
+    """P(i before j) - P(j before i) [votes, pairs]."""
+    signs = pair_signs(ranks)
+    if said is None:
+        return signs
+    leads: Floats = np.where(np.isnan(said), signs, 2 * said - 1)
+    return leads
 
 
 def _preferred(

@@ -12,8 +12,8 @@ from feedback.models import Policy
 from feedback.selectors.votes import Votes
 
 
-def votes(kind: str, *rows: tuple[int, int, Any]) -> Votes:
-    """Rows of item, annotator, value, ordered by item."""
+def votes(kind: str, *rows: tuple[int, int, Any], said: Any = None) -> Votes:
+    """Rows of item, annotator, value, ordered by item; `said`: probabilities of each row."""
     item, annotator, value = zip(*rows, strict=True)
     size = len(rows)
     longest = max((len(one) for one in value), default=0) if kind == "listwise" else 0
@@ -29,6 +29,7 @@ def votes(kind: str, *rows: tuple[int, int, Any]) -> Votes:
         acceptable_to=np.full(size, np.nan),
         value=np.array(padded, dtype=np.float64),
         weight=np.ones(size),
+        probability=np.empty((size, 0)) if said is None else np.array(said, dtype=np.float64),
     )
 
 
@@ -45,6 +46,27 @@ def test_lists_of_different_lengths_stand_side_by_side() -> None:
     assert (first.outcome["ranks"], len(first.probabilities)) == ([1, 2], 1)
     assert (second.outcome["ranks"], len(second.probabilities)) == ([4, 3, 2, 1], 6)
     assert (first.state, second.state, second.agreement) == ("accepted", "accepted", 1.0)
+
+
+def test_a_probability_takes_the_place_of_a_whole_vote() -> None:
+    rows = ((1, 1, 2), (1, 2, 0), (2, 1, -2), (2, 2, 0))
+    # The judges' ties lean to the first by 0.9, and say nothing of the second item.
+    given = votes("pairwise", *rows, said=[[np.nan], [0.9], [np.nan], [np.nan]])
+    soft, hard = decide(given, "pairwise", Policy())
+    assert soft.probabilities == [pytest.approx((1 + 0.9 + 0.5) / 3)]
+    assert hard.probabilities == [pytest.approx((0 + 0.5 + 0.5) / 3)]
+    given = votes("thumbs", (1, 1, 1), (1, 2, 1), said=[[0.6], [np.nan]])
+    (up,) = decide(given, "thumbs", Policy())
+    assert (up.outcome, up.probabilities) == ({"thumb": 1}, [pytest.approx((0.6 + 1.5) / 3)])
+
+
+def test_probabilities_of_lists_leave_their_order_alone() -> None:
+    rows = ((1, 1, [1, 2, 3]), (1, 2, [1, 2, 3]))
+    (plain,) = decide(votes("listwise", *rows), "listwise", Policy())
+    said = [[np.nan] * 3, [0.6, 0.7, 0.8]]
+    (soft,) = decide(votes("listwise", *rows, said=said), "listwise", Policy())
+    assert soft.outcome == plain.outcome
+    assert soft.probabilities == pytest.approx([(p + 1.5) / 3 for p in (0.6, 0.7, 0.8)])
 
 
 def test_a_cycle_of_preferences_is_contested() -> None:

@@ -103,7 +103,7 @@ def test_options(snapshot: Snapshot) -> None:
 
 def test_raw_judgments(cast: Cast) -> None:
     item = judged(cast.project, Kind.PAIRWISE, 3)
-    vote(item, judge_annotator(), -1)
+    vote(item, judge_annotator(), -1, probabilities=[0.3])
     Assignment.objects.filter(item=item).update(shown_order=[1, 0])
     revise(Assignment.objects.earliest("pk"), 2)
     export = create_export(
@@ -116,6 +116,7 @@ def test_raw_judgments(cast: Cast) -> None:
     ]
     assert told == [(3, -3, 1, False), (-1, 1, 1, True), (2, -2, 2, True)]
     assert [row["annotator_kind"] for row in rows] == ["imported", "judge", "imported"]
+    assert [row["probabilities"] for row in rows] == [None, [0.3], None]
     assert rows[0]["annotator"] == rows[2]["annotator"]
     assert "tests" not in json.dumps(rows)
     assert [one["generator"] for one in rows[0]["responses"]] != []

@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from annotation.models import Assignment, Item, Kind
+from annotation.models import Assignment, Item, ItemResponse, Kind
 from core import jobs
 from core.models import Job
 from feedback.models import Policy, Preference, Resolution, StaleItem
+from feedback.selectors.votes import load_votes
 from feedback.services.policy import current_policy
 from feedback.services.resolve_items import resolve_items, resolve_stale
 from feedback.tasks import look_for_news
-from tests.cast import Cast, make_item
+from tests.cast import Cast, make_item, make_response
 from tests.feedback.votes import judge_annotator, judged, open_gate, revise, vote
 
 State = Preference.State
@@ -120,6 +121,33 @@ def test_judges_count_only_where_the_policy_says_so(cast: Cast) -> None:
     resolve_items(project=cast.project)
     row = preference(item)
     assert (row.state, row.support_people, row.support_judges) == (State.ACCEPTED, 1, 1)
+
+
+def test_a_believed_judge_counts_with_its_probability(cast: Cast) -> None:
+    Policy.objects.filter(pk=current_policy(cast.project).pk).update(count_judges=True)
+    pair = judged(cast.project, Kind.PAIRWISE, 2)
+    vote(pair, judge_annotator(), 1, probabilities=[0.6])
+    vote(pair, judge_annotator("closed"), 1, probabilities=[0.0])
+    short = judged(cast.project, Kind.LISTWISE, [1, 2, 3])
+    vote(short, judge_annotator(), [1, 2, 3], probabilities=[0.6, 0.7, 0.8])
+    long = judged(cast.project, Kind.LISTWISE, [1, 2, 3])
+    more = make_response(long.prompt, generator="model d")
+    ItemResponse.objects.create(item=long, response=more, position=3)
+    vote(long, judge_annotator(), [1, 2, 3, 4], probabilities=[0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
+    open_gate(cast.project, judge_annotator())
+    said = load_votes(cast.project, Kind.LISTWISE, "overall").probability
+    nothing = float("nan")
+    expected = [
+        [nothing] * 6,
+        [0.6, 0.7, nothing, 0.8, nothing, nothing],
+        [nothing] * 6,
+        [0.9, 0.8, 0.7, 0.6, 0.5, 0.4],
+    ]
+    assert said.tolist() == [pytest.approx(row, nan_ok=True) for row in expected]
+    resolve_items(project=cast.project)
+    assert preference(pair).probabilities == [pytest.approx((1 + 0.6 + 0.5) / 3)]
+    whole = [(1 + p + 0.5) / 3 for p in (0.6, 0.7, 0.8)]
+    assert preference(short).probabilities == pytest.approx(whole)
 
 
 def test_weights_and_exclusions(cast: Cast) -> None:
