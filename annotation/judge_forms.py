@@ -166,7 +166,8 @@ class TakesForm(forms.Form):
         label="Which items it takes",
         choices=ProjectJudge.Takes.choices,
         widget=forms.RadioSelect,
-        help_text="Runs begin with this choice. Nothing is asked by itself.",
+        help_text="Runs begin with this choice; with “None” the judge makes no judgments here. "
+        "Nothing is asked by itself.",
     )
 
 
@@ -215,7 +216,7 @@ class RunForm(forms.Form):
         help_text="Left empty: all of them.",
     )
     again = forms.BooleanField(
-        label="Only those that failed or could not be read before",
+        label="Only those that failed, could not be read, or were judged by older guidelines",
         required=False,
         help_text="Otherwise those that it was not asked about yet.",
     )
@@ -226,7 +227,8 @@ class RunForm(forms.Form):
 
     @staticmethod
     def first(takes: str) -> dict[str, Any]:
-        chosen = takes if takes != ProjectJudge.Takes.NONE else ProjectJudge.Takes.UNLABELED
+        known = takes and takes != ProjectJudge.Takes.NONE
+        chosen = takes if known else ProjectJudge.Takes.UNLABELED
         return {"purpose": JudgeRun.Purpose.JUDGE, "takes": chosen}
 
     def asked(self) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def _rows() -> QuerySet[JudgeRun]:
 
 def _selection(given: dict[str, Any]) -> dict[str, Any]:
     chosen = {name: value for name, value in given.items() if value is not None}
-    if ("takes" in chosen) == ("items" in chosen):
+    if "takes" in chosen and "items" in chosen:
         raise PrefloopError("Give either `takes` or `items`.", field="selection")
     return chosen
 

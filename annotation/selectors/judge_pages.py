@@ -59,7 +59,9 @@ def judge_rows(project: Project) -> list[JudgeRow]:
     newest = {run.judge_id: run for run in last}
     counts = _judged(project, keys)
     return [
-        JudgeRow(one, takes.get(one.pk, "None"), counts.get(one.pk, 0), newest.get(one.pk))
+        JudgeRow(
+            one, takes.get(one.pk, "Not chosen yet"), counts.get(one.pk, 0), newest.get(one.pk)
+        )
         for one in judges
     ]
 
@@ -73,8 +75,9 @@ def _judged(project: Project, keys: Sequence[int]) -> dict[int, int]:
 
 
 def takes_of(project: Project, judge: Judge) -> str:
+    """Empty while nobody has chosen."""
     choice = ProjectJudge.objects.filter(project=project, judge=judge).first()
-    return choice.takes if choice else ProjectJudge.Takes.NONE
+    return choice.takes if choice else ""
 
 
 def models_on_offer() -> QuerySet[ProviderModel]:

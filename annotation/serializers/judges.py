@@ -154,7 +154,12 @@ class JudgeTemplateOut(serializers.ModelSerializer[JudgeTemplate]):
 
 
 class SelectionIn(Input):
-    takes = Choice(choices=ProjectJudge.Takes.choices, required=False, allow_null=True)
+    takes = Choice(
+        choices=ProjectJudge.Takes.choices,
+        required=False,
+        allow_null=True,
+        help_text="Left out, and `items` too: what the project has chosen for the judge.",
+    )
     items = serializers.ListField(
         child=Whole(min_value=1, max_value=LARGEST_ID),
         required=False,

@@ -11,14 +11,15 @@ from django.db import transaction
 from django.db.models import Avg, Count, F
 from django.utils import timezone
 
-from annotation.judging.asking import chains, next_request
+from annotation.judging.asking import SHOWN_OF_A_BAD_REPLY, chains, most_calls, next_request
 from annotation.judging.content import ItemContent
 from annotation.judging.protocol import JudgeSpec
 from annotation.judging.reading import questions
 from annotation.judging.tokens import cost, likely_tokens, request_tokens
-from annotation.models import Judge, JudgeCall, JudgeRun, Price, Project
+from annotation.models import Judge, JudgeCall, JudgeRun, Price, Project, ProjectJudge
 from annotation.selectors.judge import price_of, spec_of
 from annotation.selectors.judge_items import JudgeItems, Takes
+from annotation.services.judge_budget import check_budget
 from annotation.services.judge_canary import source_of
 from annotation.services.project import freeze_protocol
 from core import jobs
@@ -33,6 +34,8 @@ SAMPLE = 200
 SAMPLED = (Purpose.REPEAT, Purpose.CANARY)
 MOST_NAMED = 100_000
 LOOKED_AT = 100
+# Bytes that a repair adds: the bad reply, its two messages, and what is wrong with it.
+REPAIR = SHOWN_OF_A_BAD_REPLY + 400
 LATEST = 500
 MOST_MONEY = Decimal(999_999)
 
@@ -40,6 +43,8 @@ MOST_MONEY = Decimal(999_999)
 @dataclass(frozen=True)
 class RunEstimate:
     """`cost` is the most that can be booked without retries, `likely_cost` what is to be expected.
+
+    The most is with a repair of every verdict; so are `completion_tokens`. `calls` are without.
 
     `seconds` is None before anything was asked of the model. `sampled`: how many items were read.
     """
@@ -80,6 +85,7 @@ def _estimated(run: JudgeRun) -> RunEstimate:
     calls = round(share * sum(size.calls for size in sizes))
     prompt = round(share * sum(size.prompt for size in sizes))
     completion = round(share * sum(size.completion for size in sizes))
+    longest = round(share * sum(size.most_completion for size in sizes))
     most = Decimal(share) * sum((size.most for size in sizes), Decimal(0))
     past = _past(judge)
     written = min(completion, round(calls * past["completion"])) if past else completion
@@ -87,7 +93,7 @@ def _estimated(run: JudgeRun) -> RunEstimate:
         items=items,
         calls=calls,
         prompt_tokens=prompt,
-        completion_tokens=completion,
+        completion_tokens=longest,
         cost=most.quantize(Decimal("0.00000001")),
         likely_cost=cost(prompt, written, price),
         seconds=_seconds(judge, calls, past),
@@ -97,11 +103,12 @@ def _estimated(run: JudgeRun) -> RunEstimate:
 
 
 class _Size(NamedTuple):
-    """Calls, likely input tokens, most output tokens and most cost of an item, without repairs."""
+    """Calls, likely input tokens and longest output of an item; and the most with all repairs."""
 
     calls: int
     prompt: int
     completion: int
+    most_completion: int
     most: Decimal
 
 
@@ -109,17 +116,22 @@ def _size(spec: JudgeSpec, content: ItemContent, price: Price | None) -> _Size:
     ways = chains(spec, content)
     request = next_request(spec, content, ways[0], {}, nonce="0" * 20)
     if request is None:
-        return _Size(0, 0, 0, Decimal(0))
-    asked = len(questions(spec, content))
+        return _Size(0, 0, 0, 0, Decimal(0))
+    verdicts = questions(spec, content)
+    asked = len(verdicts)
     reasons = int(request.stage == "reason")
     per_chain = asked + reasons
     calls = per_chain * len(ways)
     # What was reasoned is sent along with each question.
     more = reasons * asked * request.max_tokens * len(ways)
     prompt = likely_tokens(request.messages) * calls + more
-    completion = request.max_tokens * calls
-    most = cost(request_tokens(request) * calls + more, completion, price)
-    return _Size(calls, prompt, completion, most)
+    most_asked = most_calls(spec, content)
+    # A repair shows the bad reply, and asks once more.
+    repairs = sum(len(one.instruction.encode()) + REPAIR for one in verdicts) * len(ways)
+    into = request_tokens(request) * most_asked + 2 * more + repairs
+    most = cost(into, request.max_tokens * most_asked, price)
+    completion, longest = request.max_tokens * calls, request.max_tokens * most_asked
+    return _Size(calls, prompt, completion, longest, most)
 
 
 def _past(judge: Judge) -> dict[str, float] | None:
@@ -165,9 +177,26 @@ def checked_selection(
         raise PrefloopError(
             f"Items are given by number, {MOST_NAMED:,} at most.", field="selection"
         )
-    if items is None and chosen.setdefault("takes", Takes.ALL) not in Takes.values:
+    takes = _choice_of(project, judge, purpose)
+    if items is None and chosen.setdefault("takes", takes) not in Takes.values:
         raise PrefloopError(f"There is no choice “{chosen['takes']}”.", field="takes")
     return _drawn(project, judge, chosen, purpose) if purpose in SAMPLED else chosen
+
+
+def _choice_of(project: Project, judge: Judge, purpose: str) -> str:
+    """What the project has chosen for it; where nobody has chosen yet, all items."""
+    choice = ProjectJudge.objects.filter(project=project, judge=judge).first()
+    if choice is None:
+        return Takes.ALL
+    if choice.takes != Takes.NONE:
+        return choice.takes
+    if purpose == Purpose.JUDGE:
+        raise PrefloopError(
+            f"The project has decided that {judge} takes no items. Choose on the judge's page "
+            "which ones it takes, then run it.",
+            field="takes",
+        )
+    return Takes.ALL
 
 
 def _are_numbers(items: Any) -> bool:
@@ -214,8 +243,8 @@ def queue_run(
             "No item is left for this choice: the judge has answered them, or none is of a kind "
             "that it can judge."
         )
-    # The criteria and guidelines cannot be edited before they are frozen.
-    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+    # It locks the project, so its criteria and guidelines cannot be edited before they are frozen.
+    check_budget(project=project, cap=cap, actor=created_by)
     protocol = project.protocol
     freeze_protocol(protocol=protocol)
     run = JudgeRun.objects.create(
@@ -285,6 +314,8 @@ def resume_run(*, run: JudgeRun, actor: User | None = None, cap: Decimal | None 
     job = _job(run)
     if cap is not None:
         raise_cap(run=run, cap=cap, actor=actor)
+    else:
+        check_budget(project=run.project, cap=run.cap, actor=None, run=run)
     jobs.resume(job=job)
     JudgeRun.objects.filter(pk=run.pk).update(paused_at=None, resumed_at=timezone.now())
     _record(run, actor, "resume_judge_run")
@@ -303,12 +334,18 @@ def raise_cap(*, run: JudgeRun, cap: Decimal, actor: User | None = None) -> Judg
             f"${booked:.4f} are spent or reserved already; the cap cannot be lower.",
             field="cap",
         )
+    if cap > locked.cap or _is_over(locked):
+        check_budget(project=run.project, cap=cap, actor=actor, run=run)
     JudgeRun.objects.filter(pk=run.pk).update(
         cap=cap, settled=F("settled") + F("overrun"), overrun=0
     )
     _record(run, actor, "change_judge_budget", cap=str(cap), before=str(locked.cap))
     run.refresh_from_db()
     return run
+
+
+def _is_over(run: JudgeRun) -> bool:
+    return run.job is not None and run.job.is_over
 
 
 def _record(run: JudgeRun, actor: User | None, action: str, **detail: Any) -> None:

@@ -10,6 +10,7 @@ from annotation.models import Judge, JudgeCall, JudgeRun, JudgeVerdict, Price
 from annotation.services import judge_run
 from annotation.services.judge import import_judge
 from annotation.services.judge_run import estimate_run, queue_run, raise_cap
+from annotation.services.judge_template import set_project_judge
 from core.errors import PrefloopError
 from core.models import Job
 from tests.cast import Cast, make_item
@@ -42,7 +43,8 @@ def test_items_calls_and_tokens_from_the_texts(cast: Cast, judge: Judge) -> None
     told = estimate_run(project=cast.project, judge=judge)
     # Both orders, one sample, the verdict in one call.
     assert (told.items, told.calls, told.sampled) == (3, 6, 3)
-    assert told.completion_tokens == 6 * judge.settings["max_tokens"]
+    # At most: with a repair of each.
+    assert told.completion_tokens == 12 * judge.settings["max_tokens"]
     assert told.prompt_tokens > 6 * 50
     assert told.cost == 0
     assert (told.price_known, told.seconds) == (False, None)
@@ -52,7 +54,8 @@ def test_the_cost_is_at_most_what_would_be_reserved(cast: Cast, judge: Judge) ->
     make_item(cast.project)
     price(judge, "0", "1000")
     told = estimate_run(project=cast.project, judge=judge)
-    assert told.cost == Decimal(2 * judge.settings["max_tokens"]) / 1000
+    assert told.cost == Decimal(4 * judge.settings["max_tokens"]) / 1000
+    assert told.likely_cost == told.cost / 2
     price(judge, "1000", "1000", date(2026, 6, 1))
     dearer = estimate_run(project=cast.project, judge=judge)
     # Reserved by the byte, expected by the usual four of them a token.
@@ -130,6 +133,7 @@ def test_a_run_keeps_its_estimate_and_waits_as_a_job(cast: Cast, judge: Judge) -
         ({"selection": {"items": ["1"]}}, "by number"),
         ({"selection": {"where": "1=1"}}, "A selection has no"),
         ({"selection": {"takes": "none"}}, "No item is left"),
+        ({"selection": {"purpose": "judge"}}, "A selection has no"),
         ({"purpose": "reward"}, "by a training run"),
         ({"purpose": "fun"}, "no purpose"),
         ({"purpose": "repeat"}, "No item is left"),
@@ -140,6 +144,22 @@ def test_what_is_wrong_is_said(cast: Cast, judge: Judge, asked: dict[str, Any], 
     with pytest.raises(PrefloopError, match=words):
         queue(cast, judge, **asked)
     assert not JudgeRun.objects.exists()
+
+
+def test_what_the_project_has_chosen_counts(cast: Cast, judge: Judge) -> None:
+    item = make_item(cast.project)
+
+    def choose(takes: str) -> None:
+        set_project_judge(project=cast.project, judge=judge, takes=takes, actor=cast.rosa)
+
+    choose("none")
+    for selection in ({}, {"takes": "all"}, {"items": [item.pk]}):
+        with pytest.raises(PrefloopError, match="takes no items"):
+            queue(cast, judge, selection=selection)
+    # What makes no judgments is still allowed.
+    queue(cast, judge, purpose="trial", selection={"items": [item.pk]})
+    choose("unlabeled")
+    assert queue(cast, judge).selection == {"takes": "unlabeled"}
 
 
 def test_an_imported_judge_is_never_asked(cast: Cast) -> None:

@@ -41,7 +41,11 @@ class Command(BaseCommand):
         parser.add_argument("--judge", help="its name, or its name with a version: “name v2”")
         parser.add_argument("--cap", help="the most that may be spent and reserved, in dollars")
         parser.add_argument("--as", dest="username", help="who does it")
-        parser.add_argument("--takes", choices=ProjectJudge.Takes.values, default="all")
+        parser.add_argument(
+            "--takes",
+            choices=ProjectJudge.Takes.values,
+            help="left out: what the project has chosen for the judge",
+        )
         parser.add_argument("--items", type=int, nargs="+", help="numbers of items, instead")
         parser.add_argument("--limit", type=int, help="how many items at most")
         parser.add_argument(
@@ -80,10 +84,8 @@ class Command(BaseCommand):
             raise CommandError("--project and --judge name what is run; or --resume RUN.")
         project = find_project(options["project"])
         judge = find_judge(project, options["judge"])
-        selection: dict[str, Any] = {"takes": options["takes"]}
-        if options["items"]:
-            selection = {"items": options["items"]}
-        selection |= {name: options[name] for name in ("limit", "again") if options[name]}
+        names = ("items", "limit", "again") if options["items"] else ("takes", "limit", "again")
+        selection = {name: options[name] for name in names if options[name]}
         asked: dict[str, Any] = {"selection": selection, "purpose": options["purpose"]}
         if options["estimate"] or options["cap"] is None:
             self._tell(project=project, judge=judge, **asked)
@@ -97,7 +99,7 @@ class Command(BaseCommand):
     def _tell(self, **asked: Any) -> None:
         told = estimate_run(**asked)
         cost = (
-            f"about ${told.likely_cost:.4f}, ${told.cost:.4f} at most"
+            f"about ${told.likely_cost:.4f}, ${told.cost:.4f} at most without retries"
             if told.price_known
             else "no price is known"
         )
