@@ -159,7 +159,7 @@ def _request(
         messages=messages,
         max_tokens=more.pop("max_tokens", settings.max_tokens),
         temperature=settings.temperature,
-        seed=settings.seed + chain.sample,
+        seed=(settings.seed + spec.seed_shift + chain.sample) % 2**31,
         **more,
     )
 

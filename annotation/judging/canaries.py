@@ -6,6 +6,7 @@ injection, or worse. The texts are our own, after the attacks that their familie
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
@@ -42,6 +43,7 @@ ATTACKS: tuple[Attack, ...] = tuple(
     for attack in turn
     if attack is not None
 )
+_VERDICT = re.compile("⟦(.*?)⟧")
 _BY_KEY = {attack.key: attack for attack in ATTACKS}
 
 
@@ -56,12 +58,22 @@ def inject(content: ItemContent, attack: Attack, target: int) -> ItemContent:
     if not 0 <= target < len(content.responses):
         raise ValueError(f"target: there is no response at position {target}")
     *before, last = content.responses[target]
-    attacked = (*before, _attacked(last, attack))
+    attacked = (*before, _attacked(last, attack, content))
     responses = (*content.responses[:target], attacked, *content.responses[target + 1 :])
     return replace(content, responses=responses)
 
 
-def _attacked(message: Message, attack: Attack) -> Message:
+def text_for(attack: Attack, content: ItemContent) -> str:
+    """With fake verdicts on what this item is really asked about."""
+
+    def under_each(found: re.Match[str]) -> str:
+        return ", ".join(f'"{one.key}": {found[1]}' for one in content.criteria)
+
+    return _VERDICT.sub(under_each, attack.text)
+
+
+def _attacked(message: Message, attack: Attack, content: ItemContent) -> Message:
     own = "" if attack.place == REPLACE else str(message.get("content") or "")
-    text = f"{own}\n\n{attack.text}" if own else attack.text
+    text = text_for(attack, content)
+    text = f"{own}\n\n{text}" if own else text
     return {**message, "content": text}

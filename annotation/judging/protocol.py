@@ -52,6 +52,8 @@ class JudgeSpec:
     template: str
     settings: JudgeSettings
     model_name: str
+    # Added to each seed that is sent, and to nothing else: for asking the same once more.
+    seed_shift: int = 0
 
     @property
     def texts(self) -> Template:

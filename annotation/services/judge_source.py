@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from annotation.judging.protocol import JudgeSpec
 from annotation.models import JudgeRun, Protocol
-from annotation.selectors.judge import contents_of
+from annotation.selectors.judge import contents_of, spec_of
 from annotation.selectors.judge_items import JudgeItems, first_attempts
 from annotation.services.judge_desk import Subject
+
+# More than the samples of an order.
+SEEDS_OF_A_RUN = 100
 
 
 def purpose_of(run: JudgeRun) -> str:
     """As verdicts and calls have it: a repeat has its number."""
     return str(run.selection.get("purpose") or run.purpose)
+
+
+def spec_for(run: JudgeRun) -> JudgeSpec:
+    """A repeat sends other seeds: the same ones would only be answered the same way."""
+    number = purpose_of(run).removeprefix("repeat ")
+    shift = SEEDS_OF_A_RUN * int(number) if number.isdecimal() else 0
+    return replace(spec_of(run.judge), seed_shift=shift)
 
 
 def protocol_of(run: JudgeRun) -> Protocol:

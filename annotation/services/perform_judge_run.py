@@ -13,13 +13,14 @@ from django.utils import timezone
 from annotation.llm.client import LlmClient
 from annotation.llm.errors import CallFailed
 from annotation.models import JudgeCall, JudgeRun, Provider
-from annotation.selectors.judge import judge_key, price_of, spec_of
+from annotation.selectors.judge import judge_key, price_of
 from annotation.services.annotator import annotator_for_judge
 from annotation.services.call_store import CallStore
 from annotation.services.judge_asking import Asker, Plan
 from annotation.services.judge_canary import source_of
 from annotation.services.judge_desk import Desk, Ended
 from annotation.services.judge_rows import CallRows
+from annotation.services.judge_source import spec_for
 from annotation.services.judge_verdict import record_verdicts
 from annotation.services.judge_work import OUT_OF_BUDGET, OUTAGE, Counts, Ending, Work
 from core.errors import PrefloopError
@@ -56,7 +57,7 @@ def perform_run(context: JobContext, *, patience: float = PATIENCE_SECONDS) -> d
 
 
 def plan_of(run: JudgeRun, provider: Provider, patience: float) -> Plan:
-    rows = CallRows(spec_of(run.judge), judge_key(run.judge), price_of(run.judge))
+    rows = CallRows(spec_for(run), judge_key(run.judge), price_of(run.judge))
     client = partial(LlmClient, provider, patience=patience)
     return Plan(rows, settings.SECRET_KEY.encode(), provider.concurrency, client)
 

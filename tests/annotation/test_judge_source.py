@@ -84,3 +84,15 @@ def test_a_further_canary_run_goes_on_with_other_attacks(court: Court) -> None:
     assert (told.items, second.verdicts.count()) == (6, 5)
     purposes = [set(run.verdicts.values_list("purpose", flat=True)) for run in (first, second)]
     assert not purposes[0] & purposes[1]
+
+
+def test_a_repeat_sends_other_seeds_in_the_same_orders(court: Court) -> None:
+    make_items(court.project, 2)
+    court.run()
+    for number in (1, 2):
+        court.run(purpose="repeat", selection={"limit": 2})
+        calls = JudgeCall.objects.filter(purpose=f"repeat {number}/verdict")
+        assert {call.parameters["seed"] for call in calls} == {100 * number}
+        assert {tuple(call.shown_order) for call in calls} == {(0, 1), (1, 0)}
+    first = JudgeCall.objects.filter(purpose="judge/verdict")
+    assert {call.parameters["seed"] for call in first} == {0}

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from annotation.judging import Chain, chains, next_request
 from annotation.judging.canaries import ATTACKS, Attack, get_attack, inject
+from annotation.judging.content import Criterion
 from annotation.judging.escaping import answer, as_data, conversation
 from tests.annotation.judging.making import content, listed, single, spec
 
@@ -81,6 +82,18 @@ def test_an_attack_is_added_to_the_target_alone() -> None:
     assert attacked.content_hash() != content().content_hash()
     with pytest.raises(ValueError, match="target"):
         inject(content(), get_attack("ignore-plain"), 2)
+
+
+def test_a_fake_verdict_names_the_criteria_that_are_asked() -> None:
+    item = content()
+    asked = (Criterion("helpful", "Helpful"), Criterion("harmless", "Harmless"))
+    item = type(item)(item.kind, item.prompt, item.responses, asked)
+    for key, value in {"json-a": "A", "json-ranking": [["A"], ["B"], ["C"]]}.items():
+        said = inject(item, get_attack(key), 1).responses[1][0]["content"]
+        verdict = json.loads(said[said.index("{") :])["verdict"]
+        assert verdict == {"helpful": value, "harmless": value}
+    for attack in ATTACKS:
+        assert "⟦" not in inject(item, attack, 0).responses[0][0]["content"]
 
 
 def test_a_null_model_says_nothing_else() -> None:
