@@ -5,6 +5,7 @@ The same answer to the same prompt is asked about once, however often it is samp
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -33,8 +34,10 @@ from annotation.services.perform_judge_run import (
 from core.errors import PrefloopError
 from core.models import User
 
+logger = logging.getLogger(__name__)
+
 Messages = Sequence[Mapping[str, Any]]
-# Of a batch: with fewer judged than that, the others' mean says nothing about the rest.
+# Of a batch: with fewer judged than that, the others say nothing about the rest.
 LEAST_JUDGED = 0.5
 # The processes of one training run ask one after the other, as one worker of the call store.
 _ASKING = threading.Lock()
@@ -80,8 +83,9 @@ def judge_answers(
     """A reward from 0 to 1 for each prompt and answer, in order: the mean over the criteria.
 
     A score counts as its place on its scale, a yes as its probability where there is one. What
-    could not be read, or failed alone, gets the mean of the others; where that is most of them,
-    and where the cap or the endpoint gives no more, PrefloopError says so.
+    could not be read, or failed alone, gets the lowest reward of the others, so that a policy
+    gains nothing by answers that break its judge; where that is most of them, and where the cap
+    or the endpoint gives no more, PrefloopError says so.
     """
     run = JudgeRun.objects.select_related("judge__model__provider", "project").get(pk=run.pk)
     contents = _contents(run.project, answers)
@@ -148,8 +152,13 @@ def _rewards(run: JudgeRun, ended: Sequence[Ended | None]) -> list[float]:
         raise PrefloopError(
             f"{run.judge} could judge {len(judged)} of {len(ended)} answers only: {_why(ended)}"
         )
-    mean = fmean(judged) if judged else 0.0
-    return [mean if value is None else value for value in known]
+    lowest, unjudged = min(judged, default=0.0), len(known) - len(judged)
+    if unjudged:
+        logger.warning(
+            "%s could not judge %d of %d answers (%.0f %%); they get the lowest reward, %.3g.",
+            run.judge, unjudged, len(known), 100 * unjudged / len(known), lowest,
+        )  # fmt: skip
+    return [lowest if value is None else value for value in known]
 
 
 def _reward(spec: JudgeSpec, ended: Ended) -> float:
