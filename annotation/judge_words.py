@@ -30,13 +30,17 @@ def listed(words: Iterable[str]) -> str:
 
 
 def abilities_in_words(can: Mapping[str, Any]) -> str:
-    """`can give log-probabilities (20); cannot constrain choices`; empty before a probe."""
+    """`can give log-probabilities (20); cannot constrain choices`; empty before a probe. What the
+    endpoint failed over is neither."""
     if not can:
         return ""
     yes = [_with_number(name, words, can) for name, words in ABILITIES.items() if can.get(name)]
-    no = [words for name, words in ABILITIES.items() if not can.get(name)]
+    no = [words for name, words in ABILITIES.items() if name in can and not can[name]]
+    open_ = [words for name, words in ABILITIES.items() if name not in can]
     parts = [f"can {listed(yes)}"] if yes else []
-    return "; ".join([*parts, f"cannot {_either(no)}"] if no else parts)
+    parts += [f"cannot {_either(no)}"] if no else []
+    parts += [f"not known whether it can {_either(open_)}"] if open_ else []
+    return "; ".join(parts)
 
 
 def _either(words: list[str]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -37,8 +37,8 @@ SCHEMA = {
     "required": ["colour", "count"],
     "additionalProperties": False,
 }
-# What the model cannot do is refused so; anything else is trouble of the endpoint.
-_CANNOT = {"rejected", "server", "malformed"}
+# Some endpoints fail so over what they cannot do, and all of them fail so now and then.
+_UNSURE = {"server", "malformed"}
 
 
 def probe_in_thread(provider: Provider, model: str) -> dict[str, Any]:
@@ -51,7 +51,8 @@ async def probe(provider: Provider, model: str) -> dict[str, Any]:
     """The abilities, for ProviderModel.can. Raises CallFailed when the model does not answer.
 
     logprobs, n, seed, json_schema, choices, temperature: whether; top_logprobs: how many;
-    length_as, choices_as: the parameters' names at this endpoint.
+    length_as, choices_as: the parameters' names at this endpoint. What it failed over, instead of
+    answering or refusing, is left out: it is not known.
     """
     try:
         async with (
@@ -69,19 +70,28 @@ class _Asked:
         self._client = client
         self._model = model
         self.can: dict[str, Any] = {}
+        # The parts whose question failed, by their task.
+        self._unsure: set[asyncio.Task[Any] | None] = set()
 
     async def all(self) -> dict[str, Any]:
         self.can["length_as"] = await self.length_as()
         parts = (self.temperature, self.logprobs, self.several, self.schema, self.choices)
         try:
             async with asyncio.TaskGroup() as group:
-                asked = [group.create_task(part()) for part in parts]
+                asked = [group.create_task(self._known(part)) for part in parts]
         except* CallFailed as failed:
             raise failed.exceptions[0] from None
         for one in asked:
             self.can |= one.result()
         # By itself: what is answered beside other calls may differ in the last bit.
-        return self.can | await self.seed()
+        return self.can | await self._known(self.seed)
+
+    async def _known(self, part: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+        """Without the "no" that an error of the endpoint may have been."""
+        task = asyncio.current_task()
+        self._unsure.discard(task)
+        found = await part()
+        return {} if task in self._unsure and not all(found.values()) else found
 
     async def length_as(self) -> str:
         """The first call: what ails the endpoint, the key or the model's name shows here."""
@@ -150,9 +160,11 @@ class _Asked:
         try:
             return await self._ask(prompt, length, more, self.can)
         except CallFailed as error:
-            if error.kind in _CANNOT:
-                return None
-            raise
+            if error.kind in _UNSURE:
+                self._unsure.add(asyncio.current_task())
+            elif error.kind != "rejected":
+                raise
+            return None
 
     async def _ask(
         self, prompt: str, length: int, more: dict[str, Any], can: dict[str, Any]

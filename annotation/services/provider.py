@@ -133,7 +133,7 @@ def probe_model(*, model: ProviderModel, actor: User | None) -> ProviderModel:
     with transaction.atomic():
         found: dict[str, Any] = {"probe_error": problem[:500], "probed_at": timezone.now()}
         # An endpoint that is down today can tomorrow what it could yesterday.
-        found |= {} if can is None else {"can": can}
+        found |= {} if can is None else {"can": model.can | can}
         ProviderModel.objects.filter(pk=model.pk).update(**found)
         _record(model, actor, "probe_model", can=can, error=problem[:500])
     model.refresh_from_db()

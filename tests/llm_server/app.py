@@ -77,7 +77,8 @@ class App:
         }
         for name in self.script.refused:
             if given[name]:
-                return _refused(400, f"Unknown parameter: '{name}'.", "unknown_parameter")
+                words = f"Unknown parameter: '{name}'."
+                return _refused(self.script.refused_with, words, "unknown_parameter")
         return None
 
     def _faulty(self, fault: str) -> Sent | None:

@@ -26,7 +26,8 @@ ABILITIES = ("logprobs", "n", "seed", "json_schema", "choices")
 
 @dataclass
 class Script:
-    """`rates` are shares of calls; `ignored` and `refused` are abilities it does not have."""
+    """`rates` are shares of calls; `ignored` and `refused` are abilities it does not have, and
+    `refused_with` the status with which it says so."""
 
     models: tuple[str, ...] = ("scripted",)
     key: str = ""
@@ -36,6 +37,7 @@ class Script:
     rates: dict[str, float] = field(default_factory=dict)
     ignored: frozenset[str] = frozenset()
     refused: frozenset[str] = frozenset()
+    refused_with: int = 400
     retry_after: float = 1.0
     retry_after_form: str = "both"
     slow_ms: float = 500.0

@@ -13,7 +13,7 @@ from tests.llm_server import LlmServer, start_llm_server
 CALM: dict[str, Any] = {
     "rates": {}, "ignored": [], "refused": [], "retry_after": 1.0, "retry_after_form": "seconds",
     "sleep_ms": 0.0, "slow_ms": 500.0, "canned": False, "key": "", "models": ["scripted"],
-    "seed": 0,
+    "seed": 0, "refused_with": 400,
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from annotation.judge_words import ABILITIES, abilities_in_words
 from annotation.llm import retry
 from annotation.llm.errors import CallFailed
 from annotation.llm.probe import probe
@@ -78,6 +79,26 @@ def test_the_probe_is_stored_and_a_failed_one_keeps_what_was_known(
     model = probe_model(model=model, actor=ada)
     assert model.can == ALL
     assert "500" in model.probe_error
+
+
+@pytest.mark.parametrize("one", ["logprobs", "n", "seed", "json_schema", "choices"])
+def test_an_error_over_one_ability_says_nothing_of_it(
+    provider: Callable[..., Provider], server: LlmServer, one: str
+) -> None:
+    ada = make_user("ada", is_admin=True)
+    model = ProviderModel.objects.get(provider=provider())
+    server.change(refused=[one], refused_with=500)
+    model = probe_model(model=model, actor=ada)
+    assert one not in model.can
+    assert f"not known whether it can {ABILITIES[one]}" in abilities_in_words(model.can)
+    assert all(model.can[name] for name in ALL if name in model.can)
+    server.change(refused=[])
+    assert probe_model(model=model, actor=ada).can == ALL
+    server.change(refused=[one])
+    model = probe_model(model=model, actor=ada)
+    assert model.can == ALL
+    server.change(refused_with=400)
+    assert probe_model(model=model, actor=ada).can[one] is False
 
 
 def test_our_own_server_can_what_judges_need(
