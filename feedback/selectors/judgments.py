@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 
 from annotation.answers import AnswerValue, to_shown
 from annotation.models import Annotator, Answer, Assignment, ItemResponse, Project
+from feedback.selectors.votes import open_judges
 
 # Items read at a time.
 CHUNK = 500
@@ -23,11 +24,12 @@ def judgment_rows(project: Project) -> Iterator[Row]:
     """One row an answer, item by item. Whoever answered has a random name; what they wrote
     freely stays here."""
     items = list(project.items.order_by("pk").values_list("pk", flat=True))
+    believed = frozenset(open_judges(project))
     for start in range(0, len(items), CHUNK):
         some = items[start : start + CHUNK]
         responses = _responses(some)
         for answer in _answers(some):
-            yield _row(answer, responses[answer.judgment.assignment.item_id])
+            yield _row(answer, responses[answer.judgment.assignment.item_id], believed)
 
 
 def _answers(item_ids: Sequence[int]) -> QuerySet[Answer]:
@@ -54,7 +56,7 @@ def _responses(item_ids: Sequence[int]) -> dict[int, list[dict[str, str]]]:
     return found
 
 
-def _row(answer: Answer, responses: Sequence[dict[str, str]]) -> Row:
+def _row(answer: Answer, responses: Sequence[dict[str, str]], believed: frozenset[int]) -> Row:
     judgment = answer.judgment
     assignment = judgment.assignment
     item = assignment.item
@@ -63,6 +65,7 @@ def _row(answer: Answer, responses: Sequence[dict[str, str]]) -> Row:
         is_current
         and assignment.occasion == Assignment.MAIN
         and assignment.state == Assignment.State.DONE
+        and (assignment.annotator.judge_id is None or assignment.annotator.judge_id in believed)
     )
     return {
         "judgment": judgment.pk,

@@ -15,10 +15,11 @@ from annotation.services.rewrite_response import rewrite_response
 from core import jobs
 from core.errors import PrefloopError
 from feedback.models import Export, Snapshot
+from feedback.selectors.judgments import judgment_rows
 from feedback.services.export import build_export, create_export, path_of, request_export
 from feedback.services.freeze_snapshot import freeze
 from tests.cast import Cast, make_project
-from tests.feedback.votes import judge_annotator, judged, revise, vote
+from tests.feedback.votes import judge_annotator, judged, open_gate, revise, vote
 from training.alignment.data import read_rows
 
 SHAPES = [
@@ -114,12 +115,15 @@ def test_raw_judgments(cast: Cast) -> None:
         (row["strength"], row["strength_as_shown"], row["revision"], row["is_counted"])
         for row in rows
     ]
-    assert told == [(3, -3, 1, False), (-1, 1, 1, True), (2, -2, 2, True)]
+    # The judge's gate is closed.
+    assert told == [(3, -3, 1, False), (-1, 1, 1, False), (2, -2, 2, True)]
     assert [row["annotator_kind"] for row in rows] == ["imported", "judge", "imported"]
     assert [row["probabilities"] for row in rows] == [None, [0.3], None]
     assert rows[0]["annotator"] == rows[2]["annotator"]
     assert "tests" not in json.dumps(rows)
     assert [one["generator"] for one in rows[0]["responses"]] != []
+    open_gate(cast.project, judge_annotator())
+    assert [row["is_counted"] for row in judgment_rows(cast.project)] == [False, True, True]
 
 
 @pytest.mark.parametrize(
