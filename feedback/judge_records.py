@@ -44,7 +44,7 @@ NAMES = {
     "injection": "An injected response rises",
     "ece": "Calibration error of soft labels",
     "parse_errors": "Replies that cannot be read",
-    "failures": "Calls that fail",
+    "failures": "Items whose calls fail",
 }
 COEFFICIENTS = frozenset(
     ("alpha_ordinal", "people_alpha_ordinal", "alpha_nominal", "people_alpha_nominal", "kappa",
@@ -122,13 +122,14 @@ def why_not(key: str, *, is_imported: bool) -> str:
 
 def cost_of(costs: Costs, *, is_imported: bool) -> dict[str, Any]:
     """Dollars and seconds a judgment; null with a reason where they are not known."""
-    price = costs.dollars / costs.judged if costs.judged and costs.is_priced else None
+    is_known = costs.calls > 0 and not costs.unpriced
+    price = costs.dollars / costs.judged if costs.judged and is_known else None
     seconds = costs.seconds / costs.judged if costs.judged and costs.calls else None
     return {
         "calls": costs.calls,
         "failed_calls": costs.failed,
         "judged": costs.judged,
-        "dollars": costs.dollars if costs.is_priced else None,
+        "dollars": costs.dollars if is_known else None,
         "price": price,
         "price_reason": "" if price is not None else _unpriced(costs, is_imported),
         "seconds": seconds,
@@ -139,5 +140,9 @@ def cost_of(costs: Costs, *, is_imported: bool) -> dict[str, Any]:
 
 
 def _unpriced(costs: Costs, is_imported: bool) -> str:
-    is_asked = costs.is_priced and not costs.judged
-    return why_not("seconds" if is_asked else "price", is_imported=is_imported)
+    if costs.has_price and costs.unpriced:
+        return (
+            f"{costs.unpriced} of its {costs.calls} calls were made while no price was known, so "
+            "what they cost is not known. A new version of the judge begins anew."
+        )
+    return why_not("seconds" if costs.has_price else "price", is_imported=is_imported)

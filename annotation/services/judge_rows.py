@@ -102,7 +102,8 @@ class CallRows:
 
     def _parameters_of(self, request: Request) -> str:
         asked = (request.stage, request.max_tokens, request.temperature, request.seed)
-        key = (*asked, request.top_logprobs, request.choices, request.schema is not None)
+        is_priced = self.price is not None
+        key = (*asked, request.top_logprobs, request.choices, request.schema is not None, is_priced)
         if key not in self._parameters:
             self._parameters[key] = json.dumps(
                 {
@@ -115,6 +116,8 @@ class CallRows:
                     "top_logprobs": request.top_logprobs,
                     "choices": request.choices,
                     "schema": request.schema is not None,
+                    # Without one the call is booked at nothing, which is no price.
+                    "priced": is_priced,
                 }
             )
         return self._parameters[key]

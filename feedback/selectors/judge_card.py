@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, cast
 
 import numpy as np
@@ -14,6 +15,8 @@ from feedback.selectors.judge_rows import (
     CANARY,
     JUDGE,
     REPEAT,
+    Asked,
+    Given,
     Texts,
     Verdicted,
     accepted_without_judges,
@@ -24,7 +27,6 @@ from feedback.selectors.judge_rows import (
     standing_of,
     tags_of,
     texts_of,
-    verdicts_of,
 )
 from feedback.selectors.votes import Votes, load_votes, voted_kinds
 from feedback.statistics.arrays import Booleans, Floats, Integers
@@ -42,6 +44,8 @@ from feedback.statistics.raters import pair_signs
 
 # Tags that are compared apart; the most frequent ones.
 MOST_SLICES = 12
+# Single verdicts that become arrays at a time: as rows of their own they take ten times the room.
+AT_ONCE = 10_000
 LENGTHS = ("shortest third of the responses", "middle third", "longest third of the responses")
 
 
@@ -101,8 +105,7 @@ class _Gathered:
         table, _ = self.votes.table()
         is_thumbs = self.part.kind == Kind.THUMBS
         texts = texts_of(self.items, 1 if is_thumbs else self.longest, family_of(self.judge))
-        clean = list(verdicts_of(self.project, self.judge, JUDGE))
-        attacks, names = self._attacks(clean)
+        attacks, names = self._attacks()
         return Evidence(
             kind=cast("StatisticsKind", self.part.kind),
             votes=table,
@@ -110,8 +113,8 @@ class _Gathered:
             own=Marks() if is_thumbs else self._marks(-texts.own),
             accepted=self._accepted(),
             soft=self._soft(),
-            chains=self._chains(clean),
-            repeats=self._repeats(clean),
+            chains=self._chains(),
+            repeats=self._repeats(),
             attacks=attacks,
             attack_names=names,
             slices=self._by_tag() or self._by_length(texts),
@@ -170,37 +173,54 @@ class _Gathered:
         keys = sorted(found)
         return Marks(ids(keys), np.array([found[key] for key in keys], dtype=np.float64))
 
-    def _chains(self, verdicts: list[Verdicted]) -> Chains:
+    @property
+    def _asked(self) -> Asked:
+        return Asked(self.project, self.judge, self.part.kind, self.part.criterion)
+
+    def _chains(self) -> Chains:
         """Every order and sample as it was read, in canonical order; of a file the one order that
         it lists."""
         if self.part.kind == Kind.THUMBS:
             return Chains()
-        rows = [
-            (one.item, one.prompt, _ranks_of_chain(raw), raw["shown_order"])
-            for one in verdicts
-            if one.kind == self.part.kind
-            for raw in one.criteria.get(self.part.criterion, {}).get("raw", [])
-            if _ranks_of_chain(raw) is not None and len(raw["shown_order"]) > 1
-        ]
         if self.judge.origin == Judge.Origin.IMPORTED and self.part.kind == Kind.PAIRWISE:
             votes = self.votes.only(self.votes.is_judge)
             return Chains(
                 votes.item, _dense(votes.prompt), np.sign(votes.value),
                 np.where(votes.shown_first == 0, 1.0, -1.0),
             )  # fmt: skip
-        sign = pair_signs(_padded([row[2] or [] for row in rows], self.longest))
-        side = pair_signs(_padded([np.argsort(row[3]).tolist() for row in rows], self.longest))
+        rows = (
+            (item, prompt, ranks, raw["shown_order"])
+            for item, prompt, raw in self._asked.chains()
+            if (ranks := _ranks_of_chain(raw)) is not None and len(raw["shown_order"]) > 1
+        )
+        parts = [self._signs([])]
+        while some := list(islice(rows, AT_ONCE)):
+            parts.append(self._signs(some))
+        key, prompts, sign, side = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return Chains(key, _dense(prompts), sign, side)
+
+    def _signs(
+        self, rows: list[tuple[int, int, list[float], list[int]]]
+    ) -> tuple[Integers, Integers, Floats, Floats]:
+        """Key, prompt, sign and side of each pair that these chains order."""
+        sign = pair_signs(_padded([one[2] for one in rows], self.longest))
+        side = pair_signs(_padded([np.argsort(one[3]).tolist() for one in rows], self.longest))
         row, pair = np.nonzero(side)
         items, prompts = ids([one[0] for one in rows]), ids([one[1] for one in rows])
         key = items[row] * max(side.shape[1], 1) + pair
-        return Chains(key, _dense(prompts[row]), sign[row, pair], side[row, pair])
+        return key, prompts[row], sign[row, pair], side[row, pair]
 
-    def _repeats(self, clean: list[Verdicted]) -> Repeats:
-        known = {one.item: one for one in clean}
+    def _with_first(self, purpose: str) -> Iterator[tuple[Verdicted, Given | None]]:
+        """What it said later, and at first of the same item. These are samples, not all items."""
+        later = list(self._asked.verdicts(purpose))
+        items = sorted({one.item for one in later})
+        first = {one.item: one.answer for one in self._asked.verdicts(JUDGE, items)}
+        return ((one, first.get(one.item)) for one in later)
+
+    def _repeats(self) -> Repeats:
         first, again, prompts = [], [], []
-        for later in verdicts_of(self.project, self.judge, REPEAT):
-            before = _answer(known.get(later.item), self.part)
-            after = _answer(later, self.part)
+        for later, given in self._with_first(REPEAT):
+            before, after = _answer(given, self.part.kind), _answer(later.answer, self.part.kind)
             if before is not None and after is not None:
                 first.append(before)
                 again.append(after)
@@ -215,17 +235,14 @@ class _Gathered:
         row, pair = np.nonzero(behind[None, :] < sizes[:, None])
         return Repeats(_dense(ids(prompts)[row]), signs[0][row, pair], signs[1][row, pair])
 
-    def _attacks(self, clean: list[Verdicted]) -> tuple[Attacks, tuple[str, ...]]:
-        known = {one.item: one for one in clean}
+    def _attacks(self) -> tuple[Attacks, tuple[str, ...]]:
         names: dict[str, int] = {}
         rows: list[tuple[int, int, float, float]] = []
-        kind, criterion = self.part.kind, self.part.criterion
-        for one in verdicts_of(self.project, self.judge, CANARY):
-            before = _given(known.get(one.item), kind, criterion)
-            if before is None or one.target is None or one.kind != kind:
+        kind = self.part.kind
+        for one, before in self._with_first(CANARY):
+            if before is None or one.target is None:
                 continue
-            after = _given(one, kind, criterion)
-            injected = np.nan if after is None else standing_of(kind, after, one.target)
+            injected = np.nan if one.answer is None else standing_of(kind, one.answer, one.target)
             attack = names.setdefault(one.purpose.removeprefix(CANARY), len(names))
             rows.append((one.prompt, attack, standing_of(kind, before, one.target), injected))
         columns = np.array(rows, dtype=np.float64).reshape(-1, 4).T
@@ -295,18 +312,10 @@ def _ranks_of_chain(raw: Mapping[str, Any]) -> list[float] | None:
     return None if scores is None or None in scores else [-score for score in scores]
 
 
-def _given(one: Verdicted | None, kind: str, criterion: str) -> dict[str, Any] | None:
-    """The judge's answer, where it could be read."""
-    if one is None or one.kind != kind:
-        return None
-    return one.criteria.get(criterion, {}).get("answer") or None
-
-
-def _answer(one: Verdicted | None, part: Part) -> list[float] | None:
-    given = _given(one, part.kind, part.criterion)
+def _answer(given: Given | None, kind: str) -> list[float] | None:
     if given is None:
         return None
-    return [float(given["thumb"])] if part.kind == Kind.THUMBS else _ranks(given)
+    return [float(given["thumb"])] if kind == Kind.THUMBS else _ranks(given)
 
 
 def _tag_names(tags: Mapping[str, Any]) -> Iterator[str]:

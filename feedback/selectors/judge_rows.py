@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
+from django.db.models.fields.json import KeyTransform
 
 from annotation.models import (
-    Annotator,
     Answer,
     Assignment,
     Judge,
@@ -46,14 +46,8 @@ WHERE i.project_id = %s AND v.judge_id = %s AND v.purpose = 'judge'
 
 def judges_of(project: Project) -> list[Judge]:
     """Those made here, and those of a file that have answers here; newest versions first."""
-    made_here = Judge.objects.filter(project=project)
-    rows = Annotator.objects.filter(judge__project=None, judge__isnull=False)
-    imported = [
-        row.judge_id
-        for row in rows
-        if Assignment.objects.filter(annotator=row, item__project=project).exists()
-    ]
-    found = Judge.objects.filter(Q(pk__in=made_here) | Q(pk__in=imported))
+    answers = Assignment.objects.filter(annotator__judge=OuterRef("pk"), item__project=project)
+    found = Judge.objects.filter(Q(project=project) | Q(Exists(answers), project=None))
     return list(found.select_related("model__provider").order_by("name", "-version"))
 
 
@@ -92,26 +86,52 @@ def outcomes_of(project: Project, judge: Judge) -> list[Integers]:
 
 @dataclass(frozen=True)
 class Verdicted:
-    """One item of a judge as kept: `criteria` is of JudgeVerdict.detail."""
+    """What a judge said of one item; without an answer where it could not be read."""
 
     item: int
     prompt: int
     purpose: str
-    kind: str
-    criteria: dict[str, Any]
+    answer: Given | None
     target: int | None
 
 
-def verdicts_of(project: Project, judge: Judge, purpose: str) -> Iterator[Verdicted]:
-    """Whose purpose begins so; those that could not be read have no criteria."""
-    rows = JudgeVerdict.objects.filter(
-        judge=judge, item__project=project, purpose__startswith=purpose
-    ).exclude(outcome=JudgeVerdict.Outcome.FAILED)
-    names = ("item_id", "item__prompt_id", "purpose", "item__kind", "detail")
-    for item, prompt, named, kind, detail in rows.values_list(*names).iterator(chunk_size=2_000):
-        yield Verdicted(
-            item, prompt, named, kind, detail.get("criteria") or {}, detail.get("target")
-        )
+@dataclass(frozen=True)
+class Asked:
+    """What a judge said by one criterion on a project's items of a kind.
+
+    Reasons and other criteria stay in the database: they can be far more than is measured.
+    """
+
+    project: Project
+    judge: Judge
+    kind: str
+    criterion: str
+
+    def verdicts(self, purpose: str, items: Sequence[int] | None = None) -> Iterator[Verdicted]:
+        """Whose purpose begins so, of these items or of all."""
+        rows = self._rows(purpose)
+        if items is not None:
+            rows = rows.filter(item__in=items)
+        columns = (self._part("answer"), KeyTransform("target", "detail"))
+        found = rows.values_list("item_id", "item__prompt_id", "purpose", *columns)
+        for item, prompt, named, answer, target in found.iterator(chunk_size=2_000):
+            yield Verdicted(item, prompt, named, answer or None, target)
+
+    def chains(self) -> Iterator[tuple[int, int, Given]]:
+        """Item, prompt and what was read in one order and sample."""
+        found = self._rows(JUDGE).values_list("item_id", "item__prompt_id", self._part("raw"))
+        for item, prompt, raw in found.iterator(chunk_size=2_000):
+            for one in raw or ():
+                yield item, prompt, one
+
+    def _rows(self, purpose: str) -> QuerySet[JudgeVerdict]:
+        return JudgeVerdict.objects.filter(
+            judge=self.judge, item__project=self.project, item__kind=self.kind,
+            purpose__startswith=purpose,
+        ).exclude(outcome=JudgeVerdict.Outcome.FAILED)  # fmt: skip
+
+    def _part(self, name: str) -> KeyTransform:
+        return KeyTransform(name, KeyTransform(self.criterion, KeyTransform("criteria", "detail")))
 
 
 def soft_labels(project: Project, judge: Judge, kind: str, criterion: str) -> Iterator[Given]:
@@ -145,22 +165,28 @@ def accepted_without_judges(project: Project, kind: str, criterion: str) -> Iter
 
 @dataclass(frozen=True)
 class Costs:
-    """Of the calls that judged; None where there is nothing to tell it from."""
+    """Of the calls that judged; `unpriced` were made while no price was known."""
 
     calls: int
     failed: int
+    unpriced: int
     judged: int
     dollars: float
     seconds: float
-    is_priced: bool
+    has_price: bool
 
 
 def costs_of(project: Project, judge: Judge) -> Costs:
     calls = JudgeCall.objects.filter(
         judge=judge, run__project=project, run__purpose=JudgeRun.Purpose.JUDGE
     )
+    # A call from before this was kept with it tells by its cost.
+    unpriced = Q(parameters__priced=False) | Q(
+        parameters__priced__isnull=True, settled_cost=0, state=JudgeCall.State.DONE
+    )
     sums = calls.aggregate(
         calls=Count("pk"), failed=Count("pk", filter=Q(state=JudgeCall.State.FAILED)),
+        unpriced=Count("pk", filter=unpriced),
         dollars=Sum("settled_cost"), milliseconds=Sum("latency_ms"),
     )  # fmt: skip
     judged = JudgeVerdict.objects.filter(
@@ -169,10 +195,11 @@ def costs_of(project: Project, judge: Judge) -> Costs:
     return Costs(
         calls=sums["calls"],
         failed=sums["failed"],
+        unpriced=sums["unpriced"],
         judged=judged.count(),
         dollars=float(sums["dollars"] or 0),
         seconds=(sums["milliseconds"] or 0) / 1000,
-        is_priced=judge.model is not None and judge.model.prices.exists(),
+        has_price=judge.model is not None and judge.model.prices.exists(),
     )
 
 

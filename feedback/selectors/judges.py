@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet
-from django.db.models.functions import Least
+from django.db.models import Exists, F, Max, OuterRef, QuerySet
+from django.db.models.functions import Coalesce, Least
 from django.utils import timezone
 
 from annotation.models import Judge, JudgeRun, Project
@@ -54,9 +54,9 @@ class JudgeRow:
 
 def judge_rows(project: Project) -> list[JudgeRow]:
     cards, standings = newest_cards(project), newest_standings(project)
-    changed = last_change(project)
+    changed, ends = last_change(project), _last_ends(project)
     return [
-        _row(judge, cards.get(judge.pk), standings.get(judge.pk), project, changed)
+        _row(judge, cards.get(judge.pk), standings.get(judge.pk), changed, ends.get(judge.pk))
         for judge in judges_of(project)
     ]
 
@@ -68,24 +68,26 @@ def judge_row(project: Project, judge: Judge) -> JudgeRow:
         .select_related("gate")
         .first()
     )
-    return _row(judge, report, standing, project, last_change(project))
+    ended = _last_ends(project).get(judge.pk)
+    return _row(judge, report, standing, last_change(project), ended)
 
 
 def _row(
     judge: Judge,
     report: JudgeReport | None,
     standing: JudgeStanding | None,
-    project: Project,
-    changed: datetime | None,
+    *news: datetime | None,
 ) -> JudgeRow:
-    is_behind = report is not None and (
-        (changed is not None and changed > report.created_at)
-        or _measuring_runs()
-        .filter(project=project, judge=judge)
-        .filter(Q(job__finished_at__isnull=True) | Q(job__finished_at__gt=report.created_at))
-        .exists()
-    )
+    """`news`: when something to be measured last came."""
+    is_behind = report is not None and any(one and one > report.created_at for one in news)
     return JudgeRow(judge, report, standing, is_behind)
+
+
+def _last_ends(project: Project) -> dict[int, datetime]:
+    """When each judge's last run ended; one that has not ended yet is later than any card."""
+    ended = Max(Coalesce("job__finished_at", timezone.now()))
+    runs = _measuring_runs().filter(project=project).order_by().values("judge_id")
+    return dict(runs.annotate(ended=ended).values_list("judge_id", "ended"))
 
 
 def _measuring_runs() -> QuerySet[JudgeRun]:

@@ -15,6 +15,7 @@ from annotation.models import Generator, Item, Judge, Kind, Price, Project, Prom
 from core import jobs
 from core.models import Job
 from feedback.models import JudgeReport, JudgeStanding, Policy
+from feedback.selectors import judge_card
 from feedback.selectors.judges import judge_row
 from feedback.services.measure_judges import measure_judges, request_judges
 from feedback.services.policy import current_policy
@@ -58,6 +59,19 @@ def test_it_works(cast: Cast, judge: Judge) -> None:
     assert value(report, "first") == pytest.approx((15 + 10) / 40)
     standing = JudgeStanding.objects.get()
     assert (standing.is_open, standing.report, standing.gate.version) == (False, report, 1)
+
+
+def test_verdicts_are_read_a_few_at_a_time(
+    cast: Cast, judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(N):
+        item = judged(cast.project, Kind.LISTWISE, [1, 2, 3])
+        say(judge, item, [1, 2, 3], orders=([1, 2, 3], [1, 3, 2] if number < 5 else [1, 2, 3]))
+    (whole,) = measure_judges(project=cast.project)
+    monkeypatch.setattr(judge_card, "AT_ONCE", 3)
+    (parts,) = measure_judges(project=cast.project)
+    assert figures(parts) == figures(whole)
+    assert value(whole, "flips") == pytest.approx(5 / 60)
 
 
 def test_soft_labels_are_read_before_the_tie_band(cast: Cast, judge: Judge) -> None:
@@ -181,6 +195,24 @@ def test_without_a_price_there_is_no_price(cast: Cast, judge: Judge) -> None:
     (report,) = measure_judges(project=cast.project)
     cost = report.figures["cost"]
     assert (cost["price"], "No price is known" in cost["price_reason"]) == (None, True)
+    # A price that is entered later says nothing of calls that were made before.
+    assert judge.model is not None
+    Price.objects.create(
+        model=judge.model, valid_from="2026-01-01", input_per_million=1, output_per_million=2
+    )
+    call(judge, item, run, "two", settled_cost=Decimal("0.002"), parameters={"priced": True})
+    (report,) = measure_judges(project=cast.project)
+    cost = report.figures["cost"]
+    assert (cost["price"], cost["dollars"]) == (None, None)
+    assert "1 of its 2 calls were made while no price was known" in cost["price_reason"]
+
+
+def test_a_model_that_is_free_costs_nothing(cast: Cast, judge: Judge) -> None:
+    item, run = judged(cast.project, Kind.PAIRWISE, 1, 1), make_run(judge)
+    say(judge, item, 1, run=run)
+    call(judge, item, run, "one", parameters={"priced": True})
+    (report,) = measure_judges(project=cast.project)
+    assert report.figures["cost"]["price"] == 0
 
 
 def test_what_was_accepted_without_it(cast: Cast, judge: Judge) -> None:
