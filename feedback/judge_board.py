@@ -9,11 +9,12 @@ from typing import Any
 from annotation.models import Judge
 from core.plots import Plot, Row, Svg, interval_chart, interval_mark
 from feedback.judge_gate import percent
+from feedback.judge_records import COEFFICIENTS, DIFFERENCES
 from feedback.judge_words import plot_row, unbroken, verdict
 from feedback.selectors.judges import JudgeRow
 
-# What the table shows: a brief word, and what it means.
-COLUMNS = {
+# What the first table shows: a brief word, and what it means.
+MAIN = {
     "judge": ("Judge", "Name and version"),
     "gate": ("Gate", "Whether its answers may count"),
     "agreement": ("Agrees", "How often it answers as a person drawn at random; ties kept"),
@@ -26,9 +27,24 @@ COLUMNS = {
     "price": ("$ / 1,000", "Dollars for a thousand judgments"),
     "seconds": ("Seconds", "Seconds a judgment, its calls one after the other"),
 }
+# And the second.
+MORE = {
+    "agreement_no_ties": ("No ties", "How often it agrees with a person, both preferring a side"),
+    "people_no_ties": ("People, no ties", "How often two people agree, both preferring a side"),
+    "kappa": ("Kappa", "Cohen's kappa with the people's majority"),
+    "same_again": ("Again the same", "The same answer when it is asked again"),
+    "own": ("Own family", "Prefers its own family's responses more than people do, in points"),
+    "ece": ("Calibration", "Expected calibration error of its soft labels: 0 is best"),
+    "failures": ("Failed", "Items whose calls fail"),
+}
+COLUMNS = MAIN | MORE
+TABLES = {
+    "How the judges compare": tuple(MAIN),
+    "More figures": ("judge", *MORE),
+}
 # Their intervals stand in the table in words, too.
-TOLD = ("agreement", "people")
-DRAWN = (*TOLD, "flips", "first", "longer")
+TOLD = ("agreement", "people", *MORE)
+DRAWN = ("agreement", "people", "flips", "first", "longer")
 DEFAULT_ORDER = "-agreement"
 
 
@@ -48,7 +64,7 @@ class BoardRow:
     row: JudgeRow
     verdict: str
     numbers: Mapping[str, float | None]
-    cells: list[Cell]
+    cells: Mapping[str, Cell]
 
     @property
     def judge(self) -> Judge:
@@ -65,7 +81,32 @@ class Heading:
     direction: str
 
 
-def headings(order: str) -> list[Heading]:
+@dataclass(frozen=True)
+class Table:
+    """Some of the columns; `rows` are judges with their cells."""
+
+    title: str
+    headings: list[Heading]
+    rows: list[tuple[BoardRow, list[Cell]]]
+
+    @property
+    def is_first(self) -> bool:
+        return self.title == next(iter(TABLES))
+
+
+def tables(rows: Sequence[BoardRow], order: str) -> list[Table]:
+    """Two of them: one with every column is wider than a page."""
+    return [
+        Table(
+            title,
+            headings(order, columns),
+            [(row, [row.cells[key] for key in columns if key in row.cells]) for row in rows],
+        )
+        for title, columns in TABLES.items()
+    ]
+
+
+def headings(order: str, columns: Sequence[str]) -> list[Heading]:
     """A press asks for the largest first, of names for the first; a second one turns it round."""
     key, is_down = order.removeprefix("-"), order.startswith("-")
     return [
@@ -77,7 +118,8 @@ def headings(order: str) -> list[Heading]:
             else f"-{column}",
             direction="" if column != key else "descending" if is_down else "ascending",
         )
-        for column, (name, about) in COLUMNS.items()
+        for column in columns
+        for name, about in [COLUMNS[column]]
     ]
 
 
@@ -107,7 +149,7 @@ def _board_row(row: JudgeRow) -> BoardRow:
     figures = figures_of(row)
     numbers = {key: figure["value"] for key, figure in figures.items()}
     numbers["gate"] = float(row.is_open)
-    cells = [_cell(key, figures.get(key)) for key in COLUMNS if key not in ("judge", "gate")]
+    cells = {key: _cell(key, figures.get(key)) for key in COLUMNS if key not in ("judge", "gate")}
     return BoardRow(row, unbroken(verdict(row)), numbers, cells)
 
 
@@ -133,14 +175,24 @@ def _cell(key: str, figure: Mapping[str, Any] | None) -> Cell:
         return Cell("", note=figure["reason"])
     if key in ("price", "seconds"):
         return Cell(f"{value:.2f}" if value >= 0.01 or value == 0 else f"{value:.4f}")
+    told = _number(key, value)
     if figure["low"] is None:
-        return Cell(percent(value), note=figure["reason"])
-    interval = f"{percent(figure['low'])} to {percent(figure['high'])}"
+        return Cell(told, note=figure["reason"])
+    interval = f"{_number(key, figure['low'])} to {_number(key, figure['high'])}"
     if key not in DRAWN:
-        return Cell(percent(value), interval)
+        return Cell(told, interval, key in TOLD)
     reference = 0.5 if key == "first" else None
     mark = interval_mark(value, figure["low"], figure["high"], reference=reference)
-    return Cell(percent(value), interval, key in TOLD, mark=mark)
+    return Cell(told, interval, key in TOLD, mark=mark)
+
+
+def _number(key: str, value: float) -> str:
+    """Kappa as it is, differences in points, shares in percent."""
+    if key in COEFFICIENTS:
+        told = f"{value:.2f}"
+    else:
+        told = f"{100 * value:.0f}" if key in DIFFERENCES else percent(value)
+    return told.replace("-", "\N{MINUS SIGN}")
 
 
 def board_plot(rows: Sequence[BoardRow]) -> Plot | None:

@@ -18,7 +18,7 @@ from core.access import SignedInRequest
 from core.csv_reply import Cell, csv_reply
 from core.errors import PrefloopError
 from feedback.forms import AskMoreForm, JudgeGateForm
-from feedback.judge_board import board_plot, board_rows, headings, order_of
+from feedback.judge_board import board_plot, board_rows, order_of, tables
 from feedback.judge_gate import GateValues, rule_in_words
 from feedback.judge_words import figure_rows, section_plots, section_rows, unbroken, verdict
 from feedback.selectors.agreement import criterion_names, unfinished_job
@@ -140,7 +140,7 @@ def board(request: SignedInRequest, project: Project) -> HttpResponse:
     context = {
         "project": project,
         "rows": rows,
-        "headings": headings(order),
+        "tables": tables(rows, order),
         "plot": board_plot(rows),
         "rule": rule_in_words(GateValues.of(current_gate(project))),
         "job": unfinished_job(project, "measure_judges"),

@@ -8,7 +8,9 @@ import json
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -16,11 +18,12 @@ from annotation.models import Item, Judge, Kind
 from annotation.services.claim_item import claim_item
 from core.models import Job, User
 from feedback.models import JudgeGate, JudgeStanding
+from feedback.selectors.judges import judge_rows
 from feedback.selectors.opposed_items import opposed_items
 from feedback.services.measure_judges import measure_judges
 from tests.api import Api
 from tests.cast import Cast, make_project
-from tests.feedback.judging import annotator_of_judge, say
+from tests.feedback.judging import annotator_of_judge, make_run, say
 from tests.feedback.votes import judge_annotator, judged, vote
 from tests.judges import make_judge
 
@@ -94,6 +97,36 @@ def test_the_board_is_sorted_by_the_server(cast: Cast, judge: Judge) -> None:
     text = page(cast, cast.rosa, "judge-board", sort="flips").text
     assert 'aria-sort="ascending"' in text
     assert "came from a file" in text
+
+
+def test_the_board_has_a_second_table(cast: Cast, judge: Judge) -> None:
+    measure_judges(project=cast.project)
+    reply = page(cast, cast.rosa, "judge-board", sort="-kappa")
+    tables = reply.context["tables"]
+    names = [one.name for one in tables[1].headings]
+    assert names == ["Judge", "No ties", "People, no ties", "Kappa", "Again the same",
+                     "Own family", "Calibration", "Failed"]  # fmt: skip
+    row, cells = next(one for one in tables[1].rows if one[0].judge == judge)
+    assert len(cells) == len(names) - 1
+    # Four verdicts of twelve are against everybody: chance cannot be told from so little.
+    assert (cells[0].value, cells[2].value, row.numbers["kappa"]) == ("67 %", "0.00", 0)
+    assert "start a run that asks again" in words(reply).lower()
+    assert 'aria-sort="descending"' in reply.text
+
+
+def test_more_judges_take_no_more_reads(
+    cast: Cast, judge: Judge, django_assert_num_queries: Any
+) -> None:
+    measure_judges(project=cast.project)
+    with CaptureQueriesContext(connection) as few:
+        judge_rows(cast.project)
+    for number in range(5):
+        make_run(make_judge(cast.project, name=f"Judge {number}"))
+        make_run(judge)
+    item = judge.verdicts.earliest("pk").item
+    vote(item, judge_annotator("gpt-5"), 2)
+    with django_assert_num_queries(len(few)):
+        assert len(judge_rows(cast.project)) == 8
 
 
 def test_an_empty_board_says_what_to_do(cast: Cast) -> None:
