@@ -15,6 +15,7 @@ from annotation.models import (
     Answer,
     Assignment,
     Item,
+    ItemResponse,
     Judge,
     JudgeCall,
     JudgeRun,
@@ -97,7 +98,7 @@ CALL_FILTERS: dict[str, tuple[str, Q]] = {
     "done": ("Answered", Q(state=JudgeCall.State.DONE)),
     "failed": ("Failed", Q(state=JudgeCall.State.FAILED)),
     "unparsable": ("Could not be read", Q(state=JudgeCall.State.DONE) & ~Q(error="")),
-    "unknown": ("Unknown after a crash", Q(state=JudgeCall.State.UNKNOWN)),
+    "unknown": ("No answer came", Q(state=JudgeCall.State.UNKNOWN)),
     "intended": ("Out, or waiting", Q(state=JudgeCall.State.INTENDED)),
 }
 
@@ -164,9 +165,14 @@ def trial_items(project: Project, judge: Judge, kinds: Sequence[str]) -> list[in
 
 
 def usable_items(project: Project, kinds: Iterable[str]) -> QuerySet[Item]:
-    """Gold measures people, and nobody is asked about equal texts."""
-    created = Item.objects.filter(project=project, kind__in=list(kinds), is_gold=False)
-    return created.exclude(origin=Item.Origin.IDENTICAL)
+    """Gold measures people, and nobody is asked about equal or withdrawn texts."""
+    withdrawn = ItemResponse.objects.filter(
+        item=OuterRef("pk"), response__withdrawn_at__isnull=False
+    )
+    created = Item.objects.filter(
+        project=project, kind__in=list(kinds), is_gold=False, prompt__withdrawn_at=None
+    )
+    return created.exclude(origin=Item.Origin.IDENTICAL).exclude(Exists(withdrawn))
 
 
 def _of_people() -> QuerySet[Assignment]:

@@ -22,8 +22,10 @@ from annotation.models import Judge, JudgeRun, Project, Protocol
 from annotation.selectors.judge import criteria_of, spec_of
 from annotation.services.call_store import CallStore
 from annotation.services.judge_asking import Asker
+from annotation.services.judge_budget import check_budget
 from annotation.services.judge_desk import JUDGED, Desk, Ended, Subject
 from annotation.services.judge_run import checked_cap, raise_cap
+from annotation.services.judge_source import protocol_of
 from annotation.services.judge_work import OUT_OF_BUDGET, Ending, Work
 from annotation.services.perform_judge_run import (
     PATIENCE_SECONDS,
@@ -31,6 +33,7 @@ from annotation.services.perform_judge_run import (
     plan_of,
     provider_of,
 )
+from annotation.services.project import freeze_protocol
 from core.errors import PrefloopError
 from core.models import User
 
@@ -59,19 +62,41 @@ def reward_run(
             f"{judge} cannot reward answers, which are judged one by one: {' '.join(problems)}"
         )
     cap = checked_cap(Decimal(cap))
-    run, is_new = JudgeRun.objects.get_or_create(
+    known = JudgeRun.objects.filter(
         project=project,
         judge=judge,
         purpose=JudgeRun.Purpose.REWARD,
         selection=dict(selection),
-        defaults={"cap": cap, "created_by": created_by},
     )
-    if not is_new:
-        JudgeRun.objects.filter(pk=run.pk).update(resumed_at=timezone.now())
-        run.refresh_from_db()
+    run = known.select_for_update(no_key=True).first()
+    if run is None:
+        return _new_run(project, judge, cap, selection, created_by)
+    JudgeRun.objects.filter(pk=run.pk).update(resumed_at=timezone.now())
+    run.refresh_from_db()
     if run.cap < cap:
         raise_cap(run=run, cap=cap, actor=created_by)
     return run
+
+
+def _new_run(
+    project: Project,
+    judge: Judge,
+    cap: Decimal,
+    selection: Mapping[str, Any],
+    created_by: User | None,
+) -> JudgeRun:
+    check_budget(project=project, cap=cap, actor=created_by)
+    protocol = project.protocol
+    freeze_protocol(protocol=protocol)
+    return JudgeRun.objects.create(
+        project=project,
+        judge=judge,
+        purpose=JudgeRun.Purpose.REWARD,
+        protocol=protocol,
+        selection=dict(selection),
+        cap=cap,
+        created_by=created_by,
+    )
 
 
 def judge_answers(
@@ -88,7 +113,7 @@ def judge_answers(
     or the endpoint gives no more, PrefloopError says so.
     """
     run = JudgeRun.objects.select_related("judge__model__provider", "project").get(pk=run.pk)
-    contents = _contents(run.project, answers)
+    contents = _contents(protocol_of(run), answers)
     ended: dict[int, Ended] = {}
     try:
         with _ASKING:
@@ -129,8 +154,7 @@ class _Contents:
         return [Subject(number, content, "reward") for number, content in page]
 
 
-def _contents(project: Project, answers: Sequence[tuple[Messages, str]]) -> list[ItemContent]:
-    protocol: Protocol = project.protocol
+def _contents(protocol: Protocol, answers: Sequence[tuple[Messages, str]]) -> list[ItemContent]:
     criteria = criteria_of(protocol)
     return [
         ItemContent(

@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
@@ -26,6 +25,7 @@ from core.errors import PrefloopError
 
 RUNS_SHOWN = 10
 CALLS_A_PAGE = 50
+DIGITS = 19
 TOKENS_SHOWN = 50
 
 
@@ -79,7 +79,7 @@ def _page(
         "judge": found,
         "versions": others.order_by("-version"),
         "runs": judge_pages.runs_of(project).filter(judge=found)[:RUNS_SHOWN],
-        "calls": JudgeCall.objects.filter(judge=found, run__project=project).count(),
+        "calls": JudgeCall.objects.filter(judge=found, run__project=project).exists(),
     }
     if found.origin == Judge.Origin.CONFIGURED:
         initial = {"takes": judge_pages.takes_of(project, found)}
@@ -113,11 +113,18 @@ def _in_words(value: Any) -> str:
 def calls(request: SignedInRequest, project: Project, judge_id: int) -> HttpResponse:
     found, outcome = load_judge(project, judge_id), request.GET.get("outcome", "")
     outcome = outcome if outcome in judge_pages.CALL_FILTERS else ""
+    before = request.GET.get("before", "")
     rows = judge_pages.calls_of(found, project, outcome)
+    if before.isdecimal() and len(before) < DIGITS:
+        rows = rows.filter(pk__lt=int(before))
+    # One more than is shown tells whether there are older ones: counting millions takes seconds.
+    page = list(rows[: CALLS_A_PAGE + 1])
     context = {
         "project": project,
         "judge": found,
-        "page": Paginator(rows, CALLS_A_PAGE).get_page(request.GET.get("page")),
+        "page": page[:CALLS_A_PAGE],
+        "older": page[CALLS_A_PAGE - 1].pk if len(page) > CALLS_A_PAGE else None,
+        "is_first": not before,
         "outcome": outcome,
         "outcomes": [(name, words) for name, (words, _) in judge_pages.CALL_FILTERS.items()],
         "query": urlencode({"outcome": outcome}) + "&" if outcome else "",

@@ -93,9 +93,10 @@ def suggested_cap(told: RunEstimate) -> Decimal:
 
 
 @project_view(Capability.RESEARCH)
-@require_POST
+@require_http_methods(["GET", "POST"])
+@never_cache
 def try_it(request: SignedInRequest, project: Project, judge_id: int) -> HttpResponse:
-    """Ten items, under a cap of what they can cost at most."""
+    """Ten items, under a cap of what they can cost at most: told first, then started."""
     judge = _judge(project, judge_id)
     items = judge_pages.trial_items(project, judge, kinds_of(spec_of(judge)))
     if not items:
@@ -105,6 +106,9 @@ def try_it(request: SignedInRequest, project: Project, judge_id: int) -> HttpRes
     asked: dict[str, Any] = {"selection": {"items": items}, "purpose": JudgeRun.Purpose.TRIAL}
     told = estimate_run(project=project, judge=judge, **asked)
     cap = suggested_cap(told)
+    if request.method == "GET":
+        context = {"project": project, "judge": judge, "told": told, "cap": cap}
+        return render(request, "annotation/judging/try.html", context)
     run = queue_run(project=project, judge=judge, created_by=request.user, cap=cap, **asked)
     return redirect("annotation:judge-run", project.pk, run.pk)
 

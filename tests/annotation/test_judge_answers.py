@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from django.conf import LazySettings
 
-from annotation.models import JudgeCall, JudgeRun, JudgeVerdict, Project
+from annotation.models import JudgeCall, JudgeRun, JudgeVerdict, Project, Protocol
 from annotation.services.judge_answers import judge_answers, reward_run
 from core.errors import PrefloopError
 from tests.asked_judges import make_asked_judge, make_priced_model, make_provider
@@ -58,6 +58,23 @@ def test_it_is_the_same_run_when_asked_for_again(run: JudgeRun) -> None:
     again.refresh_from_db()
     assert (again.pk, again.cap) == (run.pk, Decimal(2))
     assert again.settled > 0
+
+
+def test_it_is_held_to_the_budget_and_keeps_its_questions(run: JudgeRun) -> None:
+    Project.objects.update(judge_budget=Decimal(2))
+    with pytest.raises(PrefloopError, match=r"leave \$1.00"):
+        reward_run(
+            project=run.project, judge=run.judge, cap=Decimal(2), selection={"training_run": 2}
+        )
+    asked = run.project.protocol
+    assert run.protocol == asked
+    newer = Protocol.objects.get(pk=asked.pk)
+    newer.pk, newer.version, newer.guidelines = None, asked.version + 1, "The shorter one."
+    newer.save()
+    for _ in range(2):
+        judge_answers(run=run, answers=[(PROMPT, "one")])
+        assert JudgeCall.objects.count() == 1
+        Protocol.objects.filter(pk=newer.pk).delete()
 
 
 def test_at_its_cap_it_says_so(run: JudgeRun) -> None:

@@ -21,11 +21,13 @@ from annotation.models import (
     Price,
     Project,
     ProjectJudge,
+    Prompt,
     ProviderModel,
 )
 from annotation.services.judge import import_judge
 from annotation.services.judge_run import queue_run
 from annotation.services.judgment_import import NewJudgment, record_judgments
+from annotation.views import judge as judge_view
 from core.models import Job
 from tests.annotation.test_work_views import page, sign_in, url
 from tests.cast import Cast, make_item
@@ -181,6 +183,16 @@ def test_ten_items_that_people_have_judged_are_tried_first(cast: Cast) -> None:
     known = judged(cast.project, "pairwise", 2, 2, -2)
     judge = make_judge(cast.project)
     client = sign_in(cast.rosa)
+    withdrawn = items.pop(0)
+    Prompt.objects.filter(pk=withdrawn.prompt_id).update(withdrawn_at=timezone.now())
+    Price.objects.create(
+        model=judge.model, valid_from="2020-01-01", input_per_million=1, output_per_million=2
+    )
+    # What it will cost is told before anything is asked.
+    told = page(cast, "judge-try", judge.pk, user=cast.rosa)
+    assert "10 items, 20 calls" in told
+    assert "Try it for at most $" in told
+    assert not JudgeRun.objects.exists()
     client.post(url(cast, "judge-try", judge.pk))
     run = JudgeRun.objects.get()
     assert run.purpose == "trial"
@@ -223,7 +235,7 @@ def test_a_run_is_paused_stopped_and_resumed_under_another_cap(cast: Cast) -> No
     assert "stopped" in page(cast, "judge-run", run.pk, user=cast.rosa)
 
 
-def test_every_call_can_be_read_as_it_came(cast: Cast) -> None:
+def test_every_call_can_be_read_as_it_came(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     item = make_item(cast.project)
     judge = make_judge(cast.project)
     run = queue_run(project=cast.project, judge=judge, created_by=cast.rosa, cap=Decimal(1))
@@ -232,16 +244,22 @@ def test_every_call_can_be_read_as_it_came(cast: Cast) -> None:
         shown_order=[1, 0], reply={"text": "<b>A</b>", "tokens": [["A", -0.1, {"A": -0.1}]]},
         error="there is no JSON in it", latency_ms=1234, finished_at=timezone.now(),
     )  # fmt: skip
-    JudgeCall.objects.create(
+    newest = JudgeCall.objects.create(
         judge=judge, run=run, item=item, call_key="b", purpose="judge/verdict", state="failed",
         error="503: busy",
     )  # fmt: skip
-    assert "2 calls, newest first" in page(cast, "judge-calls", judge.pk, user=cast.rosa)
+    assert "Newest first" in page(cast, "judge-calls", judge.pk, user=cast.rosa)
     client = sign_in(cast.rosa)
     path = url(cast, "judge-calls", judge.pk)
     assert "503: busy" not in client.get(path, {"outcome": "unparsable"}).content.decode()
     assert "503: busy" in client.get(path, {"outcome": "failed"}).content.decode()
     assert "No calls" in client.get(path, {"outcome": "unknown"}).content.decode()
+    monkeypatch.setattr(judge_view, "CALLS_A_PAGE", 1)
+    assert f"before={newest.pk}" in client.get(path).content.decode()
+    older = client.get(path, {"before": newest.pk}).content.decode()
+    assert "503: busy" not in older
+    assert 'rel="next"' not in older
+    assert client.get(path, {"before": "9" * 30}).status_code == 200
     seen = page(cast, "judge-call", judge.pk, call.pk, user=cast.rosa)
     assert "&lt;b&gt;A&lt;/b&gt;" in seen
     assert "1,234 ms" in seen

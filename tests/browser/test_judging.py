@@ -143,7 +143,8 @@ def make_a_judge(hands: Hands) -> None:
 
 def try_it(hands: Hands) -> None:
     page = hands.page
-    hands.button("Try on ten items")
+    hands.link("Try on ten items")
+    hands.button(re.compile("Try it"))
     expect(page.get_by_text("10 of 10 items")).to_be_visible(timeout=PATIENCE)
     expect(page.get_by_role("link", name="run it over the project")).to_be_visible(timeout=PATIENCE)
     expect(page.get_by_text("nobody yet").first).to_be_visible()
