@@ -64,6 +64,11 @@ urlpatterns = [
         name="retire-provider",
     ),
     path(
+        "providers/<int:provider_id>/restore",
+        providers.RestoreProvider.as_view(),
+        name="restore-provider",
+    ),
+    path(
         "providers/<int:provider_id>/offered-models",
         providers.OfferedModels.as_view(),
         name="offered-models",

@@ -23,6 +23,7 @@ urlpatterns = [
     path(f"{_provider}/", provider.provider, name="provider"),
     path(f"{_provider}/key/", provider.key, name="provider-key"),
     path(f"{_provider}/retire/", provider.retire, name="provider-retire"),
+    path(f"{_provider}/restore/", provider.restore, name="provider-restore"),
     path(f"{_provider}/offered/", provider_model.offered, name="provider-offered"),
     path(f"{_provider}/models/", provider_model.add, name="provider-add-model"),
     path(f"{_model}/probe/", provider_model.probe, name="provider-probe"),

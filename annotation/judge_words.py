@@ -19,7 +19,7 @@ CALL_STATES = {
     "intended": "out, or waiting",
     "done": "answered",
     "failed": "failed",
-    "unknown": "unknown: its worker died; asked once more",
+    "unknown": "no answer came; asked once more",
 }
 
 

@@ -28,6 +28,7 @@ from annotation.services.provider import (
     change_provider,
     create_provider,
     probe_model,
+    restore_provider,
     retire_provider,
     set_price,
     set_provider_key,
@@ -111,6 +112,17 @@ class RetireProvider(_ForAdmins):
     )
     def post(self, request: Request, provider_id: int) -> Response:
         retire_provider(provider=self.provider(), actor=self.user)
+        return self.rendered(ProviderOut, self.provider())
+
+
+class RestoreProvider(_ForAdmins):
+    @operation(
+        "Take a retired provider into use again",
+        response=ProviderOut,
+        description="Its key was erased when it was retired: store it anew.",
+    )
+    def post(self, request: Request, provider_id: int) -> Response:
+        restore_provider(provider=self.provider(), actor=self.user)
         return self.rendered(ProviderOut, self.provider())
 
 

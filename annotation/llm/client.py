@@ -76,6 +76,7 @@ class LlmClient:
 
     async def __aenter__(self) -> Self:
         try:
+            await self._limits.enter()
             self._endpoint, self._can = await self._limits.run(open_endpoint, self._provider_id)
         except BaseException:
             await self._limits.aclose()

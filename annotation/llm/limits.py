@@ -17,9 +17,10 @@ from django.db import InterfaceError, OperationalError, connection
 
 from annotation.llm import shared_state
 from annotation.llm.errors import CallFailed
-from annotation.llm.shared_state import TRIPS_AT, Taken
+from annotation.llm.shared_state import TRIPS_AT, Door, Taken
 
-# What other workers were told (Retry-After, an open breaker) is known here after so long at most.
+# What other workers were told (Retry-After, an open breaker), and what an admin changed, is known
+# here after so long at most.
 FRESH_SECONDS = 1.0
 LONGEST_NAP = 1.0
 
@@ -39,11 +40,17 @@ class Limits:
         self._fresh_until = 0.0
         self._failures = 0
         self._held_until = 0.0
+        self._door: Door | None = None
+
+    async def enter(self) -> None:
+        """Before the endpoint is opened: calls go there as long as it is the provider's."""
+        self._door = await self.run(shared_state.door_of, self._provider_id)
 
     async def admit(self, tokens: float) -> bool:
         """Returns when one request of `tokens` may go; True: it is the breaker's trial.
 
-        Raises CallFailed when the provider stays closed for longer than the patience.
+        Raises CallFailed when the provider stays closed for longer than the patience, and when it
+        was retired, or its address or key changed.
         """
         if self._spend(tokens):
             return False
@@ -103,6 +110,10 @@ class Limits:
         return True
 
     def _take(self, tokens: float) -> Taken:
+        door = shared_state.door_of(self._provider_id)
+        if door is None or door != self._door:
+            what = "was retired" if door is None else "has another address or key now"
+            raise CallFailed("refused", f"The provider {what}.", tries=0)
         return shared_state.take(self._provider_id, tokens, trial_seconds=self._trial_seconds)
 
     def _add(self, taken: Taken) -> None:

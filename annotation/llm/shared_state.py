@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import models, transaction
 from django.db.models import F
@@ -35,6 +35,21 @@ class Taken:
     reason: str = ""
     # The provider itself asked for the wait.
     is_asked: bool = False
+
+
+class Door(NamedTuple):
+    """Where a provider is asked, and with which key."""
+
+    base_url: str
+    secret: int | None
+    last_four: str | None
+
+
+def door_of(provider_id: int) -> Door | None:
+    """None: it was retired, or is gone."""
+    found = Provider.objects.filter(pk=provider_id, retired_at=None)
+    row = found.values_list("base_url", "secret_id", "secret__last_four").first()
+    return None if row is None else Door(*row)
 
 
 def take(provider_id: int, tokens: float, *, trial_seconds: float) -> Taken:

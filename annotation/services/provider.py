@@ -105,6 +105,18 @@ def retire_provider(*, provider: Provider, actor: User | None) -> Provider:
 
 
 @transaction.atomic
+def restore_provider(*, provider: Provider, actor: User | None) -> Provider:
+    """Asked again, where it was retired; its key has to be stored anew."""
+    restored = Provider.objects.filter(pk=provider.pk, retired_at__isnull=False).update(
+        retired_at=None
+    )
+    if restored:
+        _record(provider, actor, "restore_provider")
+    provider.refresh_from_db()
+    return provider
+
+
+@transaction.atomic
 def add_model(
     *, provider: Provider, name: str, actor: User | None, family: str = ""
 ) -> ProviderModel:

@@ -23,6 +23,7 @@ from annotation.selectors import provider_pages
 from annotation.services.provider import (
     change_provider,
     create_provider,
+    restore_provider,
     retire_provider,
     set_provider_key,
 )
@@ -99,6 +100,15 @@ def retire(request: SignedInRequest, provider_id: int) -> HttpResponse:
     retire_provider(provider=found, actor=request.user)
     messages.success(request, f"{found} is asked no more. Its judges and their calls stay.")
     return redirect("annotation:providers")
+
+
+@admin_only
+@require_POST
+def restore(request: SignedInRequest, provider_id: int) -> HttpResponse:
+    found = load_provider(provider_id)
+    restore_provider(provider=found, actor=request.user)
+    messages.success(request, f"{found} is asked again. If it needs a key, store it now.")
+    return redirect("annotation:provider", found.pk)
 
 
 def load_provider(provider_id: int) -> Provider:

@@ -91,6 +91,9 @@ def test_it_is_changed_its_key_replaced_and_it_is_retired(cast: Cast) -> None:
     client.post(url("provider-retire", provider.pk))
     assert "retired" in seen(cast, "providers")
     assert not Secret.objects.exists()
+    client.post(url("provider-restore", provider.pk))
+    provider.refresh_from_db()
+    assert provider.retired_at is None
 
 
 def test_the_list_says_what_holds_a_provider_back(cast: Cast) -> None:

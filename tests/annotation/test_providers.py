@@ -14,6 +14,7 @@ from annotation.services.provider import (
     add_model,
     change_provider,
     create_provider,
+    restore_provider,
     retire_provider,
     set_price,
     set_provider_key,
@@ -69,6 +70,14 @@ def test_retiring_forgets_the_key_and_happens_once(ada: User) -> None:
     assert not Secret.objects.exists()
     assert retire_provider(provider=provider, actor=ada).retired_at == first
     assert AuditEvent.objects.filter(action="retire_provider").count() == 1
+
+
+def test_a_retired_one_is_taken_into_use_again_without_its_key(ada: User) -> None:
+    provider = retire_provider(provider=make(ada, key=KEY), actor=ada)
+    for _ in range(2):
+        provider = restore_provider(provider=provider, actor=ada)
+    assert (provider.retired_at, provider.secret) == (None, None)
+    assert AuditEvent.objects.filter(action="restore_provider").count() == 1
 
 
 def test_an_address_inside_is_refused_with_the_way_to_allow_it(ada: User, settings: Any) -> None:

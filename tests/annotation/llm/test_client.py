@@ -13,7 +13,7 @@ import pytest
 from django.db import connection
 
 from annotation.judging.exchange import Request
-from annotation.llm import retry, shared_state
+from annotation.llm import limits, retry, shared_state
 from annotation.llm.client import LlmClient
 from annotation.llm.errors import CallFailed
 from annotation.models import Provider, ProviderState
@@ -326,6 +326,42 @@ def test_the_key_is_sent_and_nowhere_else(
 def test_a_retired_provider_is_not_asked(provider: Made) -> None:
     row = retire_provider(provider=provider(), actor=make_user("ada", is_admin=True))
     assert failure(row).kind == "refused"
+
+
+@pytest.mark.parametrize("change", [
+    lambda row, ada: retire_provider(provider=row, actor=ada),
+    lambda row, ada: set_provider_key(provider=row, key=KEY, actor=ada),
+    lambda row, ada: Provider.objects.update(base_url="https://example.org/v1"),
+])  # fmt: skip
+def test_what_an_admin_changes_reaches_a_client_that_is_open(
+    provider: Made, server: LlmServer, monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Provider, Any], Any],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(limits, "FRESH_SECONDS", 0.3)
+    row, ada = provider(), make_user("ada", is_admin=True)
+
+    async def work(client: LlmClient) -> CallFailed:
+        await client.complete("scripted", request("Before."))
+        await asyncio.get_running_loop().run_in_executor(None, _closing(change), row, ada)
+        before = server.stats()["calls"]
+        await asyncio.sleep(0.4)
+        with pytest.raises(CallFailed) as failed:
+            await client.complete("scripted", request("After."))
+        assert server.stats()["calls"] == before
+        return failed.value
+
+    failed = with_client(row, work)
+    assert (failed.kind, failed.tries, failed.may_have_cost) == ("refused", 0, False)
+
+
+def _closing(change: Callable[..., Any]) -> Callable[..., None]:
+    def run(*given: Any) -> None:
+        try:
+            change(*given)
+        finally:
+            connection.close()
+
+    return run
 
 
 def test_most_calls_cost_no_query(provider: Made, monkeypatch: pytest.MonkeyPatch) -> None:
