@@ -117,7 +117,9 @@ def add_the_endpoint(hands: Hands, endpoint: LlmServer) -> None:
     hands.button("scripted")
     expect(page.get_by_text("Not probed yet")).to_be_visible()
     hands.button("Probe")
-    expect(page.locator("p", has_text="Can give log-probabilities (20)")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("p", has_text="Can give log-probabilities (20)")).to_be_visible(
+        timeout=PATIENCE
+    )
     page.locator("summary", has_text="Prices").focus()
     page.keyboard.press("Enter")
     hands.type("Dollars for a million tokens in", "1")
