@@ -181,7 +181,8 @@ def _believe(votes: Votes, unit: Integers, units: int, kind: str, policy: Policy
         unit * categories + category, weights=votes.weight, minlength=units * categories
     )
     counts: Floats = cells.reshape(units, categories).astype(np.float64)
-    ups = np.bincount(unit, weights=votes.weight * _ups(votes, kind), minlength=units)
+    weighed = votes.weight * _ups(votes, kind)
+    ups: Floats = np.bincount(unit, weights=weighed, minlength=units).astype(np.float64)
     return _Belief(shares(counts), share_of_ups(ups, counts.sum(axis=1)))
 
 
