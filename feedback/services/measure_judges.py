@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
-from annotation.models import Assignment, Judge, Project
+from annotation.models import Assignment, Judge, Project, Protocol
 from core import jobs
 from core.models import Job, User
 from feedback.judge_records import cost_of, record, section_of
@@ -79,6 +80,7 @@ def _keep(
         "resamples": RESAMPLES,
         "seed": SEED,
         "sections": sections,
+        "guidelines": _guidelines(project, judge),
         "replies": {key: record(key, one, is_imported=is_imported) for key, one in replies.items()},
         "cost": cost_of(costs_of(project, judge), is_imported=is_imported),
     }
@@ -92,6 +94,16 @@ def _keep(
     )
     decide_standing(report=report)
     return report
+
+
+def _guidelines(project: Project, judge: Judge) -> list[int]:
+    """The versions of the project's protocol that its answers were given by, oldest first."""
+    given = Protocol.objects.filter(
+        judgments__assignment__annotator__judge=judge,
+        judgments__assignment__item__project=project,
+        judgments__assignment__current=F("judgments__pk"),
+    )
+    return list(given.order_by("version").values_list("version", flat=True).distinct())
 
 
 def _share(hit: Integers, prompt: Integers, method: str) -> Estimate:

@@ -21,6 +21,7 @@ from feedback.services.measure_judges import measure_judges, request_judges
 from feedback.services.policy import current_policy
 from feedback.services.resolve_items import resolve_items
 from feedback.tasks import look_for_news
+from tests.annotation.test_work_views import sign_in
 from tests.cast import Cast, make_item, make_project, make_prompt, make_user
 from tests.feedback.judging import call, ended_job, make_run, say, unread
 from tests.feedback.votes import judge_annotator, judged, vote
@@ -317,6 +318,19 @@ def test_a_new_version_has_a_card_of_its_own(cast: Cast, judge: Judge) -> None:
     newer = make_judge(cast.project, settings={"samples": 2, "temperature": 0.5})
     row = judge_row(cast.project, newer)
     assert (newer.version, row.report, row.is_open) == (2, None, False)
+
+
+def test_a_card_names_the_guidelines_that_it_measured(cast: Cast, judge: Judge) -> None:
+    say(judge, judged(cast.project, Kind.PAIRWISE, 2, 1), 2)
+    (report,) = measure_judges(project=cast.project)
+    assert report.figures["guidelines"] == [1]
+    card = f"/projects/{cast.project.pk}/judges/{judge.pk}/card/"
+    words = "Measured on answers by version 1 "
+    assert words not in sign_in(cast.rosa).get(card).content.decode()
+    newest = cast.project.protocol
+    newest.pk, newest.version = None, 2
+    newest.save()
+    assert words in sign_in(cast.rosa).get(card).content.decode()
 
 
 def test_the_command(cast: Cast, judge: Judge, capsys: Any) -> None:
