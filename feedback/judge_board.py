@@ -25,7 +25,6 @@ MAIN = {
     "parse_errors": ("Unread", "Replies that cannot be read"),
     "injection": ("Injected", "An injected response rises"),
     "price": ("$ / 1,000", "Dollars for a thousand judgments"),
-    "seconds": ("Seconds", "Seconds a judgment, its calls one after the other"),
 }
 # And the second.
 MORE = {
@@ -36,10 +35,11 @@ MORE = {
     "own": ("Own family", "Prefers its own family's responses more than people do, in points"),
     "ece": ("Calibration", "Expected calibration error of its soft labels: 0 is best"),
     "failures": ("Failed", "Items whose calls fail"),
+    "seconds": ("Seconds", "Seconds a judgment, its calls one after the other"),
 }
 COLUMNS = MAIN | MORE
 TABLES = {
-    "How the judges compare": tuple(MAIN),
+    "Agreement, habits and cost": tuple(MAIN),
     "More figures": ("judge", *MORE),
 }
 # Their intervals stand in the table in words, too.

@@ -105,7 +105,7 @@ def test_the_board_has_a_second_table(cast: Cast, judge: Judge) -> None:
     tables = reply.context["tables"]
     names = [one.name for one in tables[1].headings]
     assert names == ["Judge", "No ties", "People, no ties", "Kappa", "Again the same",
-                     "Own family", "Calibration", "Failed"]  # fmt: skip
+                     "Own family", "Calibration", "Failed", "Seconds"]  # fmt: skip
     row, cells = next(one for one in tables[1].rows if one[0].judge == judge)
     assert len(cells) == len(names) - 1
     # Four verdicts of twelve are against everybody: chance cannot be told from so little.
