@@ -149,7 +149,8 @@ def _annotators(numbers: Sequence[int]) -> str:
 
 def _sides(votes: Sequence[Vote]) -> Iterator[str]:
     """Everybody chose by place: the order may have spoken, not the texts."""
-    chosen = [vote for vote in votes if vote.value.strength]
+    # A judge sees both orders.
+    chosen = [vote for vote in votes if vote.value.strength and not vote.is_judge]
     if len(chosen) < 2 or len({vote.shown_first for vote in chosen}) < 2:
         return
     first = {direction(vote.value) == f"Response {vote.shown_first + 1}" for vote in chosen}

@@ -39,6 +39,14 @@ def judge_key(judge: Judge) -> str:
     return f"{judge.pk}:{judge.content_key}"
 
 
+def has_one_order(judge: Judge) -> bool:
+    """Whether it saw the responses of an item in one order, which its judgments then have."""
+    if judge.origin == Judge.Origin.IMPORTED:
+        return True
+    spec = spec_of(judge)
+    return not (spec.settings.both_orders or spec.texts.one_by_one)
+
+
 def criteria_of(protocol: Protocol) -> tuple[Criterion, ...]:
     return tuple(
         Criterion(one["key"], one["name"], one.get("definition", "")) for one in protocol.criteria

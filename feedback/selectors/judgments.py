@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 
 from annotation.answers import AnswerValue, to_shown
 from annotation.models import Annotator, Answer, Assignment, ItemResponse, Project
+from annotation.selectors.judge import has_one_order
 from feedback.selectors.votes import open_judges
 
 # Items read at a time.
@@ -79,7 +80,7 @@ def _row(answer: Answer, responses: Sequence[dict[str, str]], believed: frozense
         "prompt_id": item.prompt_id,
         "prompt_external_id": item.prompt.external_id,
         "responses": list(responses),
-        **_values(answer, assignment.shown_order),
+        **_values(answer, _order(assignment)),
         **_annotator(assignment.annotator),
         "reasons": judgment.reasons,
         "occasion": assignment.occasion,
@@ -92,11 +93,18 @@ def _row(answer: Answer, responses: Sequence[dict[str, str]], believed: frozense
     }
 
 
-def _values(answer: Answer, shown_order: Sequence[int]) -> Row:
+def _order(assignment: Assignment) -> Sequence[int] | None:
+    """None: a judge that was asked in several orders, or of each response alone."""
+    judge = assignment.annotator.judge
+    return assignment.shown_order if judge is None or has_one_order(judge) else None
+
+
+def _values(answer: Answer, shown_order: Sequence[int] | None) -> Row:
     """`shown_order[i]` is the canonical place of the response that was shown i-th."""
-    shown = to_shown(AnswerValue.of(answer), shown_order)
+    value = AnswerValue.of(answer)
+    shown = AnswerValue() if shown_order is None else to_shown(value, shown_order)
     return {
-        "shown_order": list(shown_order),
+        "shown_order": None if shown_order is None else list(shown_order),
         "strength": answer.strength,
         "strength_as_shown": shown.strength,
         "both_bad": answer.both_bad,

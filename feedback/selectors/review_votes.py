@@ -29,6 +29,7 @@ SELECT asg.annotator_id, count(*),
   count(*) FILTER (WHERE (ans.strength > 0) = (asg.shown_order[1] = 0))
 FROM annotation_assignment asg
 JOIN annotation_item i ON i.id = asg.item_id
+JOIN annotation_annotator ann ON ann.id = asg.annotator_id AND ann.judge_id IS NULL
 JOIN annotation_answer ans ON ans.judgment_id = asg.current_id AND ans.strength <> 0
 WHERE asg.annotator_id = ANY(%s) AND i.project_id = %s
   AND asg.occasion = 'main' AND asg.state = 'done' AND ans.criterion = %s

@@ -19,7 +19,9 @@ from feedback.selectors.judgments import judgment_rows
 from feedback.services.export import build_export, create_export, path_of, request_export
 from feedback.services.freeze_snapshot import freeze
 from tests.cast import Cast, make_project
+from tests.feedback.judging import say
 from tests.feedback.votes import judge_annotator, judged, open_gate, revise, vote
+from tests.judges import make_judge
 from training.alignment.data import read_rows
 
 SHAPES = [
@@ -100,6 +102,16 @@ def test_options(snapshot: Snapshot) -> None:
     assert {row["source"] for row in rows_of(rewrites)} == {"pairwise", "listwise", "rewrite"}
     from_pairs = built(snapshot, "binary", binary_from_pairs=True)
     assert (from_pairs.rows, "binary-from-pairs" in from_pairs.file_name) == (6, True)
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_a_judge_asked_in_both_orders_has_none(cast: Cast, both: bool) -> None:
+    judge = make_judge(cast.project, settings={"both_orders": both})
+    say(judge, judged(cast.project, Kind.PAIRWISE, 3), -1)
+    (row,) = [row for row in judgment_rows(cast.project) if row["judge"]]
+    shown = (None, None) if both else ([0, 1], -1)
+    assert (row["shown_order"], row["strength_as_shown"]) == shown
+    assert row["strength"] == -1
 
 
 def test_raw_judgments(cast: Cast) -> None:
