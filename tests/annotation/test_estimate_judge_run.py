@@ -24,15 +24,13 @@ def judge(cast: Cast) -> Judge:
 
 def price(judge: Judge, into: str, out: str, day: date = date(2026, 1, 1)) -> None:
     assert judge.model is not None
-    Price.objects.create(
-        model=judge.model,
-        valid_from=day,
-        input_per_million=Decimal(into),
-        output_per_million=Decimal(out),
-    )
+    rates = {"input_per_million": Decimal(into), "output_per_million": Decimal(out)}
+    Price.objects.update_or_create(model=judge.model, valid_from=day, defaults=rates)
 
 
 def queue(cast: Cast, judge: Judge, **asked: Any) -> JudgeRun:
+    if judge.model is not None:
+        price(judge, "0", "0")
     given = {"project": cast.project, "judge": judge, "created_by": cast.rosa, "cap": Decimal(1)}
     return queue_run(**given | asked)
 

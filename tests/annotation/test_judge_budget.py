@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from annotation.models import Judge, JudgeRun
+from annotation.models import Judge, JudgeRun, Price
 from annotation.services.judge_budget import bound_by_runs
 from annotation.services.judge_run import queue_run, raise_cap, resume_run
 from annotation.services.project import update_project
@@ -18,7 +18,11 @@ from tests.judges import make_judge
 @pytest.fixture
 def judge(cast: Cast) -> Judge:
     make_item(cast.project)
-    return make_judge(cast.project)
+    judge = make_judge(cast.project)
+    Price.objects.create(
+        model=judge.model, valid_from="2026-01-01", input_per_million=1, output_per_million=1
+    )
+    return judge
 
 
 def start(cast: Cast, judge: Judge, cap: str, by: User | None = None) -> JudgeRun:
