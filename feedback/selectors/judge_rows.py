@@ -180,10 +180,10 @@ def costs_of(project: Project, judge: Judge) -> Costs:
     calls = JudgeCall.objects.filter(
         judge=judge, run__project=project, run__purpose=JudgeRun.Purpose.JUDGE
     )
-    # A call from before this was kept with it tells by its cost.
-    unpriced = Q(parameters__priced=False) | Q(
-        parameters__priced__isnull=True, settled_cost=0, state=JudgeCall.State.DONE
-    )
+    # One from before this was kept with the call tells by its cost alone; and so does one that came
+    # back after a price was entered.
+    untold = Q(parameters__priced__isnull=True, state=JudgeCall.State.DONE)
+    unpriced = Q(settled_cost=0) & (Q(parameters__priced=False) | untold)
     sums = calls.aggregate(
         calls=Count("pk"), failed=Count("pk", filter=Q(state=JudgeCall.State.FAILED)),
         unpriced=Count("pk", filter=unpriced),
