@@ -220,6 +220,11 @@ class RunForm(forms.Form):
         required=False,
         help_text="Otherwise those that it was not asked about yet.",
     )
+    unpriced = forms.BooleanField(
+        label="Run it even if no price is known",
+        required=False,
+        help_text="Then nothing is booked and no cap holds, so a limit of items must be given.",
+    )
     cap = _cap(
         help_text="What is spent, and what calls that are out may still cost, never passes it. The "
         "run stops there, and goes on when it is resumed under a larger one."
@@ -237,7 +242,7 @@ class RunForm(forms.Form):
 
     def so_far(self) -> dict[str, Any]:
         if not self.is_bound:
-            names = ("purpose", "takes", "limit", "again")
+            names = ("purpose", "takes", "limit", "again", "unpriced")
             return _asked({one: self.get_initial_for_field(self.fields[one], one) for one in names})
         self.is_valid()
         return _asked(self.cleaned_data)
@@ -256,4 +261,6 @@ def _asked(given: Mapping[str, Any]) -> dict[str, Any]:
         selection["limit"] = int(limit)
     if given.get("again") and not measures:
         selection["again"] = True
+    if given.get("unpriced"):
+        selection["unpriced"] = True
     return {"selection": selection, "purpose": purpose if measures else JudgeRun.Purpose.JUDGE}

@@ -326,6 +326,12 @@ def _how_to_allow(origin: str) -> str:
     )
 
 
+def is_operators(url: str) -> bool:
+    """A server of whoever operates this instance: named by them, or where only they can lead."""
+    literal = _literal(_parsed(url).host)
+    return origin_of(url) in _allowed() or bool(literal and why_not_global(literal))
+
+
 def _allowed() -> frozenset[str]:
     return _origins(tuple(settings.EGRESS_ORIGINS)) | local_origins()
 

@@ -172,6 +172,11 @@ class SelectionIn(Input):
     again = Flag(
         required=False, help_text="Those that failed or could not be read, instead of new ones."
     )
+    unpriced = Flag(
+        required=False,
+        help_text="Run a model without a known price, where no cap holds. Give a `limit` or "
+        "`items` with it.",
+    )
 
 
 class JudgeRunEstimateIn(Input):

@@ -24,6 +24,7 @@ from annotation.services.call_store import CallStore
 from annotation.services.judge_asking import Asker
 from annotation.services.judge_budget import check_budget
 from annotation.services.judge_desk import JUDGED, Desk, Ended, Subject
+from annotation.services.judge_price import check_price
 from annotation.services.judge_run import checked_cap, raise_cap
 from annotation.services.judge_source import protocol_of
 from annotation.services.judge_work import OUT_OF_BUDGET, Ending, Work
@@ -61,6 +62,7 @@ def reward_run(
         raise PrefloopError(
             f"{judge} cannot reward answers, which are judged one by one: {' '.join(problems)}"
         )
+    check_price(judge=judge, selection=selection, purpose=JudgeRun.Purpose.REWARD)
     cap = checked_cap(Decimal(cap))
     known = JudgeRun.objects.filter(
         project=project,

@@ -21,6 +21,7 @@ from annotation.selectors.judge import price_of, spec_of
 from annotation.selectors.judge_items import JudgeItems, Takes
 from annotation.services.judge_budget import check_budget
 from annotation.services.judge_canary import source_of
+from annotation.services.judge_price import check_price
 from annotation.services.project import freeze_protocol
 from core import jobs
 from core.errors import Conflict, PrefloopError
@@ -33,6 +34,7 @@ Purpose = JudgeRun.Purpose
 SAMPLE = 200
 SAMPLED = (Purpose.REPEAT, Purpose.CANARY)
 MOST_NAMED = 100_000
+KEYS = {"takes", "items", "limit", "again", "attacks", "unpriced"}
 LOOKED_AT = 100
 # Bytes that a repair adds: the bad reply, its two messages, and what is wrong with it.
 REPAIR = SHOWN_OF_A_BAD_REPLY + 400
@@ -165,7 +167,7 @@ def checked_selection(
         raise PrefloopError(f"There is no purpose “{purpose}”.", field="purpose")
     if judge.origin != Judge.Origin.CONFIGURED or judge.project_id != project.pk:
         raise PrefloopError(f"{judge} cannot be asked in “{project}”: it was not made there.")
-    unknown = sorted(set(selection) - {"takes", "items", "limit", "again", "attacks"})
+    unknown = sorted(set(selection) - KEYS)
     if unknown:
         raise PrefloopError(f"A selection has no “{unknown[0]}”.", field="selection")
     chosen = dict(selection)
@@ -243,6 +245,7 @@ def queue_run(
             "No item is left for this choice: the judge has answered them, or none is of a kind "
             "that it can judge."
         )
+    check_price(judge=judge, selection=chosen, purpose=purpose)
     # It locks the project, so its criteria and guidelines cannot be edited before they are frozen.
     check_budget(project=project, cap=cap, actor=created_by)
     protocol = project.protocol

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -18,11 +19,11 @@ from annotation.services.annotator import annotator_for_judge
 from annotation.services.call_store import CallStore
 from annotation.services.judge_asking import Asker, Plan
 from annotation.services.judge_canary import source_of
-from annotation.services.judge_desk import Desk, Ended
+from annotation.services.judge_desk import Desk, Ended, Subject
 from annotation.services.judge_rows import CallRows
 from annotation.services.judge_source import spec_for
 from annotation.services.judge_verdict import record_verdicts
-from annotation.services.judge_work import OUT_OF_BUDGET, OUTAGE, Counts, Ending, Work
+from annotation.services.judge_work import OUT_OF_BUDGET, OUTAGE, Counts, Ending, Source, Work
 from core.errors import PrefloopError
 from core.jobs import Cancelled, JobContext
 
@@ -37,7 +38,8 @@ def perform_run(context: JobContext, *, patience: float = PATIENCE_SECONDS) -> d
     )
     provider = provider_of(run)
     source = source_of(run)
-    asker = Asker(plan_of(run, provider, patience), Desk(enough=_enough(provider)))
+    plan = plan_of(run, provider, patience)
+    asker = Asker(plan, Desk(enough=_enough(provider)))
     store = CallStore(run, timeout_seconds=provider.timeout_seconds)
     annotator = annotator_for_judge(judge=run.judge)
 
@@ -46,7 +48,13 @@ def perform_run(context: JobContext, *, patience: float = PATIENCE_SECONDS) -> d
 
     show = partial(_show, context, source.total)
     work = Work(
-        asker, store, source, guard=context.fenced, keep=keep, tick=show, counts=_counts(run)
+        asker,
+        store,
+        _Repriced(source, run, plan.rows),
+        guard=context.fenced,
+        keep=keep,
+        tick=show,
+        counts=_counts(run),
     )
     try:
         ending = work.perform()
@@ -54,6 +62,19 @@ def perform_run(context: JobContext, *, patience: float = PATIENCE_SECONDS) -> d
         raise PrefloopError(f"{provider} cannot be asked: {failure}") from failure
     _end(run, ending, work.counts, source.total)
     return told(work.counts)
+
+
+@dataclass(frozen=True)
+class _Repriced:
+    """A price that an admin enters holds from the next page on."""
+
+    source: Source
+    run: JudgeRun
+    rows: CallRows
+
+    def page(self, size: int) -> list[Subject]:
+        self.rows.price = price_of(self.run.judge)
+        return self.source.page(size)
 
 
 def plan_of(run: JudgeRun, provider: Provider, patience: float) -> Plan:

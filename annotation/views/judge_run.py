@@ -16,7 +16,7 @@ from annotation.forms import show_error
 from annotation.judge_forms import ResumeForm, RunForm
 from annotation.models import Judge, JudgeRun, Project
 from annotation.selectors import judge_pages
-from annotation.selectors.judge import kinds_of, spec_of
+from annotation.selectors.judge import kinds_of, price_of, spec_of
 from annotation.services.judge_run import (
     RunEstimate,
     estimate_run,
@@ -149,6 +149,7 @@ def _live(project: Project, found: JudgeRun) -> dict[str, Any]:
         "figures": judge_pages.figures_of(found),
         "booked": found.settled + found.reserved,
         "cap": f"{found.cap.normalize():f}",
+        "is_priced": price_of(found.judge) is not None,
         "no_worker": waits and not is_swept(),
     }
 

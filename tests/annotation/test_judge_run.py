@@ -19,8 +19,10 @@ from annotation.models import (
     JudgeRun,
     JudgeVerdict,
     Judgment,
+    Provider,
     ProviderState,
 )
+from annotation.services.judge_answers import reward_run
 from annotation.services.judge_run import pause_run, resume_run
 from core.errors import PrefloopError
 from core.models import Job
@@ -128,7 +130,7 @@ def test_it_stops_at_its_cap_and_goes_on_under_another(court: Court) -> None:
     before = court.server.stats()["answered_again"]
     told = court.queue().estimate
     JudgeRun.objects.all().delete()
-    run = court.run(cap=Decimal(told["cost"]) / 4)
+    run = court.run(cap=Decimal(told["likely_cost"]) / 4)
     assert run.job.state == "failed"
     assert "holds no further call" in run.job.error
     done = run.verdicts.count()
@@ -249,7 +251,7 @@ def test_faults_of_many_items_in_a_row_are_no_outage(court: Court) -> None:
     make_items(court.project, 30)
     told = court.queue().estimate
     JudgeRun.objects.all().delete()
-    run = court.run(cap=Decimal(told["cost"]) / 12)
+    run = court.run(cap=Decimal(told["likely_cost"]) / 4)
     judged = run.verdicts.count()
     assert judged > 0
     court.server.change(rates={"400": 1.0})
@@ -370,6 +372,53 @@ def test_repeats_and_canaries_are_no_judgments(court: Court) -> None:
     assert all(one.detail["target"] in (0, 1) for one in canary.verdicts.all())
     assert Judgment.objects.count() == 6
     assert not JudgeVerdict.objects.exclude(purpose="judge").filter(judgment__isnull=False)
+
+
+def test_without_a_price_a_strange_endpoint_is_asked_within_a_limit_only(court: Court) -> None:
+    court.judge.model.prices.all().delete()
+    make_items(court.project, 3)
+    Provider.objects.update(base_url="https://example.org/v1")
+    court.judge.model.provider.refresh_from_db()
+    for selection in ({}, {"unpriced": True}, {"limit": 2}):
+        with pytest.raises(PrefloopError, match="No price is known"):
+            court.queue(selection=selection)
+    assert court.queue(selection={"unpriced": True, "limit": 2}).estimate["items"] == 2
+    assert court.queue(purpose="trial").pk
+    judge = make_asked_judge(
+        court.project, court.judge.model, protocol="prometheus", kind="thumbs", name="Thumbs"
+    )
+    with pytest.raises(PrefloopError, match="No price is known"):
+        reward_run(project=court.project, judge=judge, cap=Decimal(1), selection={})
+
+
+def test_a_price_that_is_entered_meanwhile_is_booked_from_the_next_page_on(
+    court: Court, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("annotation.services.judge_work.PAGE", 10)
+    prices = court.judge.model.prices
+    row = prices.get()
+    prices.all().delete()
+    make_items(court.project, 40)
+    court.server.change(sleep_ms=100)
+    run = court.queue()
+
+    def enter() -> None:
+        try:
+            while not JudgeCall.objects.filter(run=run).exists():
+                time.sleep(0.02)
+            row.save(force_insert=True)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    done = work(run)
+    thread.join()
+    assert done.job.state == "succeeded", done.job.error
+    assert done.calls.filter(reserved_cost=0).exists()
+    assert done.calls.filter(reserved_cost__gt=0).exists()
+    assert done.settled > 0
+    assert_books_balance(done)
 
 
 def test_without_a_price_nothing_is_booked(court: Court) -> None:
