@@ -192,7 +192,8 @@ class JudgeCall(models.Model):
     sample_index = models.PositiveSmallIntegerField(default=0)
     attempt = models.PositiveSmallIntegerField(default=1)
     state = models.CharField(max_length=10, choices=State.choices, default=State.INTENDED)
-    # Model asked for, temperature, seed, allowed output, hash of the template.
+    # Model asked for, temperature, seed, allowed output; hashes of the template and of the content,
+    # and the version of the project's guidelines: what was asked can be made again.
     parameters = models.JSONField(default=dict, blank=True)
     # Text, finish reason, log-probabilities, the model and fingerprint that the endpoint named.
     reply = models.JSONField(default=dict, blank=True)

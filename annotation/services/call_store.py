@@ -31,7 +31,7 @@ TIMEOUTS_WITHOUT_JOB = 5
 
 
 class NewCall(NamedTuple):
-    """`purpose` has its stage. `parameters` is JSON, written once for many calls."""
+    """`purpose` has its stage. `parameters` is JSON."""
 
     call_key: str
     item: int | None

@@ -26,8 +26,13 @@ from core.canonical_json import digest_of_text
 
 
 class CallRows:
-    def __init__(self, spec: JudgeSpec, judge_key: str, price: Rates | None) -> None:
+    """`guidelines`: the version of the project's criteria and guidelines that it is asked by."""
+
+    def __init__(
+        self, spec: JudgeSpec, judge_key: str, price: Rates | None, *, guidelines: int
+    ) -> None:
         self.spec, self.judge_key, self.price = spec, judge_key, price
+        self.guidelines = guidelines
         self._template = digest_of_text(spec.template)
         # The same few for all calls of a run.
         self._parameters: dict[tuple[Any, ...], str] = {}
@@ -47,7 +52,7 @@ class CallRows:
             shown_order=chain.shown_order,
             sample=chain.sample,
             attempt=attempt,
-            parameters=self._parameters_of(request),
+            parameters=f'{self._parameters_of(request)[:-1]}, "content": "{content_hash}"}}',
             reserve=self._reserve(request),
         )
 
@@ -110,6 +115,7 @@ class CallRows:
                     "model": self.spec.model_name,
                     "protocol": f"{self.spec.protocol} {self.spec.protocol_version}",
                     "template": self._template,
+                    "guidelines": self.guidelines,
                     "max_tokens": request.max_tokens,
                     "temperature": request.temperature,
                     "seed": request.seed,

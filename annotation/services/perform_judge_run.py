@@ -21,7 +21,7 @@ from annotation.services.judge_asking import Asker, Plan
 from annotation.services.judge_canary import source_of
 from annotation.services.judge_desk import Desk, Ended, Subject
 from annotation.services.judge_rows import CallRows
-from annotation.services.judge_source import spec_for
+from annotation.services.judge_source import protocol_of, spec_for
 from annotation.services.judge_verdict import record_verdicts
 from annotation.services.judge_work import OUT_OF_BUDGET, OUTAGE, Counts, Ending, Source, Work
 from core.errors import PrefloopError
@@ -78,7 +78,12 @@ class _Repriced:
 
 
 def plan_of(run: JudgeRun, provider: Provider, patience: float) -> Plan:
-    rows = CallRows(spec_for(run), judge_key(run.judge), price_of(run.judge))
+    rows = CallRows(
+        spec_for(run),
+        judge_key(run.judge),
+        price_of(run.judge),
+        guidelines=protocol_of(run).version,
+    )
     client = partial(LlmClient, provider, patience=patience)
     return Plan(rows, settings.SECRET_KEY.encode(), provider.concurrency, client)
 

@@ -19,6 +19,7 @@ from annotation.judging.protocol import get_protocol
 from annotation.judging.protocols.base import Template
 from annotation.models import Judge, JudgeCall, Project
 from annotation.selectors import judge_pages
+from annotation.services.asked_call import messages_asked
 from annotation.services.judge_template import set_project_judge
 from core.access import SignedInRequest
 from core.errors import PrefloopError
@@ -139,11 +140,14 @@ def call(request: SignedInRequest, project: Project, judge_id: int, call_id: int
     """What was asked, and the reply as it came, letter by letter."""
     found = load_judge(project, judge_id)
     rows = JudgeCall.objects.filter(judge=found, run__project=project)
-    one = get_object_or_404(rows.select_related("run", "item__prompt"), pk=call_id)
+    one = get_object_or_404(
+        rows.select_related("judge", "run__project", "run__judge", "run__protocol"), pk=call_id
+    )
     context = {
         "project": project,
         "judge": found,
         "call": one,
+        "asked": messages_asked(one),
         "verdict": json.dumps(one.verdict, indent=2, ensure_ascii=False),
         "logprobs": logprobs_in_words(one.reply.get("tokens") or []),
     }

@@ -22,6 +22,8 @@ from annotation.models import (
     Provider,
     ProviderState,
 )
+from annotation.selectors.judge import contents_of
+from annotation.services.asked_call import messages_asked
 from annotation.services.judge_answers import reward_run
 from annotation.services.judge_run import pause_run, resume_run
 from core.errors import PrefloopError
@@ -83,11 +85,29 @@ def test_every_item_gets_one_judgment_and_each_call_its_row(court: Court) -> Non
     one = calls.first()
     assert one.parameters["model"] == "scripted"
     assert len(one.parameters["template"]) == 64
+    assert one.parameters["guidelines"] == court.project.protocol.version
+    content = contents_of(court.project, [one.item_id])[one.item_id]
+    assert one.parameters["content"] == content.content_hash()
     assert one.reply["text"]
     assert one.verdict["outcome"] == "judged"
     assert one.prompt_tokens > 0
     assert 0 < one.settled_cost <= one.reserved_cost
     assert_books_balance(run)
+
+
+def test_what_a_call_asked_can_be_made_again_until_its_texts_change(court: Court) -> None:
+    (item,) = make_items(court.project, 1)
+    court.server.change(rates={"wrong_schema": 1.0})
+    run = court.run()
+    sent = [one["body"]["messages"] for one in court.server.seen()[-4:]]
+    calls = list(run.calls.all())
+    assert {call.purpose for call in calls} == {"judge/verdict", "judge/repair"}
+    for call in calls:
+        assert messages_asked(call) in sent
+    response = item.item_responses.get(position=0).response
+    response.messages = [{"role": "assistant", "content": "Another text."}]
+    response.save()
+    assert [messages_asked(call) for call in calls] == [None] * 4
 
 
 def test_a_verdict_names_its_calls_and_is_its_judgment(court: Court) -> None:
