@@ -7,8 +7,9 @@ from decimal import Decimal
 
 import pytest
 from django.conf import LazySettings
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 from django.db.models import Sum
+from psycopg.errors import DeadlockDetected
 
 from annotation.llm import retry
 from annotation.models import (
@@ -24,8 +25,14 @@ from annotation.models import (
 )
 from annotation.selectors.judge import contents_of
 from annotation.services.asked_call import messages_asked
+from annotation.services.call_store import CallStore
 from annotation.services.judge_answers import reward_run
+from annotation.services.judge_asking import Asker
+from annotation.services.judge_desk import Desk
 from annotation.services.judge_run import pause_run, resume_run
+from annotation.services.judge_source import ItemSource
+from annotation.services.judge_work import Work
+from annotation.services.perform_judge_run import plan_of
 from core.errors import PrefloopError
 from core.models import Job
 from tests.asked_judges import (
@@ -310,6 +317,31 @@ def test_an_outage_that_comes_again_fails_no_item(court: Court) -> None:
     assert run.job.state == "succeeded", run.job.error
     assert run.verdicts.filter(outcome="judged").count() == 6
     assert_books_balance(run)
+
+
+def test_a_deadlock_is_tried_once_more_and_nothing_else_is(court: Court) -> None:
+    make_items(court.project, 1)
+    run = court.queue()
+    asker = Asker(plan_of(run, court.judge.model.provider, 1.0), Desk())
+    store = CallStore(run, timeout_seconds=1)
+    source = ItemSource(run)
+    work = Work(asker, store, source, guard=transaction.atomic, keep=lambda ended: None)
+    faults: list[Exception] = [OperationalError("deadlock"), OperationalError("gone")]
+    faults[0].__cause__ = DeadlockDetected()
+
+    def act() -> int:
+        if faults:
+            raise faults.pop(0)
+        return 7
+
+    with pytest.raises(OperationalError, match="gone"):
+        work._steadily(act)
+    faults.append(OperationalError("deadlock"))
+    faults[0].__cause__ = DeadlockDetected()
+    assert work._steadily(act) == 7
+    faults.append(OperationalError("gone"))
+    with pytest.raises(OperationalError, match="gone"):
+        work._steadily(act)
 
 
 def test_a_pause_lets_come_back_what_is_out(court: Court) -> None:
