@@ -54,7 +54,7 @@ def bound_by_runs(project: Project, *, without: JudgeRun | None = None) -> Decim
 
     Rewards have no job of their own: their caps count for as long as they stand.
     """
-    runs = JudgeRun.objects.filter(project=project).exclude(pk=without.pk if without else None)
+    runs = JudgeRun.objects.filter(project=project).exclude(pk=without.pk if without else 0)
     booked = F("settled") + F("overrun")
     bound = Case(
         When(Q(job__state__in=Job.ENDED), then=booked + F("reserved")),
