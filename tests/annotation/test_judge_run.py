@@ -93,6 +93,7 @@ def test_every_item_gets_one_judgment_and_each_call_its_row(court: Court) -> Non
     assert one.parameters["model"] == "scripted"
     assert len(one.parameters["template"]) == 64
     assert one.parameters["guidelines"] == court.project.protocol.version
+    assert one.item_id is not None
     content = contents_of(court.project, [one.item_id])[one.item_id]
     assert one.parameters["content"] == content.content_hash()
     assert one.reply["text"]
