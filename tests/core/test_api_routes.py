@@ -121,6 +121,7 @@ ROLES = {
     "PATCH providers/{provider}": "instance",
     "PUT providers/{provider}/key": "instance",
     "POST providers/{provider}/retire": "instance",
+    "POST providers/{provider}/restore": "instance",
     "GET providers/{provider}/offered-models": "instance",
     "POST providers/{provider}/models": "instance",
     "POST provider-models/{provider_model}/probe": "instance",
