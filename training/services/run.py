@@ -81,26 +81,21 @@ def queue_run(
         project_id=project.pk,
         idempotency_key=f"train:{project.pk}:{client_key}" if client_key else None,
     )
+    asked: dict[str, Any] = {
+        "project": project,
+        "snapshot": snapshot,
+        "method": method,
+        "base_model": base_model,
+        "criterion": criterion,
+        "config": checked,
+    }
     run, created = TrainingRun.objects.get_or_create(
         job=job,
-        defaults={
-            "project": project,
-            "snapshot": snapshot,
+        defaults=asked
+        | {
             "name": name.strip(),
-            "method": method,
-            "base_model": base_model,
-            "criterion": criterion,
-            "config": checked,
             "data_options": options | {"evaluated_by": evaluated_by},
-            "estimate": _foretold(
-                project=project,
-                snapshot=snapshot,
-                method=method,
-                criterion=criterion,
-                base_model=base_model,
-                config=checked,
-                **options,
-            ),
+            "estimate": _foretold(**asked, **options),
             "sweep": sweep,
             "seed": checked["seed"],
             "created_by": created_by,
