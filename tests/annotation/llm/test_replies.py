@@ -129,10 +129,13 @@ def test_what_holds_no_answer_is_malformed(content: bytes) -> None:
 def test_any_json_ends_as_a_reply_or_a_named_error(value: Any) -> None:
     try:
         read = parsed(json.dumps(value).encode())
-        reply_of(read, wants_logprobs=True)
-        usage_of(read, request(), Reply("x"))
+        reply = reply_of(read, wants_logprobs=True)
+        usage = usage_of(read, request(), Reply("x"))
     except (Malformed, MissingLogprobs):
         return
+    assert isinstance(reply.text, str)
+    assert reply.tokens
+    assert min(usage) >= 0
 
 
 def test_usage_is_the_endpoints_count() -> None:
