@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -53,6 +54,22 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=programs.browser_flags())
         yield browser
         browser.close()
+
+
+@pytest.fixture(autouse=True)
+def outside_the_loop_of_the_browser(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Hides the loop of a browser that an earlier test of this process opened.
+
+    Playwright leaves its loop marked as running in this thread while it sleeps between calls;
+    `asyncio.run` would refuse to work in every test that comes after it.
+    """
+    loop = asyncio._get_running_loop()
+    if loop is None or "browser" in request.fixturenames:
+        yield
+        return
+    asyncio._set_running_loop(None)
+    yield
+    asyncio._set_running_loop(loop)
 
 
 @pytest.fixture
