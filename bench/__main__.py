@@ -42,6 +42,9 @@ def main() -> None:
         there = cases(options.kind, module)
         if case and case not in there:
             parser.error(f"no case {case} in {module}; there are {there}")
+        if reason := lacking(options.kind, module):
+            print(f"{options.kind}: {module} is left out: {reason}", flush=True)
+            continue
         for one in [case] if case else there:
             record(options.kind, module, one)
 
@@ -53,6 +56,12 @@ def modules(kind: str) -> list[str]:
 def cases(kind: str, module: str) -> list[str]:
     """What is recorded apart of a measure or proof: its cases, or nothing but the whole."""
     return list(getattr(importlib.import_module(f"bench.{kind}.{module}"), "CASES", [""]))
+
+
+def lacking(kind: str, module: str) -> str | None:
+    """What a measure or proof misses on this machine, where it asks for more than every one has."""
+    asked = getattr(importlib.import_module(f"bench.{kind}.{module}"), "lacking", None)
+    return asked() if asked else None
 
 
 def record(kind: str, module: str, case: str = "") -> Path:

@@ -18,7 +18,7 @@ ONLINE_STEPS = 21
 
 @dataclass(frozen=True)
 class Case:
-    """One comparison: both sides train SmolLM2 on the same tokens in the same order.
+    """One comparison: both sides train one model on the same tokens in the same order.
 
     bfloat16 means bfloat16 products with float32 weights, optimiser state and residuals on both
     sides: torch's autocast, which is what `bf16=True` is in TRL. With an adapter the frozen base is
@@ -34,6 +34,9 @@ class Case:
     data: str = "pandalm"  # or random words: long
     batch: int = 4  # examples a step
     timed: bool = True
+    model: str = "smollm2"  # or a random one of the shape of Llama 3.2 1B: llama_1b
+    device: str = "cpu"
+    pass_tokens: int | None = None  # ours alone: most tokens computed at once
 
     @property
     def learning_rate(self) -> float:
@@ -60,6 +63,8 @@ class OnlineCase:
     samples: int = 4
     max_new_tokens: int = 48
     learning_rate: float = 1e-6
+    model: str = "smollm2"
+    device: str = "cpu"
 
 
 def write_rows(case: Case, path: Path, steps: int, count: Callable[[str], int]) -> None:

@@ -21,7 +21,7 @@ from bench.training.figures import (
     useful_tokens,
     weights_used,
 )
-from bench.training.processes import matrix_limit, ours, smollm2, train_ours, train_theirs
+from bench.training.processes import base_model, matrix_limit, ours, train_ours, train_theirs
 from training.alignment.config import TrainingConfig
 
 ROUNDS = 3
@@ -86,17 +86,19 @@ def ratios(sides: dict[str, dict[str, Any]], speed: str) -> dict[str, float]:
 
 def prepare(case: Case, folder: Path, steps: int) -> tuple[TrainingConfig, list[dict[str, Any]]]:
     """Our configuration, and the tokens of each example in the order in which they are trained."""
-    tokenizer = Tokenizer.from_file(str(smollm2() / "tokenizer.json"))
+    base = base_model(case.model)
+    tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
     rows = folder / "rows.jsonl"
     write_rows(case, rows, steps, lambda text: len(tokenizer.encode(text).ids))
     values = {
         "method": case.method,
-        "base_model": str(smollm2()),
+        "base_model": str(base),
         "train_file": str(rows),
         "output_dir": "-",
         "dtype": case.dtype,
         "adapter": case.adapter,
-        "device": "cpu",
+        "device": case.device,
+        "pass_tokens": case.pass_tokens,
         "learning_rate": case.learning_rate,
         "schedule": "constant",
         "warmup_steps": 0,
@@ -125,7 +127,7 @@ def prepare(case: Case, folder: Path, steps: int) -> tuple[TrainingConfig, list[
 def peer_case(config: TrainingConfig, rows: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
     """What TRL's side is told."""
     names = ("method", "dtype", "adapter", "base_model", "learning_rate", "batch_size", "max_steps")
-    told = {name: getattr(config, name) for name in names}
+    told = {name: getattr(config, name) for name in (*names, "device")}
     return {**told, "rows": rows, "data": str(folder / "data")}
 
 

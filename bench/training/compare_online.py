@@ -23,7 +23,7 @@ from bench.training.figures import (
     resources,
     weights_used,
 )
-from bench.training.processes import matrix_limit, ours, smollm2, train_ours, train_theirs
+from bench.training.processes import base_model, matrix_limit, ours, train_ours, train_theirs
 from training.alignment.config import TrainingConfig
 
 SCRIPT = "trl_online_peer.py"
@@ -115,12 +115,12 @@ def prepare(case: OnlineCase, folder: Path, steps: int) -> tuple[TrainingConfig,
     rows.write_text("".join(json.dumps({"prompt": prompt}) + "\n" for prompt in asked), "utf-8")
     values = {
         "method": case.method,
-        "base_model": str(smollm2()),
+        "base_model": str(base_model(case.model)),
         "train_file": str(rows),
         "output_dir": "-",
         "hyperparameters": case.hyperparameters,
         "dtype": case.dtype,
-        "device": "cpu",
+        "device": case.device,
         "learning_rate": case.learning_rate,
         "schedule": "constant",
         "warmup_steps": 0,
@@ -138,7 +138,7 @@ def prepare(case: OnlineCase, folder: Path, steps: int) -> tuple[TrainingConfig,
     }
     config = TrainingConfig.from_dict(values)
     names = ("method", "dtype", "base_model", "learning_rate", "max_steps", "prompts_per_step")
-    more = ("samples_per_prompt", "max_new_tokens")
+    more = ("samples_per_prompt", "max_new_tokens", "device")
     peer = {name: getattr(config, name) for name in names + more}
     return config, {**peer, "prompts": asked, "beta": case.hyperparameters["beta"]}
 

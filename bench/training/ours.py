@@ -24,7 +24,7 @@ from training.alignment.config import TrainingConfig
 from training.alignment.journal import Journal
 from training.alignment.memory import reuse_freed_memory
 from training.alignment.methods import get_method
-from training.alignment.models import load_tokenizer
+from training.alignment.models import load_tokenizer, resolve_device
 from training.alignment.objective import Objective
 from training.alignment.reward_model import is_reward_model, load_reward_model, save_reward_model
 from training.alignment.rollouts.transformers import TransformersSource
@@ -43,7 +43,7 @@ def train(config: TrainingConfig, output: Path) -> None:
     setattr(Journal, "metrics", metrics)  # noqa: B010  # what is replaced has another type
     batches._permutation = lambda seed, epoch, size: np.arange(size)  # type: ignore[assignment]
     Path(config.output_dir).mkdir(parents=True)
-    accelerator = offline.make_accelerator(torch.device("cpu"))
+    accelerator = offline.make_accelerator(resolve_device(config.device))
     loop = online if get_method(config.method).loop == "online" else offline
     loop.train(config, accelerator, StopRequest())
     clock.write(output)
@@ -95,16 +95,29 @@ def write_reward_model(config: TrainingConfig, output: Path) -> None:
         save_reward_model(model, load_tokenizer(config.base_model), output)
 
 
-def matrix_limit(dtype: torch.dtype, seconds: float = 3.0) -> float:
+def matrix_limit(config: TrainingConfig, seconds: float = 3.0) -> float:
     """Operations a second of products like those of the model's feed-forward layers, at best."""
-    left, right = torch.randn(1024, 576).to(dtype), torch.randn(576, 1536).to(dtype)
-    operations, best, until = 2 * 1024 * 576 * 1536, 0.0, time.monotonic() + seconds
+    shape = json.loads((Path(config.base_model) / "config.json").read_text())
+    inner, outer = shape["hidden_size"], shape["intermediate_size"]
+    device, dtype = resolve_device(config.device), getattr(torch, config.dtype)
+    rows = 1024 if device.type == "cpu" else 8192
+    left = torch.randn(rows, inner, device=device, dtype=dtype)
+    right = torch.randn(inner, outer, device=device, dtype=dtype)
+    operations, best, until = 2 * rows * inner * outer, 0.0, time.monotonic() + seconds
     while time.monotonic() < until:
+        finish(device)
         began = time.monotonic()
         for _ in range(20):
             left @ right
+        finish(device)
         best = max(best, 20 * operations / (time.monotonic() - began))
     return best
+
+
+def finish(device: torch.device) -> None:
+    """Wait for what a GPU was given to do, for it computes while Python goes on."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def main() -> None:
@@ -118,7 +131,7 @@ def main() -> None:
     elif what == "reward-model":
         write_reward_model(config, output)
     else:
-        output.write_text(json.dumps(matrix_limit(getattr(torch, config.dtype))))
+        output.write_text(json.dumps(matrix_limit(config)))
 
 
 if __name__ == "__main__":

@@ -56,7 +56,12 @@ def matrix_limit(config: TrainingConfig, folder: Path) -> float:
 
 
 def peer_python() -> Path:
-    """The interpreter of TRL's own environment, which is made the first time."""
+    """The interpreter of TRL's own environment, which is made the first time.
+
+    PREFLOOP_TRL_PYTHON names one that is there already, for machines without a package index.
+    """
+    if given := os.environ.get("PREFLOOP_TRL_PYTHON"):
+        return Path(given)
     folder = CACHE / f"trl-{TRL}"
     python = folder / "bin" / "python"
     if not (folder / "ready").exists():
@@ -66,6 +71,19 @@ def peer_python() -> Path:
         _run([str(python), "-m", "pip", "install", "--quiet", *constraints, *wanted])
         (folder / "ready").touch()
     return python
+
+
+def base_model(name: str) -> Path:
+    """The folder of the model that both sides start from."""
+    return {"smollm2": smollm2, "llama_1b": llama_1b}[name]()
+
+
+def llama_1b() -> Path:
+    """A random model of the shape of Llama 3.2 1B with SmolLM2's tokenizer, made the first time."""
+    folder = CACHE / "llama-1b"
+    if not (folder / "config.json").exists():
+        _run([sys.executable, "-m", "bench.training.random_llama", str(smollm2()), str(folder)])
+    return folder
 
 
 def smollm2() -> Path:

@@ -1,7 +1,7 @@
 """`python trl_online_peer.py CASE.json`: TRL's GRPO or RLOO on the same prompts, its steps timed.
 
-Runs in TRL's environment. The setting is the best that TRL 1.16 documents for a CPU: one generation
-batch a step, which is trained as one batch; no checkpointing; fused AdamW; sampling by
+Runs in TRL's environment. The setting is the best that TRL 1.16 documents without vLLM: one
+generation batch a step, which is trained as one batch; no checkpointing; fused AdamW; sampling by
 transformers' generate. With `answers` in the case these are learned from instead of sampled ones,
 so that losses can be compared.
 """
@@ -90,7 +90,7 @@ def main() -> None:
         max_grad_norm=1.0,
         bf16=case["dtype"] == "bfloat16",
         gradient_checkpointing=False,
-        use_cpu=True,
+        use_cpu=case["device"] == "cpu",
         shuffle_dataset=False,
         logging_steps=1,
         save_strategy="no",

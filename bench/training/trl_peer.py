@@ -1,7 +1,7 @@
 """`python trl_peer.py CASE.json`: TRL's trainer on the same tokens, its steps timed.
 
 Runs in an environment of its own and imports nothing of ours but the clock. The setting is the best
-that TRL 1.16 documents for a CPU: reference log-probabilities precomputed before the first step, no
+that TRL 1.16 documents: reference log-probabilities precomputed before the first step, no
 checkpointing, fused AdamW, batches already grouped by length (what `group_by_length` would make,
 in the order that both sides share; `padding_free` only warns and pads in this version).
 """
@@ -105,7 +105,7 @@ def main() -> None:
         max_grad_norm=1.0,
         bf16=is_low,
         gradient_checkpointing=False,
-        use_cpu=True,
+        use_cpu=case["device"] == "cpu",
         logging_steps=1,
         save_strategy="no",
         report_to="none",
