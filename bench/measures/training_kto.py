@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.training.cases import Case
 from bench.training.compare import compare
 
-CASES = {"bfloat16": Case("kto"), "float32": Case("kto", dtype="float32")}
+CASES = {"bfloat16": Case("kto", batch=2), "float32": Case("kto", dtype="float32", batch=2)}
 
 
 def run(case: str) -> dict[str, object]:

@@ -6,8 +6,8 @@ from bench.training.cases import Case
 from bench.training.compare import compare
 
 CASES = {
-    "bfloat16": Case("reward_bradley_terry"),
-    "float32": Case("reward_bradley_terry", dtype="float32"),
+    "bfloat16": Case("reward_bradley_terry", batch=2),
+    "float32": Case("reward_bradley_terry", dtype="float32", batch=2),
 }
 
 

@@ -85,7 +85,7 @@ def test_prompts_are_different_ones_in_the_order_of_the_data(pandalm: Path) -> N
 @pytest.mark.parametrize("name", ["bfloat16", "lora", "long_prompts"])
 def test_each_timed_case_of_pairs_has_a_float32_twin(name: str) -> None:
     twin = CASES["float32" if name == "bfloat16" else f"{name}_float32"]
-    assert replace(CASES[name], dtype="float32") == replace(twin, timed=True)
+    assert replace(CASES[name], dtype="float32", batch=twin.batch) == replace(twin, timed=True)
 
 
 def test_adapters_learn_faster() -> None:
