@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -45,15 +46,32 @@ _ANSWERED_BY_JUDGE = f"""EXISTS (
     SELECT 1 FROM annotation_judgeverdict verdict WHERE verdict.item_id = item.id
       AND verdict.judge_id = %(judge)s AND verdict.purpose = 'judge'
       AND verdict.outcome = 'judged' AND NOT {_BY_ANOTHER_PROTOCOL})"""  # noqa: S608  # a constant
+# What the run itself has tried is no reason against an item: a draw that is made again, after a
+# crash, must find the same ones.
 _NOT_YET = """NOT EXISTS (
     SELECT 1 FROM annotation_judgeverdict verdict WHERE verdict.item_id = item.id
-      AND verdict.judge_id = %(judge)s AND verdict.purpose = %(purpose)s)"""
-# Asked again on request; what this run itself has tried is not tried for ever.
+      AND verdict.judge_id = %(judge)s AND verdict.purpose = %(purpose)s
+      AND verdict.run_id <> %(run)s)"""
+# Asked again on request.
 _AGAIN = f"""EXISTS (
     SELECT 1 FROM annotation_judgeverdict verdict WHERE verdict.item_id = item.id
       AND verdict.judge_id = %(judge)s AND verdict.purpose = %(purpose)s
-      AND (verdict.outcome <> 'judged' OR {_BY_ANOTHER_PROTOCOL})
-      AND verdict.run_id <> %(run)s)"""  # noqa: S608  # a constant
+      AND (verdict.run_id = %(run)s OR verdict.outcome <> 'judged'
+        OR {_BY_ANOTHER_PROTOCOL}))"""  # noqa: S608  # a constant
+_TRIED = """EXISTS (
+    SELECT 1 FROM annotation_judgeverdict verdict WHERE verdict.item_id = item.id
+      AND verdict.judge_id = %(judge)s AND verdict.purpose = %(purpose)s
+      AND verdict.run_id = %(run)s)"""
+# One of each prompt, then a second of each, and so on: a hundred answers to one prompt tell little.
+_DRAW = """
+SELECT id FROM (
+    SELECT item.id, {tried} AS tried, hashint8extended(item.prompt_id, %(seed)s) AS place,
+        row_number() OVER (
+            PARTITION BY item.prompt_id ORDER BY hashint8extended(item.id, %(seed)s), item.id
+        ) AS turn
+    {chosen}
+) drawn WHERE NOT tried ORDER BY turn, place, id LIMIT %(size)s
+"""
 _FROM = """
 FROM annotation_item item JOIN annotation_prompt prompt ON prompt.id = item.prompt_id
 WHERE item.project_id = %(project)s AND item.origin = 'created' AND NOT item.is_gold
@@ -92,7 +110,8 @@ class JudgeItems:
             "protocol": (protocol or project.protocol).pk,
             "kinds": kinds_of(spec_of(judge)),
         }
-        self.where = self._where(purpose)
+        self.chosen = self._chosen(purpose)
+        self.where = f"{self.chosen} AND NOT {_TRIED}"
 
     def count(self, *, most: int | None = None) -> int:
         """Without its limit; no further than to `most`."""
@@ -111,7 +130,16 @@ class JudgeItems:
         order = "ORDER BY item.rnd < %(start)s, item.rnd, item.id LIMIT %(size)s"
         return sorted(self._column(f"SELECT item.id {self.where} {order}", start=start, size=size))
 
-    def _where(self, purpose: str) -> str:
+    def draw(self, size: int, *, seed: int) -> array[int]:
+        """So many of them at random, prompts in turn, the same ones in the same order whenever the
+        same run asks; what it has tried already counts and is left out."""
+        sql = _DRAW.format(tried=_TRIED, chosen=self.chosen)
+        with connection.cursor() as cursor:
+            cursor.execute(sql, self.values | {"seed": seed, "size": size})
+            # Eight bytes each: they may be a million.
+            return array("q", (number for (number,) in cursor))
+
+    def _chosen(self, purpose: str) -> str:
         takes = self.selection.get("takes", Takes.ALL)
         again = self.selection.get("again")
         parts = [_FROM, _AGAIN if again else _NOT_YET]

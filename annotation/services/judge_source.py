@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from annotation.judging.protocol import JudgeSpec
 from annotation.models import JudgeRun, Protocol
@@ -50,19 +51,30 @@ class ItemSource:
         self.left = self._left()
         self.total = self.done + self.left
         self._after = 0
+        # With a limit: which ones, drawn when the first is asked for.
+        self._drawn: Iterator[int] | None = None
 
     def page(self, size: int) -> list[Subject]:
         """The next ones; a page is shorter only when an item lost its prompt meanwhile."""
         while self.left > 0:
-            numbers = self.items.page(self._after, min(size, self.left))
+            numbers = self._next(min(size, self.left))
             if not numbers:
                 break
-            self._after = numbers[-1]
             self.left -= len(numbers)
             subjects = self._subjects(numbers)
             if subjects:
                 return subjects
         return []
+
+    def _next(self, size: int) -> list[int]:
+        """By number where all are taken, else as they are drawn."""
+        if self.run.selection.get("limit") is None:
+            numbers = self.items.page(self._after, size)
+            self._after = numbers[-1] if numbers else self._after
+            return numbers
+        if self._drawn is None:
+            self._drawn = iter(self.items.draw(self.left, seed=self.run.pk or 0))
+        return list(islice(self._drawn, size))
 
     def sample(self, size: int) -> list[Subject]:
         """So many of them at random, to estimate by."""

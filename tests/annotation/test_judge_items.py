@@ -14,7 +14,7 @@ from annotation.services.judge import import_judge
 from annotation.services.judgment_import import NewJudgment, record_judgments
 from core.errors import PrefloopError
 from core.models import User
-from tests.cast import Cast, make_item
+from tests.cast import Cast, make_item, make_prompt
 from tests.judges import make_judge
 
 
@@ -153,6 +153,46 @@ def test_pages_and_samples_are_of_the_same_items(cast: Cast) -> None:
     assert items.sample(100) == numbers
     assert len({tuple(items.sample(3, seed=seed)) for seed in range(20)}) > 1
     assert items.count(most=4) == 4
+
+
+def test_a_draw_takes_prompts_in_turn(cast: Cast) -> None:
+    prompts = [make_prompt(cast.project) for _ in range(3)]
+    of = {
+        make_item(cast.project, prompt=prompt).pk: prompt.pk
+        for prompt, count in zip(prompts, (6, 2, 1), strict=True)
+        for _ in range(count)
+    }
+    items = JudgeItems(make_judge(cast.project), cast.project, {"takes": "all"})
+    drawn = list(items.draw(9, seed=5))
+    assert sorted(drawn) == sorted(of)
+    assert {of[one] for one in drawn[:3]} == {prompt.pk for prompt in prompts}
+    assert {of[one] for one in drawn[3:5]} == {prompt.pk for prompt in prompts[:2]}
+    assert list(items.draw(4, seed=5)) == drawn[:4]
+    draws = [tuple(items.draw(4, seed=seed)) for seed in range(20)]
+    assert len(set(draws)) > 5
+    # Neither the first prompt nor the first item of one comes first more often.
+    assert len({of[draw[0]] for draw in draws}) == 3
+    assert len({draw[at] for draw in draws for at in range(3) if of[draw[at]] == prompts[0].pk}) > 2
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_draw_that_is_made_again_goes_on_where_it_stood(cast: Cast, again: bool) -> None:
+    judge, prompt = make_judge(cast.project), make_prompt(cast.project)
+    rows = [make_item(cast.project, prompt=prompt) for _ in range(4)]
+    rows += [make_item(cast.project) for _ in range(4)]
+    selection = {"takes": "all", "again": again}
+    if again:
+        for row in rows:
+            verdict(cast, judge, row, "failed")
+    run = JudgeRun.objects.create(project=cast.project, judge=judge, cap=1, selection=selection)
+    items = JudgeItems(judge, cast.project, selection, run=run.pk)
+    drawn = list(items.draw(8, seed=run.pk))
+    for number in drawn[:3]:
+        JudgeVerdict.objects.update_or_create(
+            judge=judge, item_id=number, purpose="judge", defaults={"run": run, "outcome": "judged"}
+        )
+    assert list(items.draw(8, seed=run.pk)) == drawn[3:]
+    assert items.count() == 5
 
 
 def test_an_unknown_choice_is_refused(cast: Cast) -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 import pytest
 from django.conf import LazySettings
 
-from annotation.models import Assignment, JudgeCall, JudgeVerdict, Judgment, Protocol
-from annotation.services.judge_run import estimate_run
+from annotation.models import Assignment, Item, JudgeCall, JudgeVerdict, Judgment, Protocol
+from annotation.services.judge_run import estimate_run, raise_cap, resume_run
+from annotation.services.judge_source import ItemSource
 from tests.asked_judges import (
     Court,
     make_asked_judge,
@@ -15,7 +17,7 @@ from tests.asked_judges import (
     make_provider,
     work,
 )
-from tests.cast import make_project
+from tests.cast import make_item, make_project, make_prompt
 from tests.llm_server import LlmServer, start_llm_server
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -73,6 +75,26 @@ def test_a_judgment_has_its_order_where_it_has_one(
     told = {(item, tuple(order)) for item, order in rows}
     assert told <= shown
     assert len({order for _, order in told}) == orders
+
+
+def test_a_limited_run_takes_the_same_items_when_it_goes_on(court: Court) -> None:
+    prompts = [make_prompt(court.project) for _ in range(3)]
+    for prompt in prompts * 5:
+        make_item(court.project, prompt=prompt)
+    run = court.queue(selection={"limit": 9}, cap=Decimal(10))
+    drawn = ItemSource(run).items.draw(9, seed=run.pk)
+    raise_cap(run=run, cap=Decimal(run.estimate["likely_cost"]) / 2)
+    run = work(run)
+    assert "holds no further call" in run.job.error
+    assert 0 < run.verdicts.count() < 9
+    run = work(resume_run(run=run, cap=Decimal(10)))
+    assert run.job.state == "succeeded", run.job.error
+    taken = run.verdicts.values_list("item", flat=True)
+    assert sorted(taken) == sorted(drawn)
+    assert sorted(Item.objects.filter(pk__in=drawn).values_list("prompt", flat=True)) == sorted(
+        prompt.pk for prompt in prompts * 3
+    )
+    assert set(run.calls.values_list("item", flat=True)) == set(drawn)
 
 
 def test_a_further_canary_run_goes_on_with_other_attacks(court: Court) -> None:
