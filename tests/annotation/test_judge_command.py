@@ -8,7 +8,7 @@ import pytest
 from django.conf import LazySettings
 from django.core.management import CommandError, call_command
 
-from annotation.models import JudgeRun, JudgeVerdict
+from annotation.models import JudgeRun, JudgeVerdict, Provider
 from tests.asked_judges import (
     Court,
     make_asked_judge,
@@ -66,6 +66,18 @@ def test_a_run_that_stopped_at_its_cap_is_resumed_under_another(court: Court) ->
         say(court, cap="0.000001")
     run = JudgeRun.objects.get()
     assert "3 judged" in say(court, resume=run.pk, cap="1")
+
+
+def test_without_a_price_it_runs_where_somebody_says_so(court: Court) -> None:
+    court.judge.model.prices.all().delete()
+    # A stranger's, and one that is never reached.
+    Provider.objects.update(base_url="https://example.org:22/v1")
+    for words in ((), ("--unpriced",)):
+        with pytest.raises(CommandError, match="No price is known"):
+            say(court, *words, cap="0")
+    with pytest.raises(CommandError, match="Port 22"):
+        say(court, "--unpriced", cap="0", limit=2)
+    assert JudgeRun.objects.get().selection == {"takes": "all", "limit": 2, "unpriced": True}
 
 
 def test_versions_are_named(court: Court) -> None:

@@ -52,6 +52,11 @@ class Command(BaseCommand):
             "--again", action="store_true", help="those that failed or could not be read"
         )
         parser.add_argument(
+            "--unpriced",
+            action="store_true",
+            help="run a model without a known price, where no cap holds: give --limit or --items",
+        )
+        parser.add_argument(
             "--purpose", choices=["judge", "trial", "repeat", "canary"], default="judge"
         )
         parser.add_argument(
@@ -84,7 +89,7 @@ class Command(BaseCommand):
             raise CommandError("--project and --judge name what is run; or --resume RUN.")
         project = find_project(options["project"])
         judge = find_judge(project, options["judge"])
-        names = ("items", "limit", "again") if options["items"] else ("takes", "limit", "again")
+        names = ("items" if options["items"] else "takes", "limit", "again", "unpriced")
         selection = {name: options[name] for name in names if options[name]}
         asked: dict[str, Any] = {"selection": selection, "purpose": options["purpose"]}
         if options["estimate"] or options["cap"] is None:
