@@ -12,7 +12,7 @@ from django.utils import timezone
 from annotation.judging.content import Criterion, ItemContent
 from annotation.judging.protocol import JudgeSpec, check_spec
 from annotation.judging.settings import JudgeSettings
-from annotation.models import Item, Judge, Kind, Price, Project, Protocol
+from annotation.models import Item, Judge, Kind, Price, Project, Protocol, Provider
 from core.errors import PrefloopError
 
 # The tag of a prompt that holds its reference answer, where an import gave one.
@@ -37,6 +37,19 @@ def kinds_of(spec: JudgeSpec) -> list[str]:
 def judge_key(judge: Judge) -> str:
     """What stands for a judge's version in the keys of its calls."""
     return f"{judge.pk}:{judge.content_key}"
+
+
+def provider_of(judge: Judge) -> Provider:
+    """Whom it asks; refuses a judge that cannot be asked, or not any more."""
+    if judge.model is None:
+        raise PrefloopError(f"{judge} came with a data set and cannot be asked.")
+    provider = judge.model.provider
+    if provider.retired_at is not None:
+        raise PrefloopError(
+            f"{provider} was retired, so {judge} cannot be asked. Make its next version with "
+            "another model, or ask an admin to take the provider into use again."
+        )
+    return provider
 
 
 def has_one_order(judge: Judge) -> bool:

@@ -19,7 +19,7 @@ from annotation.judging.content import THUMBS, ItemContent
 from annotation.judging.protocol import JudgeSpec, check_spec
 from annotation.llm.errors import CallFailed
 from annotation.models import Judge, JudgeRun, Project, Protocol
-from annotation.selectors.judge import criteria_of, spec_of
+from annotation.selectors.judge import criteria_of, provider_of, spec_of
 from annotation.services.call_store import CallStore
 from annotation.services.judge_asking import Asker
 from annotation.services.judge_budget import check_budget
@@ -32,7 +32,6 @@ from annotation.services.perform_judge_run import (
     PATIENCE_SECONDS,
     out_of_budget,
     plan_of,
-    provider_of,
 )
 from annotation.services.project import freeze_protocol
 from core.errors import PrefloopError
@@ -136,7 +135,7 @@ def judge_answers(
 def _work(
     run: JudgeRun, contents: Sequence[ItemContent], ended: dict[int, Ended], patience: float
 ) -> Ending:
-    provider = provider_of(run)
+    provider = provider_of(run.judge)
 
     def keep(some: Sequence[Ended]) -> None:
         ended.update({one.subject.number: one for one in some})

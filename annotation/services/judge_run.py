@@ -17,7 +17,7 @@ from annotation.judging.protocol import JudgeSpec
 from annotation.judging.reading import questions
 from annotation.judging.tokens import cost, likely_tokens, request_tokens
 from annotation.models import Judge, JudgeCall, JudgeRun, Price, Project, ProjectJudge
-from annotation.selectors.judge import price_of, spec_of
+from annotation.selectors.judge import price_of, provider_of, spec_of
 from annotation.selectors.judge_items import JudgeItems, Takes
 from annotation.services.judge_budget import check_budget
 from annotation.services.judge_canary import source_of
@@ -167,6 +167,7 @@ def checked_selection(
         raise PrefloopError(f"There is no purpose “{purpose}”.", field="purpose")
     if judge.origin != Judge.Origin.CONFIGURED or judge.project_id != project.pk:
         raise PrefloopError(f"{judge} cannot be asked in “{project}”: it was not made there.")
+    provider_of(judge)
     unknown = sorted(set(selection) - KEYS)
     if unknown:
         raise PrefloopError(f"A selection has no “{unknown[0]}”.", field="selection")
@@ -315,6 +316,7 @@ def stop_run(*, run: JudgeRun, actor: User | None = None) -> JudgeRun:
 def resume_run(*, run: JudgeRun, actor: User | None = None, cap: Decimal | None = None) -> JudgeRun:
     """Goes on where it stopped, under a new cap if one is given."""
     job = _job(run)
+    provider_of(run.judge)
     if cap is not None:
         raise_cap(run=run, cap=cap, actor=actor)
     else:

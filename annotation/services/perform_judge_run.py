@@ -14,7 +14,7 @@ from django.utils import timezone
 from annotation.llm.client import LlmClient
 from annotation.llm.errors import CallFailed
 from annotation.models import JudgeCall, JudgeRun, Provider
-from annotation.selectors.judge import judge_key, price_of
+from annotation.selectors.judge import judge_key, price_of, provider_of
 from annotation.services.annotator import annotator_for_judge
 from annotation.services.call_store import CallStore
 from annotation.services.judge_asking import Asker, Plan
@@ -36,7 +36,7 @@ def perform_run(context: JobContext, *, patience: float = PATIENCE_SECONDS) -> d
     run = JudgeRun.objects.select_related("judge__model__provider", "project", "protocol").get(
         pk=context.args["run"]
     )
-    provider = provider_of(run)
+    provider = provider_of(run.judge)
     source = source_of(run)
     plan = plan_of(run, provider, patience)
     asker = Asker(plan, Desk(enough=_enough(provider)))
@@ -91,19 +91,6 @@ def plan_of(run: JudgeRun, provider: Provider, patience: float) -> Plan:
 def _enough(provider: Provider) -> int:
     """A batch need not be larger than what can be out at once."""
     return max(1, min(50, provider.concurrency // 4))
-
-
-def provider_of(run: JudgeRun) -> Provider:
-    """Whom it asks; refuses what cannot be asked any more."""
-    model = run.judge.model
-    if model is None:
-        raise PrefloopError(f"{run.judge} came with a data set and cannot be asked.")
-    if model.provider.retired_at is not None:
-        raise PrefloopError(
-            f"{model.provider} was retired, so {run.judge} cannot be asked. Make a judge with "
-            "another model, or ask an admin to take the provider into use again."
-        )
-    return model.provider
 
 
 def _counts(run: JudgeRun) -> Counts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from annotation.models import Judge, JudgeRun, Price, ProjectJudge, Provider, ProviderModel
 from core.models import Secret
@@ -165,6 +166,22 @@ def test_a_run_from_estimate_to_stop(cast: Cast, path: str) -> None:
     assert list(answer.json()["fields"]) == ["selection"]
     # Neither: what the project has chosen.
     assert api.post(f"judges/{judge.pk}/runs/estimate", {"selection": {}}).status_code == 200
+
+
+def test_a_judge_of_a_retired_provider_is_refused_at_once(cast: Cast) -> None:
+    make_item(cast.project)
+    api, judge = Api(cast.rosa), make_judge(cast.project)
+    asked: dict[str, Any] = {"selection": {"takes": "all"}}
+    run = api.post(f"judges/{judge.pk}/runs", {**asked, "cap": 1}).json()
+    api.post(f"judge-runs/{run['id']}/stop")
+    Provider.objects.update(retired_at=timezone.now())
+    for path, more in (("runs", {"cap": 1}), ("runs/estimate", {})):
+        answer = api.post(f"judges/{judge.pk}/{path}", asked | more)
+        assert (answer.status_code, "was retired" in answer.json()["detail"]) == (400, True)
+    assert "was retired" in api.post(f"judge-runs/{run['id']}/resume").json()["detail"]
+    assert JudgeRun.objects.count() == 1
+    Provider.objects.update(retired_at=None)
+    assert api.post(f"judge-runs/{run['id']}/resume").json()["state"] == "queued"
 
 
 def test_calls_are_listed_and_read(cast: Cast) -> None:

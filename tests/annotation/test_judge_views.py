@@ -22,6 +22,7 @@ from annotation.models import (
     Project,
     ProjectJudge,
     Prompt,
+    Provider,
     ProviderModel,
 )
 from annotation.services.judge import import_judge
@@ -176,6 +177,20 @@ def test_a_run_is_estimated_capped_and_started(cast: Cast) -> None:
     seen = page(cast, "judge-run", run.pk, user=cast.rosa)
     assert "cap $1.50" in seen
     assert "of 2 items" in seen
+
+
+def test_a_judge_of_a_retired_provider_is_refused_at_once(cast: Cast) -> None:
+    make_item(cast.project)
+    judge = make_judge(cast.project)
+    Provider.objects.update(retired_at=timezone.now())
+    assert "was retired" in page(cast, "judge-run-form", judge.pk, user=cast.rosa)
+    client = sign_in(cast.rosa)
+    asked = {"purpose": "judge", "takes": "all", "cap": "1"}
+    refused = client.post(url(cast, "judge-run-form", judge.pk), asked)
+    assert refused.status_code == 422
+    assert 'role="alert"' in refused.content.decode()
+    assert client.post(url(cast, "judge-try", judge.pk)).status_code == 400
+    assert not JudgeRun.objects.exists()
 
 
 def test_ten_items_that_people_have_judged_are_tried_first(cast: Cast) -> None:
