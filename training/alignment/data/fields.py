@@ -1,6 +1,6 @@
 """The fields of one row, each read with a message that names it."""
 
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -74,6 +74,13 @@ def label(values: Mapping[str, Any]) -> float:
     return float(value)
 
 
+def name(values: Mapping[str, Any], field: str) -> str:
+    """A name in whatever type it is written; empty where the field is missing or null."""
+    value = values.get(field)
+    return "" if value is None else checked(str(value), field)
+
+
 def _is_finite(value: Any) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and math.isfinite(value)
+    # A whole number may be too large for a float.
+    return is_number and abs(value) <= sys.float_info.max

@@ -74,7 +74,6 @@ def _row(
         raise DataError("prompt and completions must be of one kind, all texts or all messages")
     if not isinstance(text, str) and text[-1]["role"] == "assistant":
         raise FieldError("prompt", "ends with the assistant's turn, so that nothing is to be said")
-    group = values.get("group")
-    name = str(values["id"])
-    group = name if group in (None, "") else str(group)
+    name = fields.name(values, "id")
+    group = fields.name(values, "group") or name
     return Row(name, group, text, completions, target, weight, **more)

@@ -108,17 +108,25 @@ def _message(item: Any, field: str) -> dict[str, Any]:
     content = "" if item.get("content") is None and calls else _content(item, field)
     if not isinstance(role, str) or not isinstance(content, str):
         raise FieldError(field, "must be a message with role and content")
-    message: dict[str, Any] = {"role": role, "content": checked(content, field)}
-    message.update({name: item[name] for name in ("name", "tool_call_id") if item.get(name)})
+    message: dict[str, Any] = {"role": checked(role, field), "content": checked(content, field)}
+    extra = {name: item[name] for name in ("name", "tool_call_id") if item.get(name)}
     if calls:
-        message["tool_calls"] = [
-            {**call, "function": _function(call["function"])} for call in calls
-        ]
-    return message
+        extra["tool_calls"] = _calls(calls, f"{field}.tool_calls")
+    if extra:
+        _check_written(extra, field)
+    return {**message, **extra}
+
+
+def _check_written(extra: Mapping[str, Any], field: str) -> None:
+    """Refuse what no file of JSON holds, such as a Parquet file's bytes and dates."""
+    try:
+        checked(json.dumps(extra, ensure_ascii=False), field)
+    except (TypeError, RecursionError) as error:
+        raise FieldError(field, f"holds what JSON cannot say ({error})") from error
 
 
 def _speaker(name: Any, field: str) -> str:
-    if name not in _SPEAKERS:
+    if not isinstance(name, str) or name not in _SPEAKERS:
         raise FieldError(field, f"is of the unknown speaker {name!r}; known are human, gpt, system")
     return _SPEAKERS[name]
 
@@ -128,9 +136,26 @@ def _content(item: Mapping[str, Any], field: str) -> Any:
     content: Any = item.get("content")
     if not _is_list(content):
         return content
-    if any(not isinstance(part, Mapping) or part.get("type") != "text" for part in content):
-        raise FieldError(field, "holds something other than text")
+    for part in content:
+        if not isinstance(part, Mapping) or part.get("type") != "text":
+            raise FieldError(field, "holds something other than text")
+        if not isinstance(part.get("text"), str):
+            raise FieldError(field, "holds a part of type text that has no text")
     return "".join(part["text"] for part in content)
+
+
+def _calls(calls: Any, field: str) -> list[dict[str, Any]]:
+    if not _is_list(calls):
+        raise FieldError(field, "must be a list of calls")
+    return [_call(call, f"{field}[{place}]") for place, call in enumerate(calls)]
+
+
+def _call(call: Any, field: str) -> dict[str, Any]:
+    function: Any = call.get("function") if isinstance(call, Mapping) else None
+    is_whole = isinstance(function, Mapping) and function.get("arguments") is not None
+    if not is_whole or not isinstance(function.get("name"), str):
+        raise FieldError(field, "must have a 'function' with a name and arguments")
+    return {**call, "function": _function(function)}
 
 
 def _function(function: Mapping[str, Any]) -> dict[str, Any]:

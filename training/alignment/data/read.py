@@ -12,6 +12,8 @@ from training.alignment.data.shapes import shape_of
 from training.alignment.data.sources import Record, read_records
 
 NAMED = 20
+# What the pieces of an odd row may raise, once every field that is read has been looked at.
+_ODD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -118,12 +120,19 @@ class _Reading:
                 raise record.values
             return [self._parsed(record.values, f"{path.stem}-{self.report.rows}")]
         except DataError as error:
-            self.report.bad_rows += 1
-            if len(self.report.problems) < NAMED:
-                name = error.field if isinstance(error, FieldError) else ""
-                problem = Problem(record.file, record.number, name, str(error))
-                self.report.problems.append(problem)
-            return []
+            self._note(record, error)
+        except _ODD as error:
+            name = type(error).__name__
+            self._note(record, DataError(f"cannot be read as training data ({name}: {error})"))
+        return []
+
+    def _note(self, record: Record, error: DataError) -> None:
+        self.report.bad_rows += 1
+        if len(self.report.problems) < NAMED:
+            name = error.field if isinstance(error, FieldError) else ""
+            # A row may name its fields in halves of characters, which no report can hold.
+            reason = str(error).encode(errors="backslashreplace").decode()
+            self.report.problems.append(Problem(record.file, record.number, name, reason))
 
     def _parsed(self, fields: Mapping[str, Any], default_id: str) -> tuple[Kind, Row]:
         # Columns that a row does not use are null in Parquet.

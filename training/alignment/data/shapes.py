@@ -224,11 +224,19 @@ def _asked(row: Values) -> Messages:
     text, extra = row["instruction"], row.get("input") or ""
     if not isinstance(text, str) or not isinstance(extra, str):
         raise FieldError("instruction", "must be a text, and so must 'input'")
-    earlier: Messages = []
-    for question, answer in row.get("history") or ():
-        earlier += [{"role": "user", "content": question}, *_answer(answer, "history")]
     whole = f"{text}\n\n{extra}" if extra else text
-    return _with_system(row, [*earlier, {"role": "user", "content": whole}])
+    return _with_system(row, [*_history(row), {"role": "user", "content": whole}])
+
+
+def _history(row: Values) -> Messages:
+    """Alpaca's earlier turns: a list of questions, each with its answer."""
+    earlier: Messages = []
+    for place, turn in enumerate(row.get("history") or ()):
+        if not isinstance(turn, Sequence) or isinstance(turn, str) or len(turn) != 2:
+            raise FieldError(f"history[{place}]", "must be a question and its answer")
+        question, answer = turn
+        earlier += [{"role": "user", "content": question}, *_answer(answer, "history")]
+    return earlier
 
 
 def _with_system(row: Values, talk: Messages) -> Messages:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
@@ -10,6 +11,8 @@ from training.alignment.data.rows import DataError
 
 _BATCH = 1024
 _DATASET, _SPLITS = "state.json", "dataset_dict.json"
+# What a file whose end, page or block is damaged raises in the middle of its rows.
+_DAMAGE = (EOFError, OSError, ValueError, NotImplementedError, OverflowError, zlib.error)
 
 
 class Record(NamedTuple):
@@ -36,14 +39,13 @@ def read_records(path: Path) -> Iterator[Record]:
 
 def _files(folder: Path) -> list[Path]:
     if (folder / _SPLITS).exists():
-        splits = json.loads((folder / _SPLITS).read_bytes()).get("splits", [])
+        splits = _listed(folder, _SPLITS, "splits")
         raise DataError(
             f"{folder.name}: holds several splits ({', '.join(splits)}); name the folder of one, "
             f"for example {folder.name}/{splits[0] if splits else 'train'}"
         )
     if (folder / _DATASET).exists():
-        state = json.loads((folder / _DATASET).read_bytes())
-        return [folder / item["filename"] for item in state["_data_files"]]
+        return [folder / name for name in _listed(folder, _DATASET, "_data_files")]
     files = sorted(file for file in folder.iterdir() if _suffix(file) in _READERS)
     if not files:
         raise DataError(
@@ -53,17 +55,36 @@ def _files(folder: Path) -> list[Path]:
     return files
 
 
+def _listed(folder: Path, file: str, key: str) -> list[str]:
+    """The names of splits, or of data files, that `datasets` wrote into a file of the folder."""
+    try:
+        found = json.loads((folder / file).read_bytes())[key]
+        return [str(item["filename"] if key == "_data_files" else item) for item in found]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise DataError(f"{folder.name}: {file} is not what datasets writes") from error
+
+
 def _suffix(path: Path) -> str:
     return Path(path.name.removesuffix(".gz")).suffix
 
 
 def _numbered(path: Path) -> Iterator[Record]:
-    """Anything of another name is taken for JSONL, whose errors name their line."""
-    for number, values in _READERS.get(_suffix(path), _jsonl)(path):
-        if isinstance(values, dict | DataError):
-            yield Record(path.name, number, values)
-        else:
-            yield Record(path.name, number, DataError("not a JSON object"))
+    """Anything of another name is taken for JSONL, whose errors name their line.
+
+    Where a file is damaged, one record tells it in place of all rows from there on.
+    """
+    number = 0
+    try:
+        for number, values in _READERS.get(_suffix(path), _jsonl)(path):
+            if isinstance(values, dict | DataError):
+                yield Record(path.name, number, values)
+            else:
+                yield Record(path.name, number, DataError("not a JSON object"))
+    except DataError:
+        raise
+    except _DAMAGE as error:
+        damaged = DataError(f"cannot be read, nor what follows it; the file is damaged ({error})")
+        yield Record(path.name, number + 1, damaged)
 
 
 def _jsonl(path: Path) -> Iterator[tuple[int, Any]]:
@@ -80,6 +101,8 @@ def _parsed(line: bytes) -> Any:
         return DataError(f"not JSON ({error.msg})")
     except UnicodeDecodeError:
         return DataError("not JSON (not in UTF-8)")
+    except (ValueError, RecursionError) as error:
+        return DataError(f"holds a number too long, or objects too deep, to be read ({error})")
 
 
 def _json(path: Path) -> Iterator[tuple[int, Any]]:
@@ -106,10 +129,11 @@ def _parquet(path: Path) -> Iterator[tuple[int, Any]]:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
-            yield from _rows(file.iter_batches(batch_size=_BATCH))
+        file = pq.ParquetFile(path)
     except pa.ArrowInvalid as error:
         raise DataError(f"{path.name}: is no whole Parquet file") from error
+    with file:
+        yield from _rows(file.iter_batches(batch_size=_BATCH))
 
 
 def _arrow(path: Path) -> Iterator[tuple[int, Any]]:

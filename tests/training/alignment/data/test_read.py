@@ -261,3 +261,72 @@ def test_a_greeting_is_read_and_a_talk_without_a_user_is_trained(tmp_path):
     first, second = rows_of(tmp_path, *lines, data="demonstrations")
     assert (first.prompt, first.completions["completion"]) == (greeted[:2], TALK[1:])
     assert (second.prompt, second.completions["completion"]) == ([system], assistant("d"))
+
+
+def called(**call):
+    return [{**assistant("")[0], "tool_calls": [call]}]
+
+
+FUNCTION = {"name": "f", "arguments": {}}
+ODD = [
+    (called(**FUNCTION), "prompt[1].tool_calls[0]", "must have a 'function'"),
+    (called(function=None), "prompt[1].tool_calls[0]", "must have a 'function'"),
+    (called(function={**FUNCTION, "arguments": None}), "prompt[1].tool_calls[0]", "arguments"),
+    (called(function={**FUNCTION, "name": "\ud800"}), "prompt[1]", "surrogate"),
+    (called(function={**FUNCTION, "arguments": {"a": "\ud800"}}), "prompt[1]", "surrogate"),
+    ([{**assistant("a")[0], "tool_calls": "f()"}], "prompt[1].tool_calls", "list of calls"),
+    ([{**assistant("a")[0], "name": "\ud800"}], "prompt[1]", "surrogate"),
+    ([{"role": "\ud800", "content": "a"}], "prompt[1]", "surrogate"),
+    ([{"role": "user", "content": [{"type": "text"}]}], "prompt[1]", "has no text"),
+    ([{"role": "user", "content": [{"type": "text", "text": None}]}], "prompt[1]", "has no text"),
+    ([{"from": ["x"], "value": "a"}], "prompt[1]", "unknown speaker"),
+]
+
+
+@pytest.mark.parametrize(("turns", "field", "words"), ODD)
+def test_an_odd_message_is_a_bad_row_that_names_its_field(tmp_path, turns, field, words):
+    odd = {"prompt": [*user("p"), *turns, *user("q")]}
+    good = {"prompt": user("p")}
+    path = write_lines(tmp_path / "rows.jsonl", [good, odd, {"prompt": user("r")}])
+    rows, report = read_data(path, "prompts", ReadOptions(skip_bad=True))
+    assert len(rows) == 2
+    (problem,) = report.problems
+    assert (problem.row, problem.field) == (2, field)
+    assert words in problem.reason
+    with pytest.raises(DataError, match=r"rows\.jsonl, row 2: field 'prompt"):
+        read_data(path, "prompts")
+
+
+ALPACA = {"instruction": "i", "output": "o"}
+
+
+@pytest.mark.parametrize(
+    ("line", "field", "words"),
+    [
+        ({**ALPACA, "history": ["a"]}, "history[0]", "question and its answer"),
+        ({**ALPACA, "history": [{"q": "a", "a": "b"}]}, "history[0]", "question and its answer"),
+        ({**ALPACA, "history": 3}, "", "cannot be read as training data (TypeError"),
+        ({"prompt": "p", "completion": "c", "id": "\ud800"}, "id", "surrogate"),
+        ({"\ud800": "p"}, "", r"it has \ud800"),
+        (f'{{"prompt": "p", "completion": "c", "n": {"1" * 5000}}}', "", "number too long"),
+        (f'{{"prompt": "p", "n": {"[" * 100_000}{"]" * 100_000}}}', "", "objects too deep"),
+    ],
+)
+def test_an_odd_row_is_told_and_the_others_are_kept(tmp_path, line, field, words):
+    path = write_lines(tmp_path / "rows.jsonl", [ALPACA, line])
+    if isinstance(line, str):
+        path.write_text(json.dumps(ALPACA) + "\n" + line + "\n")
+    rows, report = read_data(path, "demonstrations", ReadOptions(skip_bad=True))
+    assert [row.id for row in rows] == ["rows-1"]
+    (problem,) = report.problems
+    assert (problem.row, problem.field) == (2, field)
+    assert words in problem.reason
+    str(problem).encode()
+
+
+def test_a_score_may_be_too_large(tmp_path):
+    with pytest.raises(DataError, match="'scores' must hold 2 numbers"):
+        rows_of(
+            tmp_path, {"prompt": "p", "completions": ["a", "b"], "scores": [1, 10**400]},
+            data="lists",
+        )  # fmt: skip

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.training.alignment.tiny import assistant, user, write_lines
-from training.alignment.data import DataError, read_rows
+from training.alignment.data import DataError, ReadOptions, read_data, read_rows
 
 LINES = [
     {"prompt": user(f"{number}?"), "chosen": assistant("yes"), "rejected": assistant("no")}
@@ -119,4 +119,37 @@ def test_a_missing_file_and_an_empty_folder(tmp_path):
     with pytest.raises(DataError, match="no such file or folder"):
         read_rows(tmp_path / "nowhere.jsonl", "pairs")
     with pytest.raises(DataError, match="is no folder that datasets saved"):
+        read_rows(tmp_path, "pairs")
+
+
+def test_what_stands_before_a_truncation_is_kept_where_bad_rows_may_be_left_out(tmp_path):
+    path, lines = tmp_path / "rows.jsonl.gz", LINES * 2000
+    whole = gzip.compress("".join(json.dumps(line) + "\n" for line in lines).encode())
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"rows\.jsonl\.gz, row \d+: .* the file is damaged"):
+        read_rows(path, "pairs")
+    rows, report = read_data(path, "pairs", ReadOptions(skip_bad=True))
+    assert 100 < len(rows) < len(lines)
+    assert (report.bad_rows, report.problems[0].row) == (1, len(rows) + 1)
+
+
+def test_what_stands_before_a_damaged_page_is_kept_too(tmp_path):
+    path = tmp_path / "rows.parquet"
+    lines = [{"prompt": f"{n:08d}", "chosen": f"c{n}", "rejected": f"r{n}"} for n in range(4096)]
+    pq.write_table(pa.Table.from_pylist(lines), path, row_group_size=2048, compression="gzip")
+    content = bytearray(path.read_bytes())
+    middle = pq.ParquetFile(path).metadata.row_group(1).column(0).data_page_offset
+    content[middle : middle + 400] = bytes(400)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"rows\.parquet, row 2049: .* the file is damaged"):
+        read_rows(path, "pairs")
+    rows, report = read_data(path, "pairs", ReadOptions(skip_bad=True))
+    assert (len(rows), report.bad_rows) == (2048, 1)
+
+
+@pytest.mark.parametrize("name", ["state.json", "dataset_dict.json"])
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"_data_files": [3], "splits": 3}'])
+def test_a_folder_that_datasets_did_not_write(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=f"{name} is not what datasets writes"):
         read_rows(tmp_path, "pairs")
