@@ -7,10 +7,17 @@ from pathlib import Path
 from typing import Any, Self
 
 from training.alignment.methods import get_method, parse_hyperparameters
-from training.alignment.options import OptionError, option, parse_options
+from training.alignment.options import OptionError, describe_options, option, parse_options
 
 # Beyond this, a CPU's matrix products gain nothing from more rows.
 CPU_PASS_TOKENS = 2048
+# How the help of a setting begins that only one of the two loops looks at.
+ONLINE, OFFLINE = "Online: ", "Offline: "
+# A reward model writes no answers.
+_OF_POLICIES = (
+    *("sample_prompts", "sample_max_new_tokens", "step_sample_prompts"),
+    "evaluation_reward_model",
+)
 
 
 @dataclass(frozen=True)
@@ -92,7 +99,9 @@ class TrainingConfig:
         min=1,
         max=10**9,
     )
-    gradient_accumulation: int = option(4, help="Micro-steps per optimiser step.", min=1, max=65536)
+    gradient_accumulation: int = option(
+        4, help="Offline: micro-steps per optimiser step.", min=1, max=65536
+    )
     optimizer: str = option(
         "adamw",
         help="AdamW keeps two numbers a weight, RMSprop (DPO's authors) one, Adafactor almost "
@@ -134,7 +143,7 @@ class TrainingConfig:
     soft_labels: bool = option(
         False,
         help="Use each pair's probability as a soft target and keep ties as 0.5. Otherwise every "
-        "pair counts as certain and ties are dropped and counted.",
+        "pair counts as certain and ties are dropped and counted. Only for methods that take them.",
     )
     convert_data: bool = option(
         False,
@@ -182,8 +191,8 @@ class TrainingConfig:
     evaluate_every: int = option(25, help="Steps between held-out evaluations.", min=1)
     evaluation_limit: int = option(
         200,
-        help="Most held-out examples in evaluations during training, a seeded sample of whole "
-        "prompts; the last evaluation uses all.",
+        help="Offline: most held-out examples in evaluations during training, a seeded sample of "
+        "whole prompts; the last evaluation uses all.",
         min=1,
     )
     prompts_per_step: int = option(
@@ -268,23 +277,41 @@ class TrainingConfig:
     )
 
     def __post_init__(self) -> None:
-        parse_hyperparameters(get_method(self.method), self.hyperparameters)
+        method = get_method(self.method)
+        parse_hyperparameters(method, self.hyperparameters)
+        if self.soft_labels and not method.soft_labels:
+            raise OptionError(
+                "soft_labels",
+                f"{method.title} takes no soft labels; leave this off, and every pair counts as "
+                "certain, or choose a method that takes them",
+            )
         if self.max_prompt_length >= self.max_length:
             raise OptionError(
                 "max_prompt_length",
                 f"{self.max_prompt_length} leaves no room for a completion within max_length "
                 f"{self.max_length}",
             )
-        if self.shard and get_method(self.method).loop == "online":
+        if self.shard and method.loop == "online":
             raise OptionError("shard", "does not work with methods that sample while they train")
         if self.score_zero == "demonstrations" and self.demonstrations_file is None:
             raise OptionError("demonstrations_file", "is needed for score_zero demonstrations")
-        if self.score_zero != "none" and get_method(self.method).trains != "reward":
+        if self.score_zero != "none" and method.trains != "reward":
             raise OptionError("score_zero", "is about reward models; this method trains a policy")
 
     def tokens_at_once(self, *, on_cpu: bool) -> int | None:
         """Most tokens in one forward and backward pass; None is without a limit."""
         return self.pass_tokens or (CPU_PASS_TOKENS if on_cpu else None)
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Settings that were changed and that a run of this method never looks at."""
+        method = get_method(self.method)
+        other = OFFLINE if method.loop == "online" else ONLINE
+        known = {one.name: one for one in describe_options(type(self))}
+        names = {name for name, one in known.items() if one.help.startswith(other)}
+        names |= set(_OF_POLICIES) if method.trains == "reward" else set()
+        defaults = {name: known[name].default for name in names} | dict(method.defaults)
+        return tuple(sorted(name for name in names if getattr(self, name) != defaults[name]))
 
     @property
     def reference(self) -> str:

@@ -3,6 +3,7 @@
 import json
 
 from training.alignment.config import TrainingConfig
+from training.alignment.methods import get_method
 
 
 class TrainingError(RuntimeError):
@@ -27,13 +28,9 @@ def memory_advice(config: TrainingConfig | None) -> str:
     """What to change so that a run needs less memory, what costs least first."""
     if config is None:
         return "lower batch_size and max_length, or train a LoRA adapter in bfloat16"
-    half, more = config.batch_size // 2, config.gradient_accumulation * 2
+    online = get_method(config.method).loop == "online"
     ways = [
-        (
-            config.batch_size > 1,
-            f"lower batch_size from {config.batch_size} to {half} and raise gradient_accumulation "
-            f"from {config.gradient_accumulation} to {more}, which trains the same steps",
-        ),
+        (config.batch_size > 1, _smaller_batches(config, online=online)),
         (not config.gradient_checkpointing, "turn gradient_checkpointing on"),
         (config.dtype == "float32", "compute in bfloat16"),
         (config.adapter == "full", "train a LoRA adapter instead of all weights"),
@@ -41,10 +38,29 @@ def memory_advice(config: TrainingConfig | None) -> str:
             config.adapter == "full" and config.optimizer == "adamw",
             "choose the optimizer adafactor",
         ),
-        (True, f"lower max_length from {config.max_length} (data_report.json tells the lengths)"),
+        (True, _shorter_texts(config, online=online)),
         (True, "take a smaller model"),
     ]
     return "; or ".join(words for applies, words in ways if applies)
+
+
+def _smaller_batches(config: TrainingConfig, *, online: bool) -> str:
+    """Both loops weigh a step's micro-batches so that it stays the step it was."""
+    half, more = config.batch_size // 2, config.gradient_accumulation * 2
+    less = f"lower batch_size from {config.batch_size} to {half}"
+    # Online, prompts_per_step says how much a step has.
+    if not online:
+        less += f" and raise gradient_accumulation from {config.gradient_accumulation} to {more}"
+    return f"{less}, which trains the same steps"
+
+
+def _shorter_texts(config: TrainingConfig, *, online: bool) -> str:
+    if not online:
+        return f"lower max_length from {config.max_length} (data_report.json tells the lengths)"
+    return (
+        f"lower max_new_tokens from {config.max_new_tokens}; or lower prompts_per_step from "
+        f"{config.prompts_per_step}, so that fewer answers are sampled at once"
+    )
 
 
 def _is_out_of_memory(error: Exception, text: str) -> bool:

@@ -12,7 +12,6 @@ from torch import Tensor
 from training.alignment.batches import LIST_ROLE, list_ranks, padded_lists, sequences_of
 from training.alignment.config import TrainingConfig
 from training.alignment.methods import Method, get_method, parse_hyperparameters
-from training.alignment.options import OptionError
 from training.alignment.tokenization import Example
 
 # role -> [b], and of the role list [b, k]: log-probabilities, or a reward model's scores
@@ -44,17 +43,10 @@ class Objective:
 
     @classmethod
     def from_config(cls, config: TrainingConfig) -> "Objective":
-        """Raises OptionError when soft labels are asked of a loss that takes none."""
+        """What the configuration asks for; soft labels also where the loss is of nothing else."""
         method = get_method(config.method)
         values = asdict(parse_hyperparameters(method, config.hyperparameters))
         targets = _parameters(method.load_loss()).get("target_probabilities")
-        if config.soft_labels and targets is None:
-            raise OptionError(
-                "soft_labels",
-                f"{method.title} takes no soft labels; leave this off, and every pair counts as "
-                "certain, or choose a method that takes them",
-            )
-        # A loss that cannot do without them is about nothing else.
         needed = targets is not None and targets.default is inspect.Parameter.empty
         return cls(method, values, config.soft_labels or needed)
 

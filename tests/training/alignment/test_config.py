@@ -73,12 +73,35 @@ def test_a_configuration_survives_json():
         ({"max_prompt_length": 1024}, "max_prompt_length"),
         ({"method": "dpoo"}, "method"),
         ({"seed": None}, "seed"),
+        ({"method": "kto", "soft_labels": True}, "soft_labels"),
+        ({"method": "cdpo", "soft_labels": True}, "soft_labels"),
+        ({"method": "beta_dpo", "soft_labels": True}, "soft_labels"),
     ],
 )
 def test_a_wrong_setting_is_named(changes, name):
     with pytest.raises(OptionError) as caught:
         TrainingConfig.from_dict({**REQUIRED, **changes})
     assert caught.value.name == name
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "unused"),
+    [
+        ("ppo", {"gradient_accumulation": 2, "batch_size": 2}, ("gradient_accumulation",)),
+        (
+            "grpo",
+            {"pass_tokens": 9, "evaluation_limit": 5, "step_sample_prompts": 1, "kl_budget": 3.0},
+            ("evaluation_limit", "pass_tokens", "step_sample_prompts"),
+        ),
+        ("dpo", {"gradient_accumulation": 2, "kl_budget": 3.0}, ("kl_budget",)),
+        ("reward_bradley_terry", {"sample_prompts": 3, "epochs": 2.0}, ("sample_prompts",)),
+        ("reward_bradley_terry", {}, ()),
+        ("reinforce", {}, ()),
+    ],
+)
+def test_what_was_set_and_is_not_looked_at_is_told(method, changes, unused):
+    config = TrainingConfig.from_dict({**REQUIRED, "method": method, **changes})
+    assert config.unused == unused
 
 
 def test_a_missing_setting_is_named():

@@ -33,6 +33,14 @@ def test_advice_on_memory_fits_the_run(make_config):
     assert "batch_size" not in left
 
 
+def test_advice_on_memory_of_a_run_that_samples_names_only_what_it_looks_at(make_config):
+    advice = reason(MemoryError(), make_config(method="ppo", batch_size=4, max_new_tokens=16))
+    assert "lower batch_size from 4 to 2, which trains the same steps" in advice
+    assert "lower max_new_tokens from 16; or lower prompts_per_step from 8" in advice
+    assert "gradient_accumulation" not in advice
+    assert "max_length" not in advice
+
+
 def test_our_own_errors_speak_for_themselves():
     assert reason(DataError("rows.jsonl, row 3: no prompt")) == "rows.jsonl, row 3: no prompt"
 

@@ -71,8 +71,9 @@ def test_a_finished_run_leaves_what_the_platform_reads(make_config):
 
 
 def test_a_finished_run_is_not_run_again(make_config, capsys):
-    config = make_config(max_steps=1)
+    config = make_config(max_steps=1, kl_budget=3.0)
     run(config)
+    assert "dpo does not look at kl_budget." in capsys.readouterr().out
     before = (Path(config.output_dir) / "metrics.jsonl").read_text()
     assert run(config) == 0
     assert (Path(config.output_dir) / "metrics.jsonl").read_text() == before
