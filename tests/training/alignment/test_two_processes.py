@@ -1,6 +1,7 @@
 """Two processes over gloo give the numbers of one process with the same global batch."""
 
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -8,35 +9,49 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.training.alignment.conftest import read_metrics
+from tests.training.alignment.conftest import WRITERS, read_metrics
 from tests.training.alignment.test_resume import wait_for_step
 from training.alignment.checkpoints import latest_checkpoint
+from training.alignment.methods import get_method
 from training.alignment.train import run
 
 # `accelerate launch --cpu` starts one process only, without mpirun; torchrun starts both.
-LAUNCH = (
+TWICE = (
     sys.executable,
     *("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"),
-    *("-m", "training.alignment.train"),
 )
+LAUNCH = (*TWICE, "-m", "training.alignment.train")
+METHODS = ("dpo", "kto", "sft", "dpo_pl", "beta_dpo")
 
 
-@pytest.mark.parametrize("method", ["dpo", "kto", "sft", "dpo_pl", "beta_dpo"])
-def test_two_processes_give_the_numbers_of_one(make_config, start, tmp_path, method):
-    one = make_config(method=method, batch_size=2, gradient_accumulation=2)
-    run(one)
-    two = make_config(
-        method=method,
-        batch_size=1,
-        gradient_accumulation=2,
-        output_dir=str(tmp_path / "two"),
+def test_two_processes_give_the_numbers_of_one(make_config, environment, tmp_path):
+    def of(method, name, batch_size):
+        write = WRITERS[get_method(method).data]
+        return make_config(
+            method=method,
+            train_file=str(write(tmp_path / f"{method}.jsonl", 24)),
+            held_out_file=str(write(tmp_path / f"{method}-held-out.jsonl", 12, offset=24)),
+            output_dir=str(tmp_path / f"{method}-{name}"),
+            batch_size=batch_size,
+            gradient_accumulation=2,
+        )
+
+    ones = [of(method, "one", 2) for method in METHODS]
+    twos = [of(method, "two", 1) for method in METHODS]
+    for one in ones:
+        run(one)
+    files = [tmp_path / f"{method}.run.json" for method in METHODS]
+    for two, file in zip(twos, files, strict=True):
+        file.write_text(two.to_json(), "utf-8")
+    command = (*TWICE, "-m", "tests.training.alignment.runs_in_turn", *map(str, files))
+    done = subprocess.run(
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    process = start(two, *LAUNCH)
-    output, _ = process.communicate(timeout=200)
-    assert process.returncode == 0, output
-    assert "steps of 4." in output
-    assert_same_numbers(two, one)
-    assert (Path(two.output_dir) / "evaluation.json").exists()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("steps of 4.") == len(METHODS)
+    for one, two in zip(ones, twos, strict=True):
+        assert_same_numbers(two, one)
+        assert (Path(two.output_dir) / "evaluation.json").exists()
 
 
 def assert_same_numbers(two, one):
