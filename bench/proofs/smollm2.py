@@ -199,7 +199,8 @@ def offline(
         "convert_data": True,
     }
     output = _train(setting, home, method, launch, {**data, **setting.policy})
-    return _evaluated(output, method) | {"trained": kept.provenance(output)}
+    told = described(_json(output / "evaluation.json"), method) | _pace(output)
+    return told | {"trained": kept.provenance(output)}
 
 
 def reward_model(setting: Setting, home: Path, launch: Launch = command_line) -> dict[str, Any]:
@@ -281,13 +282,12 @@ def _train(
     return kept.trained({**values, **own}, launch, after)
 
 
-def _evaluated(output: Path, method: str) -> dict[str, Any]:
+def described(evaluation: Mapping[str, Any], method: str) -> dict[str, Any]:
     """Accuracy by the method's own reward, how far log-probabilities moved, KL and perplexity.
 
     `moved_95` is the interval of what `moved` names, which moved `by` so much, the better way up;
     it is `shown` when it lies above zero.
     """
-    evaluation = _json(output / "evaluation.json")
     held_out, perplexity = evaluation["held_out"], evaluation["perplexity"]
     sides = {side: _moved(evaluation, side) for side in ("chosen", "rejected")}
     own = quantity(method, evaluation)
@@ -306,7 +306,6 @@ def _evaluated(output: Path, method: str) -> dict[str, Any]:
         "perplexity_before": _value(perplexity, "before"),
         "perplexity": _value(perplexity, "after"),
         "kl_of_samples": _value(evaluation["kl"], "k1"),
-        **_pace(output),
     }
 
 
