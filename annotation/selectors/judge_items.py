@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from array import array
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
@@ -16,6 +17,8 @@ from core.errors import PrefloopError
 Takes = ProjectJudge.Takes
 # Item.rnd is below it.
 RING = 1_000_000
+# Of a project with more items, a slice of the ring that holds about so many is looked through.
+LOOKED_THROUGH = 50_000
 
 _PEOPLE = """
 FROM annotation_assignment assignment
@@ -72,6 +75,8 @@ SELECT id FROM (
     {chosen}
 ) drawn WHERE NOT tried ORDER BY turn, place, id LIMIT %(size)s
 """
+# From somewhere on the ring of the items' random numbers, which know nothing of the items.
+_PLACE = f"mod(item.rnd - %(start)s + {RING}, {RING})"
 _FROM = """
 FROM annotation_item item JOIN annotation_prompt prompt ON prompt.id = item.prompt_id
 WHERE item.project_id = %(project)s AND item.origin = 'created' AND NOT item.is_gold
@@ -81,6 +86,16 @@ WHERE item.project_id = %(project)s AND item.origin = 'created' AND NOT item.is_
     JOIN annotation_response response ON response.id = placed.response_id
     WHERE placed.item_id = item.id AND response.withdrawn_at IS NOT NULL)
 """
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How many items a selection has, and some of them at random, by number."""
+
+    count: int
+    # Else projected from those in a slice of the ring: within about 1 % where most are taken.
+    is_exact: bool
+    some: list[int]
 
 
 class JudgeItems:
@@ -125,10 +140,32 @@ class JudgeItems:
 
     def sample(self, size: int, *, seed: int | str = 0) -> list[int]:
         """So many of them at random, the same ones for the same seed."""
-        # Each item's own random number, from another place on the ring of them for each seed.
         start = random.Random(seed).randrange(RING)  # no secret
-        order = "ORDER BY item.rnd < %(start)s, item.rnd, item.id LIMIT %(size)s"
-        return sorted(self._column(f"SELECT item.id {self.where} {order}", start=start, size=size))
+        found = self._slice(start, self._width(), size)
+        if len(found) < size:
+            found = self._slice(start, RING, size)
+        return sorted(found)
+
+    def extent(self, size: int) -> Extent:
+        """Fast with a million items too: only where few are found are all looked through."""
+        width = self._width()
+        found = self._slice(0, width)
+        if len(found) < size and width < RING:
+            width, found = RING, self._slice(0, RING)
+        some = random.Random(0).sample(found, min(size, len(found)))  # no secret
+        return Extent(round(len(found) * RING / width), width == RING, sorted(some))
+
+    def _width(self) -> int:
+        """Of the slice that is looked through first; where items are few or numbered, of all."""
+        if "items" in self.selection:
+            return RING
+        sql = "SELECT count(*) FROM annotation_item WHERE project_id = %(project)s"
+        return min(RING, RING * LOOKED_THROUGH // max(1, self._column(sql)[0]))
+
+    def _slice(self, start: int, width: int, most: int | None = None) -> list[int]:
+        sql = f"""SELECT item.id {self.where} AND {_PLACE} < %(width)s
+            ORDER BY {_PLACE}, item.id LIMIT %(most)s"""
+        return self._column(sql, start=start, width=width, most=most)
 
     def draw(self, size: int, *, seed: int) -> array[int]:
         """So many of them at random, prompts in turn, the same ones in the same order whenever the

@@ -200,6 +200,9 @@ class ResumeIn(Input):
 
 class JudgeRunEstimateOut(serializers.Serializer[Any]):
     items = serializers.IntegerField()
+    is_exact = serializers.BooleanField(
+        help_text="False: the items, and so all figures, are projected from a part of very many."
+    )
     calls = serializers.IntegerField()
     prompt_tokens = serializers.IntegerField()
     completion_tokens = serializers.IntegerField(help_text="At most.")

@@ -9,7 +9,7 @@ from annotation.judging.canaries import ATTACKS, inject
 from annotation.models import JudgeRun, JudgeVerdict
 from annotation.selectors.judge import contents_of
 from annotation.services.judge_desk import Subject
-from annotation.services.judge_source import ItemSource, protocol_of
+from annotation.services.judge_source import Glance, ItemSource, protocol_of
 
 ATTACK_BY_KEY = {attack.key: attack for attack in ATTACKS}
 
@@ -43,9 +43,11 @@ class CanarySource:
                 return subjects
         return []
 
-    def sample(self, size: int) -> list[Subject]:
-        """So many of them from end to end, to estimate by."""
-        return self._subjects(self._waiting[:: max(1, len(self._waiting) // size)][:size])
+    def glance(self, size: int) -> Glance:
+        """Some of them from end to end, to estimate by."""
+        waiting = self._waiting
+        some = waiting[:: max(1, len(waiting) // size)][:size]
+        return Glance(len(waiting), True, self._subjects(some))
 
     def _subjects(self, pairs: Sequence[tuple[int, str]]) -> list[Subject]:
         items = [item for item, _ in pairs]

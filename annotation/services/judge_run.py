@@ -49,9 +49,12 @@ class RunEstimate:
     The most is with a repair of every verdict; so are `completion_tokens`. `calls` are without.
 
     `seconds` is None before anything was asked of the model. `sampled`: how many items were read.
+    Where `is_exact` is false, `items` and all that follows from it are projected from a part of
+    very many.
     """
 
     items: int
+    is_exact: bool
     calls: int
     prompt_tokens: int
     completion_tokens: int
@@ -78,9 +81,8 @@ def estimate_run(
 
 
 def _estimated(run: JudgeRun) -> RunEstimate:
-    judge, source = run.judge, source_of(run)
-    items = source.total
-    looked_at = source.sample(LOOKED_AT)
+    judge = run.judge
+    items, is_exact, looked_at = source_of(run).glance(LOOKED_AT)
     spec, price = spec_of(judge), price_of(judge)
     sizes = [_size(spec, subject.content, price) for subject in looked_at]
     share = items / len(sizes) if sizes else 0.0
@@ -93,6 +95,7 @@ def _estimated(run: JudgeRun) -> RunEstimate:
     written = min(completion, round(calls * past["completion"])) if past else completion
     return RunEstimate(
         items=items,
+        is_exact=is_exact,
         calls=calls,
         prompt_tokens=prompt,
         completion_tokens=longest,

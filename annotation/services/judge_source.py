@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import islice
+from typing import NamedTuple
 
 from annotation.judging.protocol import JudgeSpec
 from annotation.models import JudgeRun, Protocol
@@ -33,6 +35,14 @@ def protocol_of(run: JudgeRun) -> Protocol:
     return run.protocol or run.project.protocol
 
 
+class Glance(NamedTuple):
+    """To estimate by: how many items a run has before it, and some of them at random."""
+
+    items: int
+    is_exact: bool
+    some: list[Subject]
+
+
 class ItemSource:
     """The items that a run takes, each once, and no further than its limit."""
 
@@ -48,19 +58,21 @@ class ItemSource:
             protocol=self.protocol,
         )
         self.done = run.verdicts.count() if run.pk else 0
-        self.left = self._left()
-        self.total = self.done + self.left
-        self._after = 0
+        self._taken = self._after = 0
         # With a limit: which ones, drawn when the first is asked for.
         self._drawn: Iterator[int] | None = None
 
+    @cached_property
+    def total(self) -> int:
+        return self.done + self.items.count(most=self._most())
+
     def page(self, size: int) -> list[Subject]:
         """The next ones; a page is shorter only when an item lost its prompt meanwhile."""
-        while self.left > 0:
-            numbers = self._next(min(size, self.left))
+        while (left := self.total - self.done - self._taken) > 0:
+            numbers = self._next(min(size, left))
             if not numbers:
                 break
-            self.left -= len(numbers)
+            self._taken += len(numbers)
             subjects = self._subjects(numbers)
             if subjects:
                 return subjects
@@ -68,23 +80,25 @@ class ItemSource:
 
     def _next(self, size: int) -> list[int]:
         """By number where all are taken, else as they are drawn."""
-        if self.run.selection.get("limit") is None:
+        most = self._most()
+        if most is None:
             numbers = self.items.page(self._after, size)
             self._after = numbers[-1] if numbers else self._after
             return numbers
         if self._drawn is None:
-            self._drawn = iter(self.items.draw(self.left, seed=self.run.pk or 0))
+            self._drawn = iter(self.items.draw(most, seed=self.run.pk or 0))
         return list(islice(self._drawn, size))
 
-    def sample(self, size: int) -> list[Subject]:
-        """So many of them at random, to estimate by."""
-        return self._subjects(self.items.sample(size))
+    def glance(self, size: int) -> Glance:
+        extent, most = self.items.extent(size), self._most()
+        items = extent.count if most is None else min(extent.count, most)
+        is_exact = extent.is_exact or items < extent.count
+        return Glance(items, is_exact, self._subjects(extent.some))
 
-    def _left(self) -> int:
+    def _most(self) -> int | None:
+        """What its limit leaves."""
         limit = self.run.selection.get("limit")
-        if limit is None:
-            return self.items.count()
-        return self.items.count(most=max(0, int(limit) - self.done))
+        return None if limit is None else max(0, int(limit) - self.done)
 
     def _subjects(self, numbers: Sequence[int]) -> list[Subject]:
         contents = contents_of(self.run.project, numbers, self.protocol)

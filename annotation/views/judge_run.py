@@ -147,11 +147,18 @@ def _live(project: Project, found: JudgeRun) -> dict[str, Any]:
         "project": project,
         "run": found,
         "figures": judge_pages.figures_of(found),
+        "items": _items(found),
         "booked": found.settled + found.reserved,
         "cap": f"{found.cap.normalize():f}",
         "is_priced": price_of(found.judge) is not None,
         "no_worker": waits and not is_swept(),
     }
+
+
+def _items(run: JudgeRun) -> int:
+    """As its worker has counted them when it began; until then as estimated."""
+    counted = run.job.progress.get("total") if run.job is not None else None
+    return int(counted or run.estimate.get("items", 0))
 
 
 @project_view(Capability.RESEARCH)

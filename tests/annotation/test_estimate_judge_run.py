@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from annotation.models import Judge, JudgeCall, JudgeRun, JudgeVerdict, Price
+from annotation.models import Item, Judge, JudgeCall, JudgeRun, JudgeVerdict, Price
+from annotation.selectors import judge_items
 from annotation.services import judge_run
 from annotation.services.judge import import_judge
 from annotation.services.judge_run import estimate_run, queue_run, raise_cap
@@ -69,6 +70,23 @@ def test_many_items_are_sampled(cast: Cast, judge: Judge, monkeypatch: pytest.Mo
     told = estimate_run(project=cast.project, judge=judge)
     assert (told.items, told.calls, told.sampled) == (5, 10, 2)
     assert told.prompt_tokens == pytest.approx(whole.prompt_tokens, rel=0.1)
+
+
+def test_the_estimate_of_very_many_is_projected(
+    cast: Cast, judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in range(20):
+        item = make_item(cast.project)
+        Item.objects.filter(pk=item.pk).update(rnd=place * 50_000)
+    monkeypatch.setattr(judge_items, "LOOKED_THROUGH", 10)
+    monkeypatch.setattr(judge_run, "LOOKED_AT", 4)
+    told = estimate_run(project=cast.project, judge=judge)
+    assert (told.items, told.calls, told.is_exact, told.sampled) == (20, 40, False, 4)
+    # A limit that is below it is no projection.
+    told = estimate_run(project=cast.project, judge=judge, selection={"limit": 7})
+    assert (told.items, told.calls, told.is_exact) == (7, 14, True)
+    run = queue(cast, judge)
+    assert (run.estimate["items"], run.estimate["is_exact"]) == (20, False)
 
 
 def test_a_limit_and_a_choice_of_items(cast: Cast, judge: Judge) -> None:

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from annotation.answers import AnswerValue
 from annotation.models import Item, Judge, JudgeRun, JudgeVerdict, Judgment, Kind, Prompt
+from annotation.selectors import judge_items
 from annotation.selectors.judge_items import JudgeItems
 from annotation.services.annotator import annotator_for_judge, annotator_for_user
 from annotation.services.gold import set_gold
@@ -153,6 +154,31 @@ def test_pages_and_samples_are_of_the_same_items(cast: Cast) -> None:
     assert items.sample(100) == numbers
     assert len({tuple(items.sample(3, seed=seed)) for seed in range(20)}) > 1
     assert items.count(most=4) == 4
+
+
+def test_of_very_many_a_slice_of_the_ring_is_looked_through(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [make_item(cast.project) for _ in range(40)]
+    numbers = [row.pk for row in rows]
+    for place, row in enumerate(rows):
+        Item.objects.filter(pk=row.pk).update(rnd=place * 25_000)
+    items = JudgeItems(make_judge(cast.project), cast.project, {"takes": "all"})
+    whole = items.extent(5)
+    assert (whole.count, whole.is_exact, len(set(whole.some))) == (40, True, 5)
+    samples = [items.sample(4, seed=seed) for seed in range(10)]
+    monkeypatch.setattr(judge_items, "LOOKED_THROUGH", 10)
+    part = items.extent(5)
+    # A quarter of the ring, from its beginning.
+    assert (part.count, part.is_exact) == (40, False)
+    assert set(part.some) < set(numbers[:10])
+    # Too few in it: all are counted.
+    more = items.extent(11)
+    assert (more.count, more.is_exact, len(more.some)) == (40, True, 11)
+    # Which ones a sample has does not depend on how many are looked through.
+    assert [items.sample(4, seed=seed) for seed in range(10)] == samples
+    named = JudgeItems(Judge.objects.get(), cast.project, {"items": numbers[:20]})
+    assert named.extent(5).count == 20
 
 
 def test_a_draw_takes_prompts_in_turn(cast: Cast) -> None:

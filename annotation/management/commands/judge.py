@@ -109,8 +109,9 @@ class Command(BaseCommand):
             else "no price is known"
         )
         seconds = "time unknown" if told.seconds is None else f"about {clock(told.seconds)}"
+        about = "" if told.is_exact else "about "
         self.stdout.write(
-            f"{told.items:,} items, {told.calls:,} calls, {told.prompt_tokens:,} tokens in, "
+            f"{about}{told.items:,} items, {told.calls:,} calls, {told.prompt_tokens:,} tokens in, "
             f"{told.completion_tokens:,} out at most: {cost}, {seconds}"
         )
 
