@@ -17,6 +17,7 @@ from tests.feedback.votes import judged
 from tests.training.conftest import Launch
 from training.alignment.data import read_rows
 from training.models import TrainingRun
+from training.selectors.budget import run_budget
 from training.selectors.training_data import rows_of_kind
 from training.services import cancel_run, resume_run
 from training.services.run import checked_config
@@ -41,10 +42,21 @@ def test_the_device_left_out_is_one_that_is_offered(monkeypatch: pytest.MonkeyPa
         checked_config(method="dpo", config={"device": "cuda"})
 
 
-def test_a_double_click_launches_once(launch: Launch) -> None:
+def test_a_double_click_launches_and_estimates_once(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    estimated: list[str] = []
+
+    def counted(**asked: Any) -> Any:
+        estimated.append(asked["method"])
+        return run_budget(**asked)
+
+    monkeypatch.setattr("training.services.run.run_budget", counted)
     assert launch(client_key="same").pk == launch(client_key="same").pk
+    assert estimated == ["dpo"]
     assert launch(client_key="other").pk != launch(client_key="same").pk
     assert TrainingRun.objects.count() == 2
+    assert len(estimated) == 2
 
 
 def test_thumbs_feed_kto(launch: Launch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -70,7 +71,12 @@ def queue_run(
     find_model(project, base_model)
     check_positions(project, base_model, checked)
     checked |= check_rewards(
-        project=project, method=get_method(method), config=checked, evaluated_by=evaluated_by
+        project=project,
+        snapshot=snapshot,
+        criterion=criterion,
+        method=get_method(method),
+        config=checked,
+        evaluated_by=evaluated_by,
     )
     options = {"binary_from_pairs": binary_from_pairs, "rewrites": rewrites}
     _check_data(snapshot, method, criterion, convert=checked["convert_data"], **options)
@@ -95,7 +101,8 @@ def queue_run(
         | {
             "name": name.strip(),
             "data_options": options | {"evaluated_by": evaluated_by},
-            "estimate": _foretold(**asked, **options),
+            # Only of a new run: a launch that is sent again has its own already.
+            "estimate": partial(_foretold, **asked, **options),
             "sweep": sweep,
             "seed": checked["seed"],
             "created_by": created_by,
@@ -183,11 +190,35 @@ def cancel_run(*, run: TrainingRun, actor: User | None) -> Job:
 
 
 @transaction.atomic
-def resume_run(*, run: TrainingRun, actor: User | None) -> Job:
-    """A failed or cancelled run goes on from its last checkpoint."""
+def resume_run(*, run: TrainingRun, actor: User | None, kl_budget: float | None = None) -> Job:
+    """A failed or cancelled run goes on from its last checkpoint; an online one under a larger KL
+    budget, if one is given."""
     job = jobs.resume(job=run.job)
-    record_event(actor=actor, action="resume_run", target=run, project_id=run.project_id)
+    detail = {}
+    if kl_budget is not None and kl_budget != run.config.get("kl_budget"):
+        detail = {"kl_budget": kl_budget, "before": run.config.get("kl_budget")}
+        _raise_kl_budget(run, kl_budget)
+    record_event(
+        actor=actor, action="resume_run", target=run, project_id=run.project_id, detail=detail
+    )
     return job
+
+
+def _raise_kl_budget(run: TrainingRun, kl_budget: float) -> None:
+    before = run.config.get("kl_budget")
+    if before is None or get_method(run.method).loop != "online":
+        raise PrefloopError(
+            "This run has no KL budget that could be raised.", kl_budget="this run has none"
+        )
+    checked_config(method=run.method, config={"kl_budget": kl_budget})
+    if kl_budget < before:
+        raise PrefloopError(
+            f"The KL budget of this run is {before:g} nats an answer, and can only be raised. "
+            "Launch another run to try a smaller one.",
+            kl_budget=f"must be above {before:g}",
+        )
+    run.config = {**run.config, "kl_budget": kl_budget}
+    run.save(update_fields=["config"])
 
 
 def _check_snapshot(project: Project, snapshot: Snapshot) -> None:
