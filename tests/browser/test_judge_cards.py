@@ -9,6 +9,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from annotation.models import Judge, Kind
 from feedback.services.measure_judges import measure_judges
 from tests.browser.axe import violations
+from tests.browser.labeling import WIDE
 from tests.browser.signing import sign_in
 from tests.cast import Cast
 from tests.feedback.judging import say
@@ -51,3 +52,22 @@ def test_the_card_and_the_board(
             closed.evaluate("one => one.open = true")
         page.wait_for_load_state("networkidle")
         assert violations(page) == [], name
+
+
+def test_a_plot_that_is_alone_does_not_fill_the_page(
+    cast: Cast, judge: Judge, live_server, context: BrowserContext, page: Page
+) -> None:
+    page.set_viewport_size(WIDE)
+    sign_in(context, cast.mary, live_server.url)
+    imported = judge_annotator().judge
+    # It gave no probabilities, so there is no curve beside its agreement.
+    for one, plots in ((imported, 1), (judge, 2)):
+        assert one is not None
+        path = reverse("feedback:judge-card", args=[cast.project.pk, one.pk])
+        page.goto(live_server.url + path)
+        found = page.locator(".plot svg")
+        expect(found).to_have_count(plots)
+        for at in range(plots):
+            box = found.nth(at).bounding_box()
+            assert box is not None
+            assert box["width"] < 0.55 * WIDE["width"]
