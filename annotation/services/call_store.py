@@ -169,6 +169,13 @@ class CallStore:
         self.out.update(written.values())
         return _once_each(calls, found)
 
+    def headroom(self) -> Decimal:
+        """What is neither spent nor reserved; nobody else books until the transaction ends."""
+        with connection.cursor() as cursor:
+            cursor.execute(_HEADROOM, [self.run])
+            headroom: Decimal = cursor.fetchone()[0]
+            return headroom
+
     def settle(self, settlements: Sequence[Settlement]) -> None:
         rows = [
             (one.call, one.state, one.reply, one.verdict, one.error[:LONGEST_ERROR], one.tries,
@@ -214,8 +221,7 @@ class CallStore:
                 cursor.execute(_RESERVE, {"run": self.run, "cost": cost})
                 if cursor.rowcount:
                     return calls
-                cursor.execute(_HEADROOM, [self.run])
-                calls = _fitting(calls, cursor.fetchone()[0])
+                calls = _fitting(calls, self.headroom())
         return []
 
     def _write(self, calls: list[NewCall]) -> dict[str, int]:

@@ -124,8 +124,8 @@ def judge_answers(
     if ending.why == OUT_OF_BUDGET:
         run.refresh_from_db()
         raise PrefloopError(
-            f"{run.judge}: {out_of_budget(run)} Raise it (manage.py judge --resume {run.pk} "
-            "--cap DOLLARS), then resume the training run."
+            f"{run.judge}: {out_of_budget(run)} {ending.reason} Raise the cap (manage.py judge "
+            f"--resume {run.pk} --cap DOLLARS), then resume the training run."
         )
     if ending.why:
         raise PrefloopError(f"{run.judge} answers no call: {ending.reason} Resume when it does.")

@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -36,6 +37,9 @@ NEWEST = 5
 # Failures of the endpoint in a row, with no answer between them, after which the run pauses. What
 # is wrong with the items fails them alone, unless nothing at all was answered before.
 OUTAGE_AFTER, REFUSAL_AFTER = 20, 3
+# So often in a row nothing that waits may fit under the cap before the run stops: an item or two
+# that cost more than all that is left do not keep the others from being judged.
+MOST_PASSED_BY = 20
 OUT_OF_BUDGET, OUTAGE, ASKED_TO_STOP = "budget", "outage", "asked"
 
 Guard = Callable[[], AbstractContextManager[None]]
@@ -91,6 +95,9 @@ class Work:
         self.ending = Ending()
         self._short: deque[Wish] = deque()
         self._is_tight = False
+        self._passed_by = 0
+        # Of the calls that the cap does not hold, the cheapest.
+        self._dearer: Decimal | None = None
         # Those that the endpoint failed wait for an answer of it: perhaps it is down. Their calls
         # are `unknown`, so a run that ends before asks them again.
         self._held: list[Ended] = []
@@ -108,6 +115,8 @@ class Work:
             self.asker.abort()
         if self.desk.error is not None:
             raise self.desk.error
+        if self._dearer is not None and not self.ending.why:
+            self.ending = self._out_of_budget()
         self._let_go()
         return self.ending
 
@@ -117,8 +126,9 @@ class Work:
 
     def _turn(self) -> None:
         self._book()
-        while self.desk.ended and not self.desk.settlements:
-            self._keep(take(self.desk.ended, BATCH))
+        # Counted before the settlements are looked at: what ends later may name a later one.
+        while (ready := len(self.desk.ended)) and not self.desk.settlements:
+            self._keep(take(self.desk.ended, min(ready, BATCH)))
         if self.desk.hungry and not self.ending.why:
             self._feed()
         if time.monotonic() - self._ticked >= TICK_SECONDS:
@@ -175,6 +185,9 @@ class Work:
         self.asker.grant(pair for pair in pairs if pair[1].state != REFUSED)
         refused = [wish for wish, standing in pairs if standing.state == REFUSED]
         self._short.extendleft(reversed(refused))
+        self._tighten()
+
+    def _tighten(self) -> None:
         if self._is_tight != bool(self._short):
             self._is_tight = bool(self._short)
             self.asker.slow_down(self._is_tight)
@@ -183,14 +196,31 @@ class Work:
         self.asker.grant((wish, Standing(STOPPED)) for wish in wishes)
 
     def _see_what_is_left(self) -> None:
-        """With nothing out, no money comes back: what does not fit now never will."""
+        """With nothing out, no money comes back: what does not fit now waits for a larger cap."""
         if not self._short or self.store.out or self.desk.settlements or self.ending.why:
             return
-        wishes = take(self._short, BATCH)
-        standings = self._steadily(partial(self._write, (), wishes))
-        self._answer(wishes, standings)
-        if len(self._short) and not self.store.out:
-            self._stop(Ending(OUT_OF_BUDGET))
+        left = self._steadily(self.store.headroom)
+        wishes = take(self._short, len(self._short))
+        self._pass_by([wish for wish in wishes if wish.call.reserve > left])
+        self._short.extend(wish for wish in wishes if wish.call.reserve <= left)
+        self._passed_by = 0 if self._short else self._passed_by + 1
+        if self._passed_by == MOST_PASSED_BY:
+            self._stop(self._out_of_budget())
+        elif wishes := take(self._short, BATCH):
+            self._answer(wishes, self._steadily(partial(self._write, (), wishes)))
+        else:
+            self._tighten()
+
+    def _pass_by(self, wishes: Sequence[Wish]) -> None:
+        """Their items are left without a verdict, as those that a pause breaks off."""
+        for wish in wishes:
+            cost = wish.call.reserve
+            self._dearer = cost if self._dearer is None else min(cost, self._dearer)
+        self._refuse(wishes)
+
+    def _out_of_budget(self) -> Ending:
+        cost = (self._dearer or Decimal(0)).normalize()
+        return Ending(OUT_OF_BUDGET, f"What is left may cost ${cost:f} a call, or more.")
 
     def _stop(self, ending: Ending) -> None:
         if self.ending.why:

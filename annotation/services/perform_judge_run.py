@@ -138,7 +138,9 @@ def _end(run: JudgeRun, ending: Ending, counts: Counts, total: int) -> None:
     done = f"{counts.done:,} of {total:,} items are done, {max(0, total - counts.done):,} are left"
     if ending.why == OUT_OF_BUDGET:
         run.refresh_from_db()
-        raise PrefloopError(f"{out_of_budget(run)} {done}. Raise the cap and resume.")
+        raise PrefloopError(
+            f"{out_of_budget(run)} {ending.reason} {done}. Raise the cap and resume."
+        )
     if ending.why == OUTAGE:
         JudgeRun.objects.filter(pk=run.pk, paused_at=None).update(paused_at=timezone.now())
         raise PrefloopError(
