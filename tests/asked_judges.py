@@ -7,8 +7,19 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from django.db.models import Sum
+
 from annotation.judging.protocol import default_template, get_protocol
-from annotation.models import Item, Judge, JudgeRun, Price, Project, Provider, ProviderModel
+from annotation.models import (
+    Item,
+    Judge,
+    JudgeCall,
+    JudgeRun,
+    Price,
+    Project,
+    Provider,
+    ProviderModel,
+)
 from annotation.services.judge import create_judge
 from annotation.services.judge_run import queue_run
 from annotation.services.perform_judge_run import perform_run
@@ -94,3 +105,11 @@ def fresh(run: JudgeRun) -> JudgeRun:
     run = JudgeRun.objects.select_related("judge", "project").get(pk=run.pk)
     run.job = Job.objects.get(pk=run.job_id)
     return run
+
+
+def assert_books_balance(run: JudgeRun) -> None:
+    run = fresh(run)
+    paid = JudgeCall.objects.filter(run=run).aggregate(all=Sum("settled_cost"))["all"]
+    assert run.settled == (paid or 0)
+    assert run.reserved == 0
+    assert run.settled <= run.cap

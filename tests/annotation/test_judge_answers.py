@@ -1,32 +1,22 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
-from django.conf import LazySettings
 
 from annotation.models import JudgeCall, JudgeRun, JudgeVerdict, Project, Protocol
 from annotation.services.judge_answers import judge_answers, reward_run
 from core.errors import PrefloopError
 from tests.asked_judges import make_asked_judge, make_priced_model, make_provider
 from tests.cast import make_project
-from tests.llm_server import LlmServer, start_llm_server
+from tests.llm_server import LlmServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PROMPT = [{"role": "user", "content": "What is a number?"}]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[LlmServer]:
-    with start_llm_server() as server:
-        yield server
-
-
 @pytest.fixture
-def project(server: LlmServer, settings: LazySettings) -> Project:
-    server.change(rates={}, verdict="hash")
-    settings.EGRESS_ORIGINS = [server.url]
+def project(transactional_db: None) -> Project:
     return make_project()
 
 

@@ -1,40 +1,21 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from io import StringIO
 from typing import Any
 
 import pytest
-from django.conf import LazySettings
 from django.core.management import CommandError, call_command
 
 from annotation.models import JudgeRun, JudgeVerdict, Provider
-from tests.asked_judges import (
-    Court,
-    make_asked_judge,
-    make_items,
-    make_priced_model,
-    make_provider,
-)
-from tests.cast import make_project
-from tests.llm_server import LlmServer, start_llm_server
+from tests.asked_judges import Court, make_items
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[LlmServer]:
-    with start_llm_server() as server:
-        yield server
-
-
 @pytest.fixture
-def court(server: LlmServer, settings: LazySettings) -> Court:
-    settings.EGRESS_ORIGINS = [server.url]
-    project = make_project()
-    judge = make_asked_judge(project, make_priced_model(make_provider(server)))
-    make_items(project, 3)
-    return Court(project, judge, server)
+def court(court: Court) -> Court:
+    make_items(court.project, 3)
+    return court
 
 
 def say(court: Court, *words: str, **options: Any) -> str:

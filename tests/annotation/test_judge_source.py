@@ -1,42 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
-from django.conf import LazySettings
 
 from annotation.models import Assignment, Item, JudgeCall, JudgeVerdict, Judgment, Protocol
 from annotation.services.judge_run import estimate_run, raise_cap, resume_run
 from annotation.services.judge_source import ItemSource
-from tests.asked_judges import (
-    Court,
-    make_asked_judge,
-    make_items,
-    make_priced_model,
-    make_provider,
-    work,
-)
-from tests.cast import make_item, make_project, make_prompt
-from tests.llm_server import LlmServer, start_llm_server
+from tests.asked_judges import Court, make_asked_judge, make_items, work
+from tests.cast import make_item, make_prompt
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[LlmServer]:
-    with start_llm_server() as server:
-        yield server
-
-
-@pytest.fixture
-def court(server: LlmServer, settings: LazySettings) -> Court:
-    server.change(rates={}, verdict="hash", sleep_ms=0.0, position_bias=0.0)
-    settings.EGRESS_ORIGINS = [server.url]
-    project = make_project()
-    return Court(
-        project, make_asked_judge(project, make_priced_model(make_provider(server))), server
-    )
 
 
 def test_a_run_keeps_the_guidelines_that_it_was_queued_with(court: Court) -> None:

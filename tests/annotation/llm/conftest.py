@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from annotation.models import Provider, ProviderModel
-from tests.llm_server import LlmServer, start_llm_server
+from tests.llm_server import LlmServer
 
 CALM: dict[str, Any] = {
     "rates": {}, "ignored": [], "refused": [], "retry_after": 1.0, "retry_after_form": "seconds",
     "sleep_ms": 0.0, "slow_ms": 500.0, "canned": False, "key": "", "models": ["scripted"],
     "seed": 0, "refused_with": 400,
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def running_server() -> Iterator[LlmServer]:
-    with start_llm_server() as server:
-        yield server
 
 
 @pytest.fixture
