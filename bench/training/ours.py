@@ -22,7 +22,7 @@ from bench.training.clock import StepClock
 from training.alignment import batches, offline, online
 from training.alignment.config import TrainingConfig
 from training.alignment.journal import Journal
-from training.alignment.memory import reuse_freed_memory
+from training.alignment.memory import keep_few_kernels, reuse_freed_memory
 from training.alignment.methods import get_method
 from training.alignment.models import load_tokenizer, resolve_device
 from training.alignment.objective import Objective
@@ -124,6 +124,7 @@ def main() -> None:
     what, source, output = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     config = TrainingConfig.load(source)
     if what in ("train", "record"):
+        keep_few_kernels()
         reuse_freed_memory()
         (train if what == "train" else record)(config, output)
     elif what == "tokens":

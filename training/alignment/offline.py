@@ -22,7 +22,7 @@ from training.alignment.batches import LIST_ROLE, passes, tokens_of
 from training.alignment.config import TrainingConfig
 from training.alignment.failures import TrainingError
 from training.alignment.journal import Journal
-from training.alignment.memory import return_freed_memory
+from training.alignment.memory import TIDY_EVERY, return_freed_memory
 from training.alignment.models import load_tokenizer
 from training.alignment.objective import LogProbs, Objective, Statistic
 from training.alignment.offline_run import Run, checkpoint, make_plan, resume, save, stopped
@@ -54,7 +54,6 @@ def train(  # noqa: C901  # one loop, read from top to bottom
     if not packs(run.module):
         journal.say("This kind of model takes padded batches, each prompt once a completion.")
 
-    return_freed_memory()
     stop.waits_for_loop = True
     for step in range(start, total):
         rate = learning_rate(config, step, total)
@@ -69,6 +68,8 @@ def train(  # noqa: C901  # one loop, read from top to bottom
             checkpoint(run, step, state)
 
         began = time.perf_counter()
+        if (step - start) % TIDY_EVERY == 0:
+            return_freed_memory()
         indices = run.plan.step_indices(step)
         micro_batches = run.plan.micro_batches(indices, lengths, accelerator.process_index)
         statistic = _step_statistic(run, indices, micro_batches, state)

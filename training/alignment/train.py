@@ -19,7 +19,7 @@ from pathlib import Path
 from training.alignment.config import TrainingConfig
 from training.alignment.failures import TrainingError, reason
 from training.alignment.files import write_json
-from training.alignment.memory import reuse_freed_memory
+from training.alignment.memory import keep_few_kernels, reuse_freed_memory
 from training.alignment.methods import get_method
 from training.alignment.options import describe_options
 from training.alignment.supervision import (
@@ -53,6 +53,7 @@ def main() -> int:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     if arguments.supervised:
         die_with_parent()
+    keep_few_kernels()
     reuse_freed_memory()
     stop = StopRequest()
     stop.listen()
