@@ -109,6 +109,17 @@ class RunIn(Input):
     )
 
 
+class ResumeIn(Input):
+    kl_budget = Number(
+        required=False,
+        allow_null=True,
+        default=None,
+        min_value=0.0,
+        max_value=1e6,
+        help_text="Of an online run that its KL budget stopped: a larger one to go on under.",
+    )
+
+
 class SweepIn(RunIn):
     grid = Object(
         help_text="For each setting or hyper-parameter that varies the list of its values; one "

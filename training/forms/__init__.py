@@ -2,12 +2,14 @@
 
 from training.forms.choice import LaunchChoice, completed_choice
 from training.forms.launch import LaunchForm, untouched_values
+from training.forms.resume import ResumeForm
 from training.forms.version import ConfirmForm, SampleForm
 
 __all__ = [
     "ConfirmForm",
     "LaunchChoice",
     "LaunchForm",
+    "ResumeForm",
     "SampleForm",
     "completed_choice",
     "untouched_values",

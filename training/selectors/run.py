@@ -1,10 +1,9 @@
-"""What a run's page shows: its curves and its settings."""
+"""What a run's page shows: its numbers, its settings, and what it wrote."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -13,94 +12,7 @@ from training.alignment.methods import get_method
 from training.alignment.options import describe_options
 from training.models import MetricPoint, StepSample, TrainingRun
 from training.selectors.option import is_used
-
-Points = list[tuple[int, float]]
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A title, and for each metric that belongs to it how it is called in the plot."""
-
-    title: str
-    y_label: str
-    names: dict[str, str]
-    about: str
-    # Values that the axis holds whatever the data are.
-    include: tuple[float, ...] = ()
-
-
-PLOTS = (
-    Plot(
-        "Loss",
-        "loss",
-        {"loss": "training", "held_out_loss": "held out"},
-        "What training lowers. A held-out loss that rises meanwhile means overfitting.",
-    ),
-    Plot(
-        "Accuracy",
-        "share",
-        {
-            "accuracy": "training",
-            "held_out_accuracy": "held out",
-            "held_out_token_accuracy": "held-out tokens",
-        },
-        "How often the reward is on the judges' side; of demonstrations, how often a token is the "
-        "model's first choice.",
-        include=(0.0, 1.0),
-    ),
-    Plot(
-        "Reward margin",
-        "margin",
-        {"reward_margin": "training", "held_out_reward_margin": "held out"},
-        "Of chosen minus rejected responses, implied by log-probabilities or a reward model's.",
-        include=(0.0,),
-    ),
-    Plot(
-        "Log-probabilities",
-        "nats",
-        {"chosen_log_probability": "chosen", "rejected_log_probability": "rejected"},
-        "Of whole responses, under the model in training. Both may fall while the margin grows.",
-    ),
-)
-
-
-ONLINE_PLOTS = (
-    Plot(
-        "Reward",
-        "reward",
-        {"reward": "trained on", "reward_watched": "watched", "held_out_reward": "held out"},
-        "Mean of the answers that each step sampled. When the watched reward falls while the other "
-        "rises, the policy exploits its reward model.",
-    ),
-    Plot(
-        "KL from the reference",
-        "nats an answer",
-        {"kl_k1": "k1", "kl_k3": "k3", "kl_k2": "k2"},
-        "How far the policy has moved; the budget stops a run.",
-        include=(0.0,),
-    ),
-    Plot(
-        "Length",
-        "tokens",
-        {"completion_length": "sampled answers"},
-        "Rewards that only grow with length are a warning.",
-        include=(0.0,),
-    ),
-    Plot(
-        "Entropy and diversity",
-        "nats a token; share",
-        {"entropy": "entropy", "distinct_2": "distinct pairs of tokens"},
-        "Both fall as the policy settles; near zero it answers everything alike.",
-        include=(0.0,),
-    ),
-)
-
-
-def plots_of(runs: Sequence[TrainingRun]) -> tuple[Plot, ...]:
-    """What there is to draw of these runs."""
-    loops = {get_method(run.method).loop for run in runs}
-    online = ONLINE_PLOTS if "online" in loops else ()
-    return (*(PLOTS if "offline" in loops else ()), *online)
+from training.selectors.plot import Points
 
 
 def curves(run: TrainingRun) -> dict[str, Points]:
@@ -110,6 +22,15 @@ def curves(run: TrainingRun) -> dict[str, Points]:
     for name, step, value in rows.values_list("name", "step", "value"):
         found[name].append((step, value))
     return dict(found)
+
+
+def rewards_parted(run: TrainingRun) -> bool:
+    """Whether the alarm of an online run rings: by its newest step the watched reward fell while
+    the trained one rose."""
+    if not run.config.get("test_reward"):
+        return False
+    told = run.metric_points.filter(name="rewards_parted").order_by("-step")
+    return told.values_list("value", flat=True).first() == 1.0
 
 
 def run_settings(run: TrainingRun) -> list[tuple[str, str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -17,7 +16,8 @@ from core.errors import PrefloopError
 from core.plots import Series, line_chart
 from training.models import TrainingRun
 from training.selectors.comparison import chosen_runs, prompt_rows, result_rows, setting_rows
-from training.selectors.run import curves, plots_of
+from training.selectors.plot import plots_of
+from training.selectors.run import curves
 from training.views.plots import Drawn
 from training.views.shared import render_page
 
@@ -49,18 +49,15 @@ def overlaid(runs: Sequence[TrainingRun]) -> list[Drawn]:
     for plot in plots_of(runs):
         for name, words in plot.names.items():
             lines = [
-                Series(f"{run.pk}", *_columns(one[name]))
+                Series(f"{run.pk}", *plot.columns(one, name))
                 for run, one in zip(runs, points, strict=True)
                 if name in one
             ]
             if len(lines) > 1:
                 title = f"{plot.title}: {words}"
                 chart = line_chart(
-                    lines, title=title, x_label="step", y_label=plot.y_label, include=plot.include
-                )
+                    lines, title=title, x_label=plot.x_label, y_label=plot.y_label,
+                    include=plot.include,
+                )  # fmt: skip
                 drawn.append(Drawn(title, "Each line is a run, named by its number.", chart))
     return drawn
-
-
-def _columns(points: Sequence[tuple[int, float]]) -> tuple[list[Any], list[Any]]:
-    return [step for step, _ in points], [value for _, value in points]

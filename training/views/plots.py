@@ -7,17 +7,17 @@ from typing import Any
 
 from core.plots import Plot as Drawing
 from core.plots import Point, Row, Series, interval_chart, line_chart, scatter_chart
-from training.selectors.run import Plot, Points
+from training.selectors.plot import Plot, Points
 
 
 def draw(plot: Plot, points: dict[str, Points]) -> Drawing:
     series = [
-        Series(words, [step for step, _ in points[name]], [value for _, value in points[name]])
+        Series(words, *plot.columns(points, name))
         for name, words in plot.names.items()
         if name in points
     ]
     return line_chart(
-        series, title=plot.title, x_label="step", y_label=plot.y_label, include=plot.include
+        series, title=plot.title, x_label=plot.x_label, y_label=plot.y_label, include=plot.include
     )
 
 
@@ -35,7 +35,7 @@ def draw_evaluation(figures: dict[str, Any]) -> list[Drawn]:
 
 
 def _movement(figures: dict[str, Any]) -> Drawn | None:
-    found = figures.get("movement", {})
+    found = figures.get("movement") or figures.get("preferences", {}).get("movement", {})
     rows = [
         _row(f"{side.capitalize()} answers", found[side]["difference"])
         for side in ("chosen", "rejected")

@@ -16,13 +16,16 @@ from annotation.access import Capability, project_view
 from annotation.models import Project
 from core.access import SignedInRequest, admin_only
 from core.csv_reply import csv_reply
+from core.errors import PrefloopError
 from core.health import is_swept
 from core.models import Job
 from training.alignment.methods import get_method
+from training.forms import ResumeForm
 from training.forms.again import launch_query, left_out
 from training.models import TrainingRun
 from training.selectors.evaluation import evaluated
-from training.selectors.run import curves, plots_of, run_settings, step_samples
+from training.selectors.plot import plots_of
+from training.selectors.run import curves, rewards_parted, run_settings, step_samples
 from training.services import cancel_run, resume_run
 from training.services.child import log_tail
 from training.services.supervise import run_folder
@@ -71,12 +74,11 @@ def project_runs(request: SignedInRequest, project: Project) -> HttpResponse:
 def run(request: SignedInRequest, project: Project, run_id: int) -> HttpResponse:
     found = _run(project, run_id)
     context: dict[str, Any] = {
-        "run": found,
+        **_state(found),
         "method": get_method(found.method),
         "settings": run_settings(found),
         "again": launch_query(found),
         "left_out": left_out(found),
-        "no_worker": _no_worker(found),
         "needs": held_against(found),
     }
     version = getattr(found, "model_version", None)
@@ -93,8 +95,10 @@ def run(request: SignedInRequest, project: Project, run_id: int) -> HttpResponse
     return render_page(request, "training/run.html", project, context)
 
 
-def _no_worker(found: TrainingRun) -> bool:
-    return found.job.state == Job.State.QUEUED and not is_swept()
+def _state(found: TrainingRun) -> dict[str, Any]:
+    """Of `_run_state.html`."""
+    no_worker = found.job.state == Job.State.QUEUED and not is_swept()
+    return {"run": found, "no_worker": no_worker, "parted": rewards_parted(found)}
 
 
 def _plots(found: TrainingRun) -> list[Any]:
@@ -111,8 +115,7 @@ def _plots(found: TrainingRun) -> list[Any]:
 def run_state(request: SignedInRequest, project: Project, run_id: int) -> HttpResponse:
     """Polled while the run is not over; then the page is loaded again, with its evaluation."""
     found = _run(project, run_id)
-    context = {"run": found, "no_worker": _no_worker(found)}
-    response = render_page(request, "training/_run_state.html", project, context)
+    response = render_page(request, "training/_run_state.html", project, _state(found))
     if found.job.is_over:
         response["HX-Refresh"] = "true"
         response.status_code = STOP_POLLING
@@ -159,6 +162,10 @@ def run_cancel(request: SignedInRequest, project: Project, run_id: int) -> HttpR
 @project_view(Capability.TRAIN)
 @require_POST
 def run_resume(request: SignedInRequest, project: Project, run_id: int) -> HttpResponse:
-    resume_run(run=_run(project, run_id), actor=request.user)
+    """Under a larger KL budget, if one is given."""
+    found, form = _run(project, run_id), ResumeForm(request.POST)
+    if not form.is_valid():
+        raise PrefloopError("The KL budget is a number of nats an answer, such as 20.")
+    resume_run(run=found, actor=request.user, kl_budget=form.cleaned_data["kl_budget"])
     messages.success(request, "The run goes on from its last checkpoint.")
     return redirect("training:run", project.pk, run_id)
