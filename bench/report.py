@@ -1,8 +1,8 @@
 """`python -m bench.report`: docs/results/README.md from the newest file of each measure and proof.
 
 The page is never written by hand; a test compares it with what this makes of the files. So are
-the tables of docs/queue.md and docs/smollm2.md, each between `<!-- figures NAME.KEY -->` and
-`<!-- end -->`, and the curves of the latter.
+the tables of other pages, each between `<!-- figures NAME.KEY -->` and `<!-- end -->`, and the
+curves of docs/smollm2.md.
 """
 
 from __future__ import annotations
@@ -79,8 +79,19 @@ def flat(figures: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
             yield words, f"{value:,}" if type(value) is int else str(value)
 
 
-PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("queue", "smollm2", "judging"))
+PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("queue", "smollm2", "judging", "engine"))
 CURVES = ROOT / "docs" / "pictures" / "smollm2.svg"
+# What each comparison with TRL is meant to reach: times as fast, share of the memory.
+AIMS = {
+    "training_dpo.bfloat16": (2.5, 0.66),
+    "training_dpo.float32": (2.0, None),
+    "training_dpo.lora": (2.1, 0.55),
+    "training_dpo.long_prompts": (3.3, None),
+    "training_kto.bfloat16": (3.0, None),
+    "training_reward_model.bfloat16": (1.5, None),
+    "training_online.grpo": (1.5, None),
+    "training_online.rloo": (1.5, None),
+}
 FIGURES = re.compile(r"(<!-- figures (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -92,6 +103,8 @@ def with_figures(text: str) -> str:
 
 def table(results: dict[str, dict[str, Any]], path: str) -> str:
     """Of a figure's path, or of several with commas between: then each is a row with its origin."""
+    if path == "against_trl":
+        return _rows({name: _against_trl(results.get(name), *aims) for name, aims in AIMS.items()})
     paths = path.split(",")
     found = {one: value for one in paths if (value := _at(results, one))}
     if not found:
@@ -100,6 +113,20 @@ def table(results: dict[str, dict[str, Any]], path: str) -> str:
         measured, value = found[path]
         return f"{_rows(value)}\n{made(measured)}.\n"
     return _rows(dict(_row(one, found.get(one)) for one in paths))
+
+
+def _against_trl(
+    result: dict[str, Any] | None, faster: float, memory: float | None
+) -> dict[str, Any]:
+    aim = {"aim": f"≥ {faster} ×" + (f" at ≤ {memory}" if memory else "")}
+    if result is None:
+        return aim | {"times_as_fast": "not measured"}
+    figures = result["figures"]
+    speed = "tokens_per_second" if "useful_tokens" in figures else "steps_per_second"
+    told = {key: figures[key] for key in ("times_as_fast", "share_of_memory")}
+    sides = {f"{side}_{speed}": figures[side][speed] for side in ("prefloop", "trl")}
+    agree = {"losses_agree": figures["agrees"], "made": made(result)}
+    return aim | told | sides | agree
 
 
 def _row(path: str, found: tuple[dict[str, Any], Any] | None) -> tuple[str, dict[str, Any]]:

@@ -32,6 +32,19 @@ def test_each_row_of_several_results_names_its_own_origin() -> None:
     assert table(results, "proof.two").endswith("\n\n2026-01-02, commit bb, 2 cores.\n")
 
 
+def test_a_comparison_stands_beside_its_aim_or_is_told_to_be_missing() -> None:
+    side = {"tokens_per_second": 9.0}
+    figures = {"times_as_fast": 2.5, "share_of_memory": 0.6, "agrees": True, "useful_tokens": 5}
+    name = "training_dpo.lora"
+    lines = table(
+        {name: _result(name, "a", **figures, prefloop=side, trl=side)}, "against_trl"
+    ).splitlines()
+    assert lines[0].startswith("| | aim | times as fast | share of memory | prefloop tokens per")
+    lora = next(line for line in lines if line.startswith("| training dpo.lora"))
+    assert "| ≥ 2.1 × at ≤ 0.55 | 2.5 | 0.6 | 9.0 | 9.0 | True |" in lora
+    assert sum("| not measured |" in line for line in lines) == len(lines) - 3
+
+
 def test_a_figure_of_an_older_run_names_both_commits() -> None:
     result = _result("proof.one", "a", moved=1) | {"read": {"commit": "b"}}
     assert "2026-01-01, commit a (read at b), 1 cores, load 0.5 before the start" in section(result)
