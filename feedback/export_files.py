@@ -110,7 +110,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
     },
     Shape.RECORDS: {
         "id": "text", "kind": "text", "criterion": "text", "side": "text", "prompt_id": "whole",
-        "prompt": _MESSAGES,
+        "prompt": _MESSAGES, "reference": "text",
         "responses": [{"id": "text", "generator": "text", "messages": _MESSAGES}],
         "outcome": {
             "strength": "number", "both_bad": "flag", "ranks": ["whole"],

@@ -117,12 +117,14 @@ def _best(record: Record) -> list[int]:
 
 
 def prompts(record: Record, options: ShapeOptions) -> Iterator[Row]:
-    """What was asked, for methods that sample the responses themselves."""
-    yield {
+    """What was asked, for methods that sample the responses themselves; with the reference answer,
+    for what verifies them, where there is one."""
+    row = {
         "id": str(record["prompt_id"]),
         "prompt_id": record["prompt_id"],
         "prompt": record["prompt"],
     }
+    yield {**row, "answer": record["reference"]} if "reference" in record else row
 
 
 def _pair(

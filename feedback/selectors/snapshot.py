@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,10 +14,12 @@ from annotation.models import (
     ItemResponse,
     Judgment,
     Project,
+    Prompt,
     Response,
     Rewrite,
     Side,
 )
+from annotation.selectors.judge import REFERENCE_TAG
 from feedback.models import Preference
 from feedback.selectors.preferences import preferences_of
 from feedback.shapes import Record
@@ -140,6 +143,7 @@ def _record(row: Preference, responses: list[dict[str, Any]], protocol: int | No
         "side": prompt.side,
         "prompt_id": prompt.pk,
         "prompt": prompt.messages,
+        **_reference(prompt),
         "responses": responses,
         "outcome": row.outcome,
         "state": row.state,
@@ -152,3 +156,10 @@ def _record(row: Preference, responses: list[dict[str, Any]], protocol: int | No
         # The newest version under which it was judged.
         "protocol": protocol,
     }
+
+
+def _reference(prompt: Prompt) -> dict[str, str]:
+    """The reference answer, where an import gave one."""
+    value = prompt.tags.get(REFERENCE_TAG)
+    words = json.dumps(value) if isinstance(value, bool | int | float) else value
+    return {"reference": words} if isinstance(words, str) and words.strip() else {}

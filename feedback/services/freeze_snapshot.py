@@ -154,6 +154,10 @@ class _Tally:
     counts: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
     rows: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     asked: defaultdict[tuple[str, str], set[int]] = field(default_factory=lambda: defaultdict(set))
+    # Of these, the prompts with a reference answer.
+    answered: defaultdict[tuple[str, str], set[int]] = field(
+        default_factory=lambda: defaultdict(set)
+    )
     prompts: dict[str, set[int]] = field(
         default_factory=lambda: {side: set() for side in SIDE_NAMES}
     )
@@ -165,6 +169,8 @@ class _Tally:
         side, criterion = record["side"], record["criterion"]
         self.counts[side, record["kind"], criterion, record["state"]] += 1
         self.prompts[side].add(record["prompt_id"])
+        if "reference" in record:
+            self.answered[criterion, side].add(record["prompt_id"])
         self.support["people"] += record["support"]["people"]
         self.support["judges"] += record["support"]["judges"]
         self.policies.add(record["policy"])
@@ -185,9 +191,13 @@ class _Tally:
         for (data, criterion, side), count in sorted((+self.rows).items()):
             sides = rows.setdefault(data, {}).setdefault(criterion, dict.fromkeys(SIDE_NAMES, 0))
             sides[side] = count
+        answers: dict[str, dict[str, int]] = {}
+        for (criterion, side), prompts in sorted(self.answered.items()):
+            answers.setdefault(criterion, dict.fromkeys(SIDE_NAMES, 0))[side] = len(prompts)
         return {
             "counts": sorted(counts, key=lambda row: [str(row[name]) for name in fields[:-1]]),
             "rows": rows,
+            "answers": answers,
             "prompts": {side: len(prompts) for side, prompts in self.prompts.items()},
             "judgments": dict(self.support),
             "policies": sorted(self.policies),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from annotation.models import Item, Kind, Project, Side
+from annotation.models import Item, Kind, Project, Prompt, Side
 from core import jobs
 from core.errors import PrefloopError
 from core.models import AuditEvent
@@ -48,6 +48,21 @@ def test_it_works(cast: Cast) -> None:
     assert snapshot.manifest["rows"]["pairs"] == {"overall": {"train": 3, "held_out": 3}}
     assert (snapshot.version, snapshot.created_by, snapshot.note) == (1, cast.rosa, "first")
     assert AuditEvent.objects.filter(action="freeze_snapshot").count() == 1
+
+
+def test_reference_answers_are_frozen_and_counted(cast: Cast) -> None:
+    decide_both_sides(cast.project)
+    without = freeze(project=cast.project, created_by=None).snapshot
+    assert without.manifest["answers"] == {}
+    for side, tag in ((Side.TRAIN, 42), (Side.HELD_OUT, " ")):
+        Prompt.objects.filter(side=side).update(tags={"reference": tag, "topic": "sums"})
+    Prompt.objects.filter(pk=Prompt.objects.filter(side=Side.TRAIN)[0].pk).update(
+        tags={"reference": "forty-two"}
+    )
+    snapshot = freeze(project=cast.project, created_by=None).snapshot
+    assert snapshot.manifest["answers"] == {"overall": {"train": 3, "held_out": 0}}
+    found = [record.get("reference") for record in read_records(snapshot)]
+    assert sorted(map(str, found)) == ["42", "42", *["None"] * 3, "forty-two"]
 
 
 def test_the_hash_is_that_of_the_two_files(cast: Cast) -> None:

@@ -157,6 +157,21 @@ def test_prompts_come_once_each(snapshot: Snapshot, tmp_path: Path) -> None:
     )
 
 
+def test_a_prompt_brings_its_reference_answer_as_a_fact(
+    snapshot: Snapshot, cast: Cast, tmp_path: Path
+) -> None:
+    answered = Prompt.objects.filter(side=Side.TRAIN).earliest("pk")
+    Prompt.objects.filter(pk=answered.pk).update(tags={"reference": "Paris"})
+    newer = freeze(project=cast.project, created_by=None).snapshot
+    files = write_training_files(
+        snapshot=newer, data="prompts", criterion="overall", folder=tmp_path
+    )
+    found = {row.facts["prompt_id"]: row.facts for row in read_rows(files.train, "prompts")}
+    assert found.pop(answered.pk) == {"prompt_id": answered.pk, "answer": "Paris"}
+    assert found
+    assert all("answer" not in facts for facts in found.values())
+
+
 def test_a_pair_tells_how_strongly_it_was_preferred(snapshot: Snapshot, tmp_path: Path) -> None:
     files = write_training_files(
         snapshot=snapshot, data="pairs", criterion="overall", folder=tmp_path, ties=True

@@ -218,7 +218,7 @@ def form_data(html: str) -> dict[str, str]:
             if tag == "input" and name and values.get("type") != "checkbox":
                 self.data[name] = values.get("value", "")
             elif tag == "input" and name and "checked" in values:
-                self.data[name] = "on"
+                self.data[name] = values.get("value") or "on"
             elif tag == "select":
                 self.select = name
             elif tag == "option" and ("selected" in values or self.select not in self.data):

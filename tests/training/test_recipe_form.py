@@ -8,7 +8,9 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from annotation.models import Prompt
 from feedback.models import Snapshot
+from feedback.services import freeze_snapshot
 from tests.cast import Cast
 from tests.training.conftest import TINY
 from tests.training.test_pages import form_data
@@ -63,6 +65,22 @@ def test_a_policy_has_its_rollouts_rewards_and_settings(admin: Client, cast: Cas
     assert sft.run.config["convert_data"] is True
 
 
+def test_a_verifier_may_reward_beside_the_model_of_the_second_stage(
+    admin: Client, cast: Cast, snapshot: Snapshot
+) -> None:
+    Prompt.objects.update(tags={"reference": "42"})
+    answered = freeze_snapshot(project=cast.project, created_by=cast.rosa)
+    given = form_data(form_page(admin, cast)) | {
+        "base_model": TINY, "criterion": "overall", "snapshot": str(answered.pk),
+        "policy-verifier": "final_number", "policy-verifier_weight": "3",
+    }  # fmt: skip
+    reply = admin.post(reverse("training:new-recipe", args=[cast.project.pk]), given)
+    assert reply.status_code == 302
+    assert Recipe.objects.get().steps.get(position=2).config["reward_sources"] == {
+        "verifier": {"kind": "verifier", "verifier": "final_number", "weight": 3.0}
+    }
+
+
 def test_what_was_typed_outlives_another_method(admin: Client, cast: Cast) -> None:
     first = form_data(form_page(admin, cast))
     assert (first["policy-samples_per_prompt"], first["adapter"]) == ("4", "full")
@@ -88,6 +106,7 @@ def test_what_a_stage_refuses_stands_at_its_field(admin: Client, cast: Cast) -> 
         ("max_length", "4000", "max_length"),
         ("policy-max_new_tokens", "900", "policy-max_new_tokens"),
         ("policy-kl_budget", "-1", "policy-kl_budget"),
+        ("policy-verifier", "exact_answer", "policy-verifier"),
     ):
         reply = admin.post(url, given | {name: value})
         assert reply.status_code == 422, name

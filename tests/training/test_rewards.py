@@ -6,13 +6,13 @@ import json
 import shutil
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
-from annotation.models import Side
+from annotation.models import Prompt, Side
 from core.errors import PrefloopError
 from feedback.models import Snapshot
 from feedback.services import freeze_snapshot
@@ -23,6 +23,7 @@ from tests.training.test_pages import form_data
 from tests.training.test_promotion import make_version
 from training.alignment.data import read_rows
 from training.alignment.methods import get_method
+from training.alignment.rewards.verifiers import exact_answer
 from training.forms.again import launch_query, left_out
 from training.models import ModelVersion, TrainingRun
 from training.selectors.budget import data_size, run_budget
@@ -46,6 +47,22 @@ def scorer(cast: Cast) -> ModelVersion:
     version.lineage = {"method": "reward_bradley_terry"}
     version.save(update_fields=["lineage"])
     return version
+
+
+@pytest.fixture
+def scorers(scorer: ModelVersion, cast: Cast) -> list[ModelVersion]:
+    """Versions 2 and 3, both reward models."""
+    second = make_version(cast, 3)
+    second.lineage = scorer.lineage
+    second.save(update_fields=["lineage"])
+    return [scorer, second]
+
+
+@pytest.fixture
+def answers(cast: Cast, snapshot: Snapshot) -> Snapshot:
+    """A snapshot whose prompts all have a reference answer."""
+    Prompt.objects.update(tags={"reference": 42})
+    return freeze_snapshot(project=cast.project, created_by=cast.rosa)
 
 
 def test_they_are_offered_apart(scorer: ModelVersion, cast: Cast) -> None:
@@ -89,37 +106,107 @@ def test_the_value_model_reads_the_policys_tokens(
         shutil.rmtree(folder)
 
 
-def test_a_verifier_is_chosen_among_those_that_exist(launch: Launch) -> None:
+def test_a_verifier_compares_with_the_prompts_reference_answers(
+    launch: Launch, answers: Snapshot, tmp_path: Path
+) -> None:
     source = {"check": {"kind": "verifier", "verifier": "exact_answer"}}
-    assert launch("grpo", config={"reward_sources": source}).config["reward_sources"] == source
+    run = launch("grpo", config={"reward_sources": source}, snapshot=answers)
+    assert run.config["reward_sources"] == source
+    _write_data(run, tmp_path / "data")
+    rows = read_rows(tmp_path / "data" / "train.jsonl", "prompts")
+    assert len(rows) == rows_of_kind(answers, "prompts")["overall"].train
+    assert [exact_answer(row.prompt, " 42", row.facts) for row in rows] == [1.0] * len(rows)
+
+
+def test_a_verifier_is_refused_where_a_prompt_has_nothing_to_compare_with(
+    launch: Launch, answers: Snapshot, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {"reward_sources": {"check": {"kind": "verifier", "verifier": "final_number"}}}
+    with pytest.raises(PrefloopError, match=r"19 of 19 prompts of snapshot 1 .* no refer"):
+        launch("grpo", config=config)
+    Prompt.objects.filter(pk=Prompt.objects.earliest("pk").pk).update(tags={})
+    lacking = freeze_snapshot(project=cast.project, created_by=cast.rosa)
+    with pytest.raises(PrefloopError, match="1 of 19 prompts of snapshot 3") as refused:
+        launch("grpo", config=config, snapshot=lacking)
+    assert {"verifier", "reward_sources"} == refused.value.fields.keys()
+    monkeypatch.setenv("PREFLOOP_VERIFIERS", "mine=json:loads")
+    config["reward_sources"]["check"]["verifier"] = "mine"  # which may need no answer
+    assert launch("grpo", config=config).pk
 
 
 def test_launching_again_keeps_the_rewards_that_the_form_holds_and_names_the_others(
-    scorer: ModelVersion, launch: Launch, client: Client, cast: Cast
+    scorers: list[ModelVersion], answers: Snapshot, launch: Launch, client: Client, cast: Cast
 ) -> None:
-    helpful = {"kind": "reward_model", "folders": ["version:2", "version:2"], "combine": "min"}
+    helpful = {"kind": "reward_model", "folders": ["version:2", "version:3"], "combine": "min"}
     sources = {
         "tidy": {"kind": "format", "pattern": ".+"},
-        "right": {"kind": "verifier", "verifier": "exact_answer"},
-        "helpful": {**helpful, "weight": 2.0},
+        "right": {"kind": "verifier", "verifier": "exact_answer", "time_limit": 3.0},
+        "helpful": {**helpful, "weight": 2.0, "batch_size": 4},
         "short": {"kind": "length", "free": 8, "limit": 64},
     }
-    run = launch("grpo", config={"reward_sources": sources, "watch_sources": SOURCE})
-    given = dict(parse_qsl(launch_query(run)))
-    assert (given["reward_model"], given["watched_model"]) == ("version:2", "version:2")
-    assert (given["length_penalty"], given["length_limit"]) == ("1.0", "64")
+    config = {"reward_sources": sources, "watch_sources": SOURCE}
+    run = launch("grpo", config=config, snapshot=answers)
+    given = parse_qs(launch_query(run))
+    assert (given["reward_model"], given["more_models"]) == (["version:2"], ["version:3"])
+    assert (given["combine"], given["reward_weight"]) == (["min"], ["2.0"])
+    assert (given["verifier"], given["watched_model"]) == (["exact_answer"], ["version:2"])
+    assert (given["length_penalty"], given["length_limit"]) == (["1.0"], ["64"])
     lost = {
-        "“tidy” (format)", "“right” (verifier)", "free of “short”",
-        "weight of “helpful”", "further models of “helpful”", "combine of “helpful”",
+        "“tidy” (format)", "time limit of “right”", "free of “short”", "batch size of “helpful”",
     }  # fmt: skip
     assert set(left_out(run)) == lost
     client.force_login(cast.ada)
     shown = client.get(reverse("training:run", args=[run.project_id, run.pk])).text
     assert all(words in shown for words in lost)
     told = dict(run_settings(run))["reward sources"]
-    assert "right: verifier, verifier exact_answer" in told
-    assert "helpful: reward model, combine min, folders version:2 and version:2, weight 2.0" in told
+    assert "right: verifier, time limit 3.0, verifier exact_answer" in told
+    assert "combine min, folders version:2 and version:3, weight 2.0" in told
     assert left_out(launch("grpo", config={"reward_sources": SOURCE})) == []
+
+
+def test_an_ensemble_a_verifier_and_weights_from_the_form(
+    scorers: list[ModelVersion], answers: Snapshot, client: Client, cast: Cast
+) -> None:
+    client.force_login(cast.ada)
+    url = reverse("training:launch", args=[cast.project.pk])
+    shown = client.get(url, {"method": "grpo", "snapshot": answers.pk}).text
+    chosen = {
+        "reward_model": "version:2", "reward_weight": "2", "more_models": "version:3",
+        "combine": "uncertainty", "uncertainty_weight": "0.5",
+        "verifier": "exact_answer", "verifier_weight": "0.25",
+    }  # fmt: skip
+    assert client.post(url, form_data(shown) | {"base_model": TINY} | chosen).status_code == 302
+    run = TrainingRun.objects.get()
+    assert run.config["reward_sources"] == {
+        "reward": {
+            "kind": "reward_model", "folders": ["version:2", "version:3"], "weight": 2.0,
+            "combine": "uncertainty", "uncertainty_weight": 0.5,
+        },
+        "verifier": {"kind": "verifier", "verifier": "exact_answer", "weight": 0.25},
+    }  # fmt: skip
+    assert left_out(run) == []
+    again = form_data(client.get(f"{url}?{launch_query(run)}").text)
+    assert client.post(url, again).status_code == 302
+    assert TrainingRun.objects.exclude(pk=run.pk).get().config == run.config
+
+
+def test_a_verifier_alone_rewards_a_run(
+    scorer: ModelVersion, answers: Snapshot, client: Client, cast: Cast
+) -> None:
+    client.force_login(cast.ada)
+    url = reverse("training:launch", args=[cast.project.pk])
+    given = form_data(client.get(url, {"method": "grpo", "snapshot": answers.pk}).text)
+    assert (given["reward_model"], given["verifier"]) == ("version:2", "")
+    assert "more_models" not in given
+    given |= {"base_model": TINY, "reward_model": ""}
+    assert "choose what gives them" in client.post(url, given).text
+    assert client.post(url, given | {"verifier": "final_number"}).status_code == 302
+    run = TrainingRun.objects.get()
+    assert run.config["reward_sources"] == {
+        "verifier": {"kind": "verifier", "verifier": "final_number"}
+    }
+    again = form_data(client.get(f"{url}?{launch_query(run)}").text)
+    assert (again["reward_model"], again["verifier"]) == ("", "final_number")
 
 
 def test_ppo_ptx_reads_what_was_preferred(
@@ -162,6 +249,19 @@ def test_a_policy_is_measured_on_held_out_demonstrations_if_there_are_any(
     file = Path(_write_config(run, tmp_path, tmp_path).demonstrations_file or "")
     assert file.name == "held_out.jsonl"
     assert "Better" in str(read_rows(file, "demonstrations"))
+
+
+@pytest.mark.parametrize("method", ["kto", "dpo", "reward_bradley_terry"])
+def test_a_policy_that_reads_no_pairs_is_held_to_the_held_out_ones(
+    launch: Launch, tmp_path: Path, method: str
+) -> None:
+    run = launch(method)
+    _write_data(run, tmp_path / "data")
+    file = _write_config(run, tmp_path, tmp_path).held_out_pairs_file
+    if method != "kto":
+        assert file is None
+        return
+    assert len(read_rows(Path(file or ""), "pairs")) == 3
 
 
 def test_an_estimate_counts_the_pairs_of_rewrites_when_they_are_asked_for(

@@ -74,15 +74,18 @@ class RunEstimate(Endpoint):
             config=given["config"],
             positions=known_positions(project, given["base_model"]),
         )
+        snapshot = snapshot_of(project, given["snapshot"])
         check_rewards(
             project=project,
+            snapshot=snapshot,
+            criterion=given["criterion"],
             method=get_method(given["method"]),
             config=config,
             evaluated_by=given["evaluated_by"],
         )
         budget = run_budget(
             project=project,
-            snapshot=snapshot_of(project, given["snapshot"]),
+            snapshot=snapshot,
             method=given["method"],
             criterion=given["criterion"],
             base_model=given["base_model"],

@@ -13,6 +13,7 @@ from training.alignment.rewards.settings import (
     LengthOptions,
     RewardModelOptions,
     SourceOptions,
+    VerifierOptions,
     parse_rewards,
 )
 from training.forms.launch import METHOD_PREFIX, built_for, untouched_values
@@ -23,7 +24,7 @@ from training.models import TrainingRun
 NOT_FIELDS = ("adapter", "hyperparameters", "reward_sources", "watch_sources", "test_reward")
 # Of each of these kinds the form has fields for one source.
 HELD = {
-    "reward_sources": ("reward_model", "judge", "length"),
+    "reward_sources": ("reward_model", "judge", "verifier", "length"),
     "watch_sources": ("reward_model", "judge"),
 }
 
@@ -31,7 +32,7 @@ HELD = {
 def launch_query(run: TrainingRun) -> str:
     """The form leaves out what it has no field for; `left_out` names it."""
     method, config = get_method(run.method), run.config
-    values = {
+    values: dict[str, str | list[str]] = {
         "snapshot": str(run.snapshot_id),
         "method": run.method,
         "adapter": config["adapter"],
@@ -46,7 +47,7 @@ def launch_query(run: TrainingRun) -> str:
         sent = _as_sent(value)
         if sent and (value is True or sent != untouched.get(name)):
             values[name] = sent
-    return urlencode(values)
+    return urlencode(values, doseq=True)
 
 
 def _settings(run: TrainingRun) -> Iterator[tuple[str, Any]]:
@@ -82,11 +83,25 @@ def _differences(one: SourceOptions, other: SourceOptions) -> list[str]:
 def _rewards(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for source in _held(config, "reward_sources").values():
         yield from _scorer("reward_model", source)
+        if isinstance(source, RewardModelOptions | JudgeOptions):
+            yield "reward_weight", source.weight
+        if isinstance(source, RewardModelOptions):
+            yield from _ensemble(source)
+        if isinstance(source, VerifierOptions):
+            yield "verifier", source.verifier
+            yield "verifier_weight", source.weight
         if isinstance(source, LengthOptions):
             yield "length_penalty", source.weight
             yield "length_limit", source.limit
     for source in _held(config, "watch_sources").values():
         yield from _scorer("watched_model", source)
+
+
+def _ensemble(source: RewardModelOptions) -> Iterator[tuple[str, Any]]:
+    yield "more_models", source.folders[1:]
+    yield "combine", source.combine
+    if source.uncertainty_weight:
+        yield "uncertainty_weight", source.uncertainty_weight
 
 
 def _scorer(field: str, source: SourceOptions) -> Iterator[tuple[str, Any]]:
@@ -106,8 +121,10 @@ def _held(config: Mapping[str, Any], key: str) -> dict[str, SourceOptions]:
     return dict(found.values())
 
 
-def _as_sent(value: Any) -> str:
+def _as_sent(value: Any) -> str | list[str]:
     """As a browser sends it: a box that is not ticked, and what is empty, not at all."""
     if value is True:
         return "on"
+    if isinstance(value, list):
+        return [str(one) for one in value]
     return "" if value is None or value is False else str(value)

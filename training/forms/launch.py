@@ -16,12 +16,13 @@ from training.alignment.config import TrainingConfig
 from training.alignment.methods import Method
 from training.alignment.options import Option, describe_options
 from training.forms.options import option_field, untouched_data
-from training.forms.rewards import REWARD_FIELDS, reward_config, reward_fields
+from training.forms.rewards import REWARD_FIELDS, clean_rewards, reward_config, reward_fields
 from training.forms.sweep import SWEEP_FIELDS, clean_grid, sweep_fields
 from training.selectors.judge import judge_choices
 from training.selectors.model import available_models, reward_models
 from training.selectors.option import LORA, is_used, online_options
 from training.selectors.training_data import Rows, rows_by_criterion
+from training.selectors.verifier import offered_verifiers
 from training.services.run import PATHS, defaults_of
 
 METHOD_PREFIX = "method-"
@@ -133,7 +134,10 @@ class LaunchForm(forms.Form):
             return
         models = [(one.name, one.title) for one in reward_models(project)]
         if self.method.needs_rewards:
-            self.fields |= reward_fields(models, judge_choices(project))
+            self.fields |= reward_fields(models, judge_choices(project), offered_verifiers())
+            if self.initial.get("verifier"):
+                # It may be alone: a reward model that was not chosen must not come back.
+                self.initial.setdefault("reward_model", "")
         if models:
             self.fields["evaluated_by"] = forms.ChoiceField(
                 choices=[("", "None"), *models],
@@ -174,6 +178,8 @@ class LaunchForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
+        if self.method.needs_rewards:
+            clean_rewards(self, given)
         self.grid = clean_grid(self, given)
         return given
 

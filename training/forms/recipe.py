@@ -23,6 +23,7 @@ from training.forms.rewards import reward_config, reward_fields
 from training.selectors.judge import judge_choices
 from training.selectors.model import available_models, reward_models
 from training.selectors.option import LORA, is_online, is_used
+from training.selectors.verifier import offered_verifiers
 
 STAGES = {"sft": "Demonstrations (SFT)", "reward": "Reward model", "policy": "Policy"}
 CHOICE = ("snapshot", "policy_method", "adapter")
@@ -34,7 +35,10 @@ SHARED = (
 )  # fmt: skip
 SCHEDULE = ("schedule", "warmup_steps")
 # The trained reward is what the second stage makes.
-REWARDS = ("watched_model", "judge_cap", "length_penalty", "length_limit")
+REWARDS = (
+    *("verifier", "verifier_weight", "watched_model", "judge_cap"),
+    *("length_penalty", "length_limit"),
+)
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ class RecipeForm(forms.Form):
 
     def _add_rewards(self) -> None:
         models = [(one.name, one.title) for one in reward_models(self.project)]
-        made = reward_fields(models, judge_choices(self.project))
+        made = reward_fields(models, judge_choices(self.project), offered_verifiers())
         for name in REWARDS:
             if name in made:
                 field = self.fields[f"policy-{name}"] = made[name]

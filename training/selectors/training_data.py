@@ -82,6 +82,15 @@ def rows_by_criterion(
     )
 
 
+def prompts_without_answer(snapshot: Snapshot, criterion: str) -> tuple[int, int]:
+    """How many prompts of the criterion lack a reference answer, and of how many; snapshots from
+    before reference answers were frozen hold none."""
+    rows = rows_of_kind(snapshot, "prompts").get(criterion, Rows(0, 0))
+    answers = snapshot.manifest.get("answers", {}).get(criterion, {})
+    asked = rows.train + rows.held_out
+    return asked - sum(answers.values()), asked
+
+
 def usable_methods(snapshot: Snapshot) -> list[Method]:
     """The methods that some criterion of the snapshot has enough data for, as it is or with the
     switches at launch."""

@@ -14,7 +14,7 @@ from core.errors import Conflict, PrefloopError
 from core.models import Job, User
 from core.services.audit import record_event
 from feedback.models import Snapshot
-from training.alignment.methods import Method, get_method
+from training.alignment.methods import get_method
 from training.models import ModelVersion, Recipe, RecipeStep, TrainingRun
 from training.selectors.budget import check_positions, known_positions
 from training.selectors.model import find_model, version_name
@@ -117,7 +117,7 @@ def _check_stage(
             "Choose a method that does, such as PPO or GRPO.",
             policy_method="does not learn from rewards",
         )
-    _check_sources(project, method, checked, stage)
+    _check_sources(project, snapshot, criterion, checked, stage)
     _check_data(
         snapshot,
         stage.method,
@@ -134,7 +134,7 @@ def _check_stage(
 
 
 def _check_sources(
-    project: Project, method: Method, config: Mapping[str, Any], stage: Stage
+    project: Project, snapshot: Snapshot, criterion: str, config: Mapping[str, Any], stage: Stage
 ) -> None:
     """The stage's own sources; of the one that an earlier stage makes only the name is known."""
     own = config["reward_sources"]
@@ -146,7 +146,13 @@ def _check_sources(
                 reward_sources=f"“{MADE}” is the recipe's own reward model",
             )
         own = {**own, MADE: {"kind": "length"}}
-    check_rewards(project=project, method=method, config={**config, "reward_sources": own})
+    check_rewards(
+        project=project,
+        snapshot=snapshot,
+        criterion=criterion,
+        method=get_method(stage.method),
+        config={**config, "reward_sources": own},
+    )
 
 
 def go_on(*, recipe: Recipe) -> TrainingRun | None:

@@ -9,22 +9,32 @@ from pathlib import Path
 from typing import Any
 
 from annotation.models import Project
+from annotation.selectors.judge import REFERENCE_TAG
 from core.errors import PrefloopError
+from feedback.models import Snapshot
 from training.alignment.methods import Method
 from training.alignment.options import OptionError
-from training.alignment.rewards.protocol import RewardError
 from training.alignment.rewards.settings import VerifierOptions, parse_rewards
-from training.alignment.rewards.verifiers import VARIABLE, verifier_names
+from training.alignment.rewards.verifiers import VARIABLE, needs_answer
 from training.selectors.judge import SOURCES, TRAINED_ON, find_reward_judge
 from training.selectors.model import ModelChoice, find_reward_model
+from training.selectors.training_data import prompts_without_answer
+from training.selectors.verifier import known_verifiers
 
 
 def check_rewards(
-    *, project: Project, method: Method, config: Mapping[str, Any], evaluated_by: str = ""
+    *,
+    project: Project,
+    snapshot: Snapshot,
+    criterion: str,
+    method: Method,
+    config: Mapping[str, Any],
+    evaluated_by: str = "",
 ) -> dict[str, Any]:
     """The sources as a run keeps them: judges with their version, which a later one leaves alone.
 
-    Raises PrefloopError for a source that is not known, or none where one is needed.
+    Raises PrefloopError for a source that is not known, or none where one is needed, or one that
+    the snapshot has no reference answers for.
     """
     if evaluated_by:
         find_reward_model(project, evaluated_by)
@@ -40,6 +50,7 @@ def check_rewards(
         for source in parsed.values():
             if isinstance(source, VerifierOptions):
                 _check_verifier(key, source.verifier)
+                _check_answers(snapshot, criterion, key, source.verifier)
         _mapped(config.get(key, {}), lambda name: find_reward_model(project, name))
     if method.needs_rewards and not config.get("reward_sources"):
         raise PrefloopError(
@@ -94,15 +105,25 @@ def _with_version(project: Project, key: str, source: Mapping[str, Any]) -> dict
 
 
 def _check_verifier(key: str, name: str) -> None:
-    try:
-        known = verifier_names()
-    except RewardError as error:
-        raise PrefloopError(f"The operator's list of verifiers is wrong: {error}.") from error
+    known = known_verifiers()
     if name not in known:
         raise PrefloopError(
             f"There is no verifier “{name}”; there are {', '.join(known)}. Choose one of them, or "
             f"ask the operator to install its package or to name it in {VARIABLE}.",
             **{key: f"there is no verifier “{name}”"},
+        )
+
+
+def _check_answers(snapshot: Snapshot, criterion: str, key: str, name: str) -> None:
+    """Now, rather than at whichever step draws a prompt with nothing to compare with."""
+    lacking, asked = prompts_without_answer(snapshot, criterion)
+    if needs_answer(name) and lacking:
+        words = f"{lacking} of {asked} prompts of {snapshot} have no reference answer"
+        raise PrefloopError(
+            f"The verifier “{name}” compares with the prompt's reference answer, and {words}. "
+            f"Import prompts with the tag “{REFERENCE_TAG}”, judge them and freeze again, or "
+            "choose another reward.",
+            **{"verifier": words, key: words},
         )
 
 

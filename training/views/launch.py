@@ -8,6 +8,7 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import redirect
+from django.utils.datastructures import MultiValueDict
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -19,6 +20,7 @@ from feedback.models import Snapshot
 from training.alignment.methods import get_method, methods
 from training.forms import LaunchChoice, LaunchForm, completed_choice, untouched_values
 from training.forms.launch import METHOD_PREFIX
+from training.forms.rewards import SEVERAL
 from training.models import Sweep
 from training.services import queue_run, queue_sweep
 from training.views.estimates import estimate_or_reason
@@ -56,12 +58,13 @@ def estimate(request: SignedInRequest, project: Project) -> HttpResponse:
     chosen, usable = completed_choice(project, request.GET)
     context: dict[str, Any] = {}
     if usable:
-        context = _estimate(project, _form(project, chosen, data=request.GET, kept={}))
+        form = _form(project, chosen, data=request.GET, kept=MultiValueDict())
+        context = _estimate(project, form)
     return render_page(request, "training/_estimate.html", project, context)
 
 
 def _form(
-    project: Project, chosen: Mapping[str, str], *, data: Any, kept: Mapping[str, Any]
+    project: Project, chosen: Mapping[str, str], *, data: Any, kept: MultiValueDict[str, Any]
 ) -> LaunchForm:
     method, adapter = get_method(chosen["method"]), chosen["adapter"]
     form = LaunchForm(
@@ -83,7 +86,7 @@ def _built_before(kept: Mapping[str, Any]) -> tuple[str, str]:
     return name, adapter
 
 
-def _typed(kept: Mapping[str, Any], method: str) -> dict[str, Any]:
+def _typed(kept: MultiValueDict[str, Any], method: str) -> dict[str, Any]:
     """What was typed before another snapshot, method or adapter was chosen.
 
     A value that is the default of what was chosen before was not typed, and another method or
@@ -93,7 +96,7 @@ def _typed(kept: Mapping[str, Any], method: str) -> dict[str, Any]:
     before = next((one for one in methods() if one.name == name), None)
     untouched = untouched_values(before, adapter)
     return {
-        option: value
+        option: kept.getlist(option) if option in SEVERAL else value
         for option, value in kept.items()
         if value
         and option != "client_key"

@@ -73,6 +73,11 @@ def verifier_names() -> list[str]:
     return sorted({*_OWN, *_installed()})
 
 
+def needs_answer(name: str) -> bool:
+    """Whether the verifier compares with the row's `answer`, as all of this module do."""
+    return name in _OWN
+
+
 def load_verifier(name: str) -> Verifier:
     """The verifier of this name; raises RewardError when there is none or it cannot be imported."""
     if name in _OWN:
