@@ -228,7 +228,7 @@ class JudgeRunOut(serializers.ModelSerializer[JudgeRun]):
         model = JudgeRun
         fields = [
             "id", "judge", "purpose", "job", "state", "selection", "cap", "reserved", "settled",
-            "estimate", "done", "seconds_left", "error", "paused_at", "created_at",
+            "overrun", "estimate", "done", "seconds_left", "error", "paused_at", "created_at",
         ]  # fmt: skip
         read_only_fields = fields
 

@@ -158,9 +158,10 @@ def test_a_run_from_estimate_to_stop(cast: Cast, path: str) -> None:
     resumed = api.post(f"{one}/resume", {"cap": 2}).json()
     assert (resumed["state"], resumed["cap"]) == ("queued", "2.00000000")
     assert api.post(f"{one}/stop").json()["state"] == "cancelled"
-    assert [row["id"] for row in api.get(f"{path}/judge-runs").json()["results"]] == [
-        run.json()["id"]
-    ]
+    JudgeRun.objects.update(overrun=4)
+    assert [
+        (row["id"], row["overrun"]) for row in api.get(f"{path}/judge-runs").json()["results"]
+    ] == [(run.json()["id"], "4.00000000")]
     both = {"selection": {"takes": "all", "items": [1]}}
     answer = api.post(f"judges/{judge.pk}/runs/estimate", both)
     assert list(answer.json()["fields"]) == ["selection"]

@@ -49,6 +49,16 @@ def test_a_run_that_stopped_at_its_cap_is_resumed_under_another(court: Court) ->
     assert "3 judged" in say(court, resume=run.pk, cap="1")
 
 
+def test_what_came_on_the_bill_beyond_the_cap_is_spent(court: Court) -> None:
+    with pytest.raises(CommandError, match="holds no further call"):
+        say(court, cap="0.000001")
+    run, out = JudgeRun.objects.get(), StringIO()
+    JudgeRun.objects.update(overrun=2)
+    with pytest.raises(CommandError, match="holds no further call"):
+        call_command("judge", resume=run.pk, stdout=out, stderr=StringIO())
+    assert "nothing yet; $2.000000 spent" in out.getvalue()
+
+
 def test_without_a_price_it_runs_where_somebody_says_so(court: Court) -> None:
     court.judge.model.prices.all().delete()
     # A stranger's, and one that is never reached.

@@ -132,9 +132,10 @@ class Command(BaseCommand):
         while not job.is_over:
             thread.join(0.5)
             job.refresh_from_db()
-            run.refresh_from_db(fields=["settled", "reserved"])
+            run.refresh_from_db(fields=["settled", "overrun", "reserved"])
             done, total = (float(job.progress.get(name, 0)) for name in ("done", "total"))
-            note = f"${run.settled:.4f} of ${run.cap:.4f}, ${run.reserved:.4f} reserved"
+            spent = run.settled + run.overrun
+            note = f"${spent:.4f} of ${run.cap:.4f}, ${run.reserved:.4f} reserved"
             bar.show(done, total, note)
 
     def _report(self, run: JudgeRun, job: Job) -> None:
@@ -143,7 +144,8 @@ class Command(BaseCommand):
         outcomes = run.verdicts.values_list("outcome", flat=True)
         counts = {name: sum(one == name for one in outcomes) for name in sorted(set(outcomes))}
         words = ", ".join(f"{count:,} {name}" for name, count in counts.items()) or "nothing yet"
-        self.stdout.write(f"Run {run.pk} {job.state}: {words}; ${run.settled:.6f} spent")
+        spent = run.settled + run.overrun
+        self.stdout.write(f"Run {run.pk} {job.state}: {words}; ${spent:.6f} spent")
         if job.state == Job.State.FAILED:
             raise CommandError(job.error)
         if job.state == Job.State.CANCELLED:
