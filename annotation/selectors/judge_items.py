@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import connection
 
+from annotation.judging.content import LISTWISE, LONGEST_LIST
 from annotation.models import Judge, Project, ProjectJudge, Protocol
 from annotation.selectors.judge import kinds_of, spec_of
 from core.errors import PrefloopError
@@ -86,6 +87,10 @@ WHERE item.project_id = %(project)s AND item.origin = 'created' AND NOT item.is_
     JOIN annotation_response response ON response.id = placed.response_id
     WHERE placed.item_id = item.id AND response.withdrawn_at IS NOT NULL)
 """
+# People may be given longer lists than a judge can tell apart by its letters.
+_TOO_LONG = f"""EXISTS (
+    SELECT 1 FROM annotation_itemresponse placed
+    WHERE placed.item_id = item.id AND placed.position >= {LONGEST_LIST})"""  # noqa: S608  # a constant
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,8 @@ class Extent:
     # Else projected from those in a slice of the ring: within about 1 % where most are taken.
     is_exact: bool
     some: list[int]
+    # Lists that it would have beside them, if a judge could be shown so many responses.
+    too_long: int
 
 
 class JudgeItems:
@@ -125,7 +132,8 @@ class JudgeItems:
             "protocol": (protocol or project.protocol).pk,
             "kinds": kinds_of(spec_of(judge)),
         }
-        self.chosen = self._chosen(purpose)
+        self.of_any_length = self._chosen(purpose)
+        self.chosen = f"{self.of_any_length} AND NOT {_TOO_LONG}"
         self.where = f"{self.chosen} AND NOT {_TRIED}"
 
     def count(self, *, most: int | None = None) -> int:
@@ -153,7 +161,8 @@ class JudgeItems:
         if len(found) < size and width < RING:
             width, found = RING, self._slice(0, RING)
         some = random.Random(0).sample(found, min(size, len(found)))  # no secret
-        return Extent(round(len(found) * RING / width), width == RING, sorted(some))
+        count, too_long = (round(n * RING / width) for n in (len(found), self._too_long(width)))
+        return Extent(count, width == RING, sorted(some), too_long)
 
     def _width(self) -> int:
         """Of the slice that is looked through first; where items are few or numbered, of all."""
@@ -161,6 +170,12 @@ class JudgeItems:
             return RING
         sql = "SELECT count(*) FROM annotation_item WHERE project_id = %(project)s"
         return min(RING, RING * LOOKED_THROUGH // max(1, self._column(sql)[0]))
+
+    def _too_long(self, width: int) -> int:
+        if LISTWISE not in self.values["kinds"]:
+            return 0
+        sql = f"SELECT count(*) {self.of_any_length} AND {_TOO_LONG} AND {_PLACE} < %(width)s"
+        return self._column(sql, start=0, width=width)[0]
 
     def _slice(self, start: int, width: int, most: int | None = None) -> list[int]:
         sql = f"""SELECT item.id {self.where} AND {_PLACE} < %(width)s

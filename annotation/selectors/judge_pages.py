@@ -11,6 +11,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
 
 from annotation.answer_words import in_words, letter
 from annotation.answers import AnswerValue
+from annotation.judging.content import LONGEST_LIST
 from annotation.models import (
     Answer,
     Assignment,
@@ -165,14 +166,15 @@ def trial_items(project: Project, judge: Judge, kinds: Sequence[str]) -> list[in
 
 
 def usable_items(project: Project, kinds: Iterable[str]) -> QuerySet[Item]:
-    """Gold measures people, and nobody is asked about equal or withdrawn texts."""
-    withdrawn = ItemResponse.objects.filter(
-        item=OuterRef("pk"), response__withdrawn_at__isnull=False
+    """Gold measures people, and nobody is asked about equal or withdrawn texts, or long lists."""
+    unfit = ItemResponse.objects.filter(
+        Q(response__withdrawn_at__isnull=False) | Q(position__gte=LONGEST_LIST),
+        item=OuterRef("pk"),
     )
     created = Item.objects.filter(
         project=project, kind__in=list(kinds), is_gold=False, prompt__withdrawn_at=None
     )
-    return created.exclude(origin=Item.Origin.IDENTICAL).exclude(Exists(withdrawn))
+    return created.exclude(origin=Item.Origin.IDENTICAL).exclude(Exists(unfit))
 
 
 def _of_people() -> QuerySet[Assignment]:

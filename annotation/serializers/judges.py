@@ -8,6 +8,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from annotation.judging.content import LONGEST_LIST
 from annotation.judging.formats import FORMATS
 from annotation.judging.own_template import LONGEST_TEMPLATE
 from annotation.judging.protocol import JudgeProtocol
@@ -202,6 +203,9 @@ class JudgeRunEstimateOut(serializers.Serializer[Any]):
     items = serializers.IntegerField()
     is_exact = serializers.BooleanField(
         help_text="False: the items, and so all figures, are projected from a part of very many."
+    )
+    too_long = serializers.IntegerField(
+        help_text=f"Lists of more than {LONGEST_LIST} responses, which no judge is shown: left out."
     )
     calls = serializers.IntegerField()
     prompt_tokens = serializers.IntegerField()

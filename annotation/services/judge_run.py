@@ -19,6 +19,7 @@ from annotation.judging.tokens import cost, likely_tokens, request_tokens
 from annotation.models import Judge, JudgeCall, JudgeRun, Price, Project, ProjectJudge
 from annotation.selectors.judge import price_of, provider_of, spec_of
 from annotation.selectors.judge_items import JudgeItems, Takes
+from annotation.selectors.judge_pages import TRIED
 from annotation.services.judge_budget import check_budget
 from annotation.services.judge_canary import source_of
 from annotation.services.judge_price import check_price
@@ -50,7 +51,7 @@ class RunEstimate:
 
     `seconds` is None before anything was asked of the model. `sampled`: how many items were read.
     Where `is_exact` is false, `items` and all that follows from it are projected from a part of
-    very many.
+    very many. `too_long`: lists of more responses than a judge is shown, which are left out.
     """
 
     items: int
@@ -63,6 +64,7 @@ class RunEstimate:
     seconds: float | None
     price_known: bool
     sampled: int
+    too_long: int
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"cost": str(self.cost), "likely_cost": str(self.likely_cost)}
@@ -82,7 +84,7 @@ def estimate_run(
 
 def _estimated(run: JudgeRun) -> RunEstimate:
     judge = run.judge
-    items, is_exact, looked_at = source_of(run).glance(LOOKED_AT)
+    items, is_exact, looked_at, too_long = source_of(run).glance(LOOKED_AT)
     spec, price = spec_of(judge), price_of(judge)
     sizes = [_size(spec, subject.content, price) for subject in looked_at]
     share = items / len(sizes) if sizes else 0.0
@@ -104,6 +106,7 @@ def _estimated(run: JudgeRun) -> RunEstimate:
         seconds=_seconds(judge, calls, past),
         price_known=price is not None,
         sampled=len(sizes),
+        too_long=too_long,
     )
 
 
@@ -186,6 +189,8 @@ def checked_selection(
     takes = _choice_of(project, judge, purpose)
     if items is None and chosen.setdefault("takes", takes) not in Takes.values:
         raise PrefloopError(f"There is no choice “{chosen['takes']}”.", field="takes")
+    if purpose == Purpose.TRIAL:
+        return _tried(chosen)
     return _drawn(project, judge, chosen, purpose) if purpose in SAMPLED else chosen
 
 
@@ -203,6 +208,15 @@ def _choice_of(project: Project, judge: Judge, purpose: str) -> str:
             field="takes",
         )
     return Takes.ALL
+
+
+def _tried(chosen: dict[str, Any]) -> dict[str, Any]:
+    """A trial may go without a price or a choice of the project's: it is never many items."""
+    if "items" not in chosen:
+        return chosen | {"limit": min(chosen.get("limit") or TRIED, TRIED)}
+    if len(chosen["items"]) > TRIED:
+        raise PrefloopError(f"A trial takes {TRIED} items at most.", field="selection")
+    return chosen
 
 
 def _are_numbers(items: Any) -> bool:
@@ -246,8 +260,8 @@ def queue_run(
     told = _estimated(JudgeRun(project=project, judge=judge, purpose=purpose, selection=chosen))
     if not told.items:
         raise PrefloopError(
-            "No item is left for this choice: the judge has answered them, or none is of a kind "
-            "that it can judge."
+            "No item is left for this choice: the judge has answered them, none is of a kind that "
+            "it can judge, or the lists are longer than it is shown."
         )
     check_price(judge=judge, selection=chosen, purpose=purpose)
     # It locks the project, so its criteria and guidelines cannot be edited before they are frozen.

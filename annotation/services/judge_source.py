@@ -41,6 +41,8 @@ class Glance(NamedTuple):
     items: int
     is_exact: bool
     some: list[Subject]
+    # Lists of more responses than a judge is shown: left out.
+    too_long: int = 0
 
 
 class ItemSource:
@@ -93,7 +95,7 @@ class ItemSource:
         extent, most = self.items.extent(size), self._most()
         items = extent.count if most is None else min(extent.count, most)
         is_exact = extent.is_exact or items < extent.count
-        return Glance(items, is_exact, self._subjects(extent.some))
+        return Glance(items, is_exact, self._subjects(extent.some), extent.too_long)
 
     def _most(self) -> int | None:
         """What its limit leaves."""

@@ -147,6 +147,7 @@ def test_a_run_from_estimate_to_stop(cast: Cast, path: str) -> None:
     asked: dict[str, Any] = {"selection": {"takes": "all", "limit": 2}}
     told = api.post(f"judges/{judge.pk}/runs/estimate", asked).json()
     assert (told["items"], told["calls"], told["price_known"]) == (2, 4, False)
+    assert told["too_long"] == 0
     assert not JudgeRun.objects.exists()
     assert api.post(f"judges/{judge.pk}/runs", asked).status_code == 400
     run = api.post(f"judges/{judge.pk}/runs", {**asked, "cap": 0.5})

@@ -14,7 +14,7 @@ from annotation.services.judge_run import estimate_run, queue_run, raise_cap
 from annotation.services.judge_template import set_project_judge
 from core.errors import PrefloopError
 from core.models import Job
-from tests.cast import Cast, make_item
+from tests.cast import Cast, make_item, make_response
 from tests.judges import make_judge
 
 
@@ -99,6 +99,29 @@ def test_a_limit_and_a_choice_of_items(cast: Cast, judge: Judge) -> None:
     assert items(items=numbers[:2]) == 2
     assert items(takes="unlabeled", limit=9) == 4
     assert items(takes="disagreed") == 0
+
+
+def test_a_trial_is_never_many_items(cast: Cast, judge: Judge) -> None:
+    numbers = [make_item(cast.project).pk for _ in range(12)]
+    for selection in ({}, {"limit": 50}, {"takes": "all", "unpriced": True}):
+        run = queue(cast, judge, purpose="trial", selection=selection)
+        assert (run.selection["limit"], run.estimate["items"]) == (10, 10)
+    for few in ({"limit": 3}, {"items": numbers[:3]}):
+        assert queue(cast, judge, purpose="trial", selection=few).estimate["items"] == 3
+    with pytest.raises(PrefloopError, match="10 items at most"):
+        queue(cast, judge, purpose="trial", selection={"items": numbers[:11]})
+
+
+def test_lists_that_are_too_long_are_told_and_left_out(cast: Cast) -> None:
+    judge = make_judge(cast.project, protocol="ranking", kind="listwise")
+    lists = [make_item(cast.project, kind="listwise") for _ in range(2)]
+    for position in range(3, 10):
+        response = make_response(lists[0].prompt, generator=f"model {position}")
+        lists[0].item_responses.create(response=response, position=position)
+    told = estimate_run(project=cast.project, judge=judge)
+    assert (told.items, told.too_long) == (1, 1)
+    with pytest.raises(PrefloopError, match="longer than it is shown"):
+        queue(cast, judge, selection={"items": [lists[0].pk]})
 
 
 def test_past_calls_tell_the_time_and_the_length_of_replies(cast: Cast, judge: Judge) -> None:

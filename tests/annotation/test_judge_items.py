@@ -6,16 +6,26 @@ import pytest
 from django.utils import timezone
 
 from annotation.answers import AnswerValue
-from annotation.models import Item, Judge, JudgeRun, JudgeVerdict, Judgment, Kind, Prompt
+from annotation.models import (
+    Item,
+    ItemResponse,
+    Judge,
+    JudgeRun,
+    JudgeVerdict,
+    Judgment,
+    Kind,
+    Prompt,
+)
 from annotation.selectors import judge_items
 from annotation.selectors.judge_items import JudgeItems
+from annotation.selectors.judge_pages import usable_items
 from annotation.services.annotator import annotator_for_judge, annotator_for_user
 from annotation.services.gold import set_gold
 from annotation.services.judge import import_judge
 from annotation.services.judgment_import import NewJudgment, record_judgments
 from core.errors import PrefloopError
 from core.models import User
-from tests.cast import Cast, make_item, make_prompt
+from tests.cast import Cast, make_item, make_prompt, make_response
 from tests.judges import make_judge
 
 
@@ -58,6 +68,28 @@ def test_only_kinds_that_the_judge_can_judge(cast: Cast) -> None:
     make_item(cast.project, kind=Kind.THUMBS)
     pair = make_item(cast.project)
     assert taken(cast, judge, takes="all") == [pair.pk]
+
+
+def test_lists_that_are_too_long_to_be_shown_are_left_out(cast: Cast) -> None:
+    judge = make_judge(cast.project, protocol="ranking", kind="listwise")
+    short, longest, too_long = (make_list(cast, size) for size in (3, 9, 10))
+    pair = make_item(cast.project)
+    assert taken(cast, judge, takes="all") == [short.pk, longest.pk]
+    assert taken(cast, judge, items=[too_long.pk]) == []
+    items = JudgeItems(judge, cast.project, {"takes": "all"})
+    assert (items.extent(100).count, items.extent(100).too_long) == (2, 1)
+    of_pairs = JudgeItems(make_judge(cast.project, name="Pairs"), cast.project, {})
+    assert (of_pairs.extent(100).some, of_pairs.extent(100).too_long) == ([pair.pk], 0)
+    assert {item.pk for item in usable_items(cast.project, [Kind.LISTWISE])} == {
+        short.pk, longest.pk}  # fmt: skip
+
+
+def make_list(cast: Cast, size: int) -> Item:
+    item = make_item(cast.project, kind=Kind.LISTWISE)
+    for position in range(3, size):
+        response = make_response(item.prompt, generator=f"model {position}")
+        ItemResponse.objects.create(item=item, response=response, position=position)
+    return item
 
 
 def test_each_item_once(cast: Cast) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
+from annotation.judging.content import LONGEST_LIST
 from annotation.management.lookup import find_project, find_user
 from annotation.models import JudgeRun, ProjectJudge
 from annotation.selectors.judge import find_judge
@@ -114,6 +115,11 @@ class Command(BaseCommand):
             f"{about}{told.items:,} items, {told.calls:,} calls, {told.prompt_tokens:,} tokens in, "
             f"{told.completion_tokens:,} out at most: {cost}, {seconds}"
         )
+        if told.too_long:
+            self.stdout.write(
+                f"{told.too_long:,} lists have more than {LONGEST_LIST} responses, which no judge "
+                "is shown: they are left out."
+            )
 
     def _watch(self, run: JudgeRun, job: Job) -> None:
         """Works here, or watches the worker that was faster."""
