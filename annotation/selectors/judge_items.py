@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -212,17 +212,3 @@ class JudgeItems:
         with connection.cursor() as cursor:
             cursor.execute(sql, self.values | values)
             return [row[0] for row in cursor.fetchall()]
-
-
-_LAST_ATTEMPTS = """
-SELECT item_id, max(attempt) FROM annotation_judgecall
-WHERE judge_id = %s AND item_id = ANY(%s) AND run_id <> %s AND split_part(purpose, '/', 1) = %s
-GROUP BY item_id
-"""
-
-
-def first_attempts(judge: Judge, items: Sequence[int], *, purpose: str, run: int) -> dict[int, int]:
-    """For items asked again: the number of the attempt with which this run begins."""
-    with connection.cursor() as cursor:
-        cursor.execute(_LAST_ATTEMPTS, [judge.pk, list(items), run, purpose])
-        return {item: attempt + 1 for item, attempt in cursor.fetchall()}

@@ -32,7 +32,7 @@ from annotation.services.call_store import (
     NewCall,
     Standing,
 )
-from annotation.services.judge_desk import Desk, Ended, Failure, Subject, Wish, failed
+from annotation.services.judge_desk import JUDGED, Desk, Ended, Failure, Subject, Wish, failed
 from annotation.services.judge_rows import CallRows
 
 STOPPED = "stopped"
@@ -251,11 +251,26 @@ class Asker:
     async def _walk(self, subject: Subject, content_hash: str, chain: Chain) -> _Walk:
         name = self.plan.rows.chain_key(content_hash, chain, subject.purpose)
         mark = nonce(self.plan.secret, name)
+        known = _Walk(subject, content_hash, chain, mark)
+        if self._is_known(known):
+            return known
         walk = _Walk(subject, content_hash, chain, mark)
         self._go_on(walk)
         while walk.next is not None and not walk.is_over:
             await self._call(walk, walk.next)
         return walk
+
+    def _is_known(self, walk: _Walk) -> bool:
+        """Whether its verdict stands in what was answered before; else all of it is asked anew."""
+        answered = walk.subject.answered.get(walk.chain)
+        if not answered:
+            return False
+        self._go_on(walk)
+        while walk.next is not None and not walk.is_over and walk.next.stage in answered:
+            call, walk.replies[walk.next.stage] = answered[walk.next.stage]
+            walk.calls.append(call)
+            self._go_on(walk)
+        return walk.verdict is not None and walk.verdict.outcome == JUDGED
 
     def _go_on(self, walk: _Walk) -> None:
         """To the next request of its chain, or to its verdict."""

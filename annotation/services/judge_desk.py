@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from annotation.judging.content import ItemContent
+from annotation.judging.exchange import Chain
 from annotation.judging.verdict import Combined
+from annotation.selectors.judge_asked import Answered
 from annotation.services.call_store import BATCH, NewCall, Settlement, Standing
 
 # How long a call waits for others that could share its transaction.
@@ -32,6 +34,8 @@ class Subject:
     purpose: str
     item: int | None = None
     first_attempt: int = 1
+    # To its texts, before: what of it makes a chain's verdict is not asked again.
+    answered: Mapping[Chain, Mapping[str, Answered]] = field(default_factory=dict)
     note: Mapping[str, Any] = field(default_factory=dict)
 
 

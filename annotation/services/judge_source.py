@@ -11,11 +11,13 @@ from typing import NamedTuple
 from annotation.judging.protocol import JudgeSpec
 from annotation.models import JudgeRun, Protocol
 from annotation.selectors.judge import contents_of, spec_of
-from annotation.selectors.judge_items import JudgeItems, first_attempts
+from annotation.selectors.judge_asked import Before, asked_before
+from annotation.selectors.judge_items import JudgeItems
 from annotation.services.judge_desk import Subject
 
 # More than the samples of an order.
 SEEDS_OF_A_RUN = 100
+NEVER = Before()
 
 
 def purpose_of(run: JudgeRun) -> str:
@@ -104,19 +106,19 @@ class ItemSource:
 
     def _subjects(self, numbers: Sequence[int]) -> list[Subject]:
         contents = contents_of(self.run.project, numbers, self.protocol)
-        first: Mapping[int, int] = {}
+        before: Mapping[int, Before] = {}
         if self.run.selection.get("again"):
-            first = first_attempts(
-                self.run.judge, numbers, purpose=self.purpose, run=self.run.pk or 0
-            )
+            run = self.run.pk or 0
+            before = asked_before(self.run.judge, contents, purpose=self.purpose, run=run)
+        known = [(number, before.get(number, NEVER)) for number in numbers if number in contents]
         return [
             Subject(
                 number=number,
                 content=contents[number],
                 purpose=self.purpose,
                 item=number,
-                first_attempt=first.get(number, 1),
+                first_attempt=asked.last_attempt + 1,
+                answered=asked.answered,
             )
-            for number in numbers
-            if number in contents
+            for number, asked in known
         ]

@@ -13,6 +13,7 @@ from annotation.judging.outcome import CombinedCriterion
 from annotation.models import Annotator, Item, JudgeRun, Judgment
 from annotation.services.judge_desk import JUDGED, Ended
 from annotation.services.judge_rows import storable_json
+from annotation.services.judge_source import protocol_of
 from annotation.services.judgment_import import NewJudgment, record_judgments
 
 _JUDGMENTS = """
@@ -20,7 +21,8 @@ SELECT item_id, current_id FROM annotation_assignment
 WHERE annotator_id = %s AND item_id = ANY(%s) AND occasion = 'main'
 """
 # A verdict that was in vain may be asked for again; one that was judged stands, until the judge
-# has judged the item anew under another protocol.
+# has been asked anew under another protocol. Where that was in vain its older judgment stays, as
+# that of an item which was not asked anew.
 _WRITE = """
 INSERT INTO annotation_judgeverdict (judge_id, run_id, purpose, created_at, item_id, outcome,
     judgment_id, calls, detail)
@@ -33,6 +35,9 @@ ON CONFLICT (judge_id, item_id, purpose) DO UPDATE SET run_id = EXCLUDED.run_id,
     judgment_id = EXCLUDED.judgment_id, calls = EXCLUDED.calls, detail = EXCLUDED.detail
 WHERE annotation_judgeverdict.outcome <> 'judged'
     OR EXCLUDED.judgment_id <> annotation_judgeverdict.judgment_id
+    OR EXCLUDED.outcome <> 'judged' AND EXISTS (
+        SELECT 1 FROM annotation_judgment older
+        WHERE older.id = annotation_judgeverdict.judgment_id AND older.protocol_id <> %s)
 """
 
 
@@ -53,7 +58,8 @@ def record_verdicts(*, run: JudgeRun, annotator: Annotator, ended: Sequence[Ende
     ]
     columns = [list(column) for column in zip(*rows, strict=True)]
     with connection.cursor() as cursor:
-        cursor.execute(_WRITE, [run.judge_id, run.pk, timezone.now(), *columns])
+        values = [run.judge_id, run.pk, timezone.now(), *columns, protocol_of(run).pk]
+        cursor.execute(_WRITE, values)
 
 
 def _record(
