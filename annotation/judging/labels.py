@@ -54,7 +54,7 @@ def label_probabilities(reply: Reply, labels: Sequence[str]) -> LabelProbabiliti
 
 def _first_spoken(reply: Reply) -> TokenLogprobs:
     if not reply.tokens:
-        raise MissingLogprobs("The reply has no log-probabilities.")
+        raise MissingLogprobs("The reply has no log-probabilities that can be read.")
     for place in reply.tokens:
         if place.token.strip(_BLANKS):
             if not place.top:

@@ -12,7 +12,6 @@ Kind = Literal[
     "server",  # 5xx to the last
     "limited",  # 429 to the last, or for longer than anybody waits
     "malformed",  # no JSON, or no answer in it
-    "missing_logprobs",  # asked for, and not given: never taken for a hard label
 ]
 
 # Trouble of the endpoint or the way there, whatever was asked.

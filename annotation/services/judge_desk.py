@@ -47,7 +47,7 @@ class Wish(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """`kind` is CallFailed's."""
+    """`kind` is CallFailed's, or one of a reply or an item: missing_logprobs, unfit."""
 
     kind: str
     message: str

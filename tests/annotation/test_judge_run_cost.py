@@ -112,3 +112,24 @@ def test_without_a_price_nothing_is_booked(court: Court) -> None:
     run = court.run(cap=Decimal(0))
     assert run.job.state == "succeeded"
     assert run.settled == 0
+
+
+def test_a_reply_without_its_log_probabilities_is_kept_and_costs_what_it_cost(
+    court: Court,
+) -> None:
+    judge = make_asked_judge(court.project, court.judge.model, protocol="rlaif", name="Soft")
+    make_items(court.project, 2)
+    court.server.change(rates={"no_logprobs": 1.0})
+    run = Court(court.project, judge, court.server).run()
+    assert run.job.state == "succeeded", run.job.error
+    assert {(one.outcome, one.detail["kind"]) for one in run.verdicts.all()} == {
+        ("failed", "missing_logprobs")
+    }
+    for call in run.calls.all():
+        assert (call.state, call.tries) == ("failed", 1)
+        assert call.error.startswith("missing_logprobs: ")
+        assert call.reply["text"]
+        assert call.prompt_tokens > 0
+        assert 0 < call.settled_cost < call.reserved_cost
+    assert run.calls.count() == 4
+    assert_books_balance(run)
