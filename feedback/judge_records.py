@@ -22,9 +22,11 @@ NAMES = {
     "alpha_nominal": "Alpha with people, nominal",
     "people_alpha_nominal": "Alpha of people, nominal",
     "majority": "Agrees with the people's majority",
-    "person_majority": "A person agrees with the others' majority",
     "majority_decisive": "Agrees with the majority, both decided",
-    "person_majority_decisive": "A person with the others' majority, both decided",
+    "others_majority": "Agrees with the majority of people but one",
+    "person_majority": "That one agrees with it",
+    "others_majority_decisive": "Agrees with the majority but one, all decided",
+    "person_majority_decisive": "That one agrees with it, all decided",
     "kappa": "Kappa with the majority",
     "kappa_decisive": "Kappa with the majority, both decided",
     "accepted": "Agrees with what was accepted",
@@ -67,6 +69,7 @@ HOW = {
     "price": "No price is known for its model. An admin enters it under Providers.",
     "seconds": "Not measured: it was not asked here yet. Start a run.",
     "accepted": "Not measured: nothing that it judged is decided by people yet.",
+    "others_majority": "Not measured: no item has answers of two people to compare.",
     "longer": "Not measured: no two responses of different length stood beside each other.",
 }
 ASKED_HERE = frozenset(("flips", "same_again", "injection", "parse_errors", "failures", "price",
@@ -78,6 +81,9 @@ SAME_REASON = {
     "people_longer": "longer",
 }
 
+    "person_majority": "others_majority",
+    "others_majority_decisive": "others_majority",
+    "person_majority_decisive": "others_majority",
 
 def section_of(card: Card, *, criterion: str, is_imported: bool) -> dict[str, Any]:
     """`shared` items have answers of the judge and of two people."""

@@ -162,7 +162,8 @@ def section_plots(section: Record) -> list[tuple[str, str, Plot]]:
         for key, name in (
             ("agreement", "Judge and a person"), ("people", "Two people"),
             ("agreement_no_ties", "Judge, no ties"), ("people_no_ties", "People, no ties"),
-            ("majority", "Judge and majority"), ("person_majority", "Person and majority"),
+            ("others_majority", "Judge, others' majority"),
+            ("person_majority", "Person, others' majority"),
         )
         if key in figures
     ]  # fmt: skip

@@ -57,15 +57,23 @@ def between(
     Percent is the mean over units of P(the judge's vote = the vote of a person drawn at
     random). Alpha takes each unit as a judge's vote beside such a person's.
     """
-    found = {"percent": _match(people, judge, bootstrap, "kept")}
+    found = {"percent": match_with_person(people, judge, bootstrap)}
     if kind != "thumbs":
-        decisive = [np.delete(counts, SIGN_TIE, axis=1) for counts in (people, judge)]
-        found["percent_no_ties"] = _match(decisive[0], decisive[1], bootstrap, "dropped")
+        found["percent_no_ties"] = match_with_person(people, judge, bootstrap, without=SIGN_TIE)
         found["alpha_ordinal"] = _alpha_between(people, judge, bootstrap, "ordinal")
     return found | {"alpha_nominal": _alpha_between(people, judge, bootstrap, "nominal")}
 
 
-def _match(people: Floats, judge: Floats, bootstrap: ClusterBootstrap, ties: str) -> Estimate:
+def match_with_person(
+    people: Floats, judge: Floats, bootstrap: ClusterBootstrap, *, without: int | None = None
+) -> Estimate:
+    """The mean over units of P(the judge's vote = the vote of a person drawn at random).
+
+    Both are counts [units, categories]; a unit without votes of either is passed over. `without`
+    drops the votes of one category (ties) first.
+    """
+    if without is not None:
+        people, judge = (np.delete(counts, without, axis=1) for counts in (people, judge))
     used = np.asarray((people.sum(axis=1) > 0) & (judge.sum(axis=1) > 0))
     matched = (shares(people) * shares(judge)).sum(axis=1)
     weight = used.astype(np.float64)
@@ -74,7 +82,7 @@ def _match(people: Floats, judge: Floats, bootstrap: ClusterBootstrap, ties: str
         lambda sums: divide(sums[..., 0], sums[..., 1]),
         used=used,
         method="match_with_random_person",
-        parameters={"weighting": "units", "ties": ties},
+        parameters={"weighting": "units", "ties": "kept" if without is None else "dropped"},
     )
     return at_the_ends(found, matched, weight, bootstrap.cluster)
 

@@ -11,7 +11,7 @@ from feedback.statistics.arrays import Booleans, Floats, Integers, distinct, div
 from feedback.statistics.ballots import SIGN_TIE, Ballot, Kind
 from feedback.statistics.bootstrap import MINIMUM_CLUSTERS, ClusterBootstrap, Estimate
 from feedback.statistics.coefficients import percent_agreement
-from feedback.statistics.comparisons import among, between
+from feedback.statistics.comparisons import among, between, estimate, match_with_person
 from feedback.statistics.judge_evidence import Evidence
 from feedback.statistics.raters import kappa_of_joint
 from feedback.statistics.rates import rate
@@ -67,9 +67,8 @@ def agreement_beside_people(both: Both) -> dict[str, Estimate]:
 
     Without ten prompts of such items the judge is compared on all, and people cannot be.
     """
-    shared = both.counts.sum(axis=1) >= 2
-    same = both.only(shared)
-    mine = same if distinct(same.cluster) >= MINIMUM_CLUSTERS else both
+    same = both.only(both.counts.sum(axis=1) >= 2)
+    mine = _enough(same, both)
     judge = between(mine.counts, mine.verdicts, mine.bootstrap, both.kind)
     people = among(same.counts, same.bootstrap, both.kind)
     found = {
@@ -81,12 +80,29 @@ def agreement_beside_people(both: Both) -> dict[str, Estimate]:
     }
     if both.kind != "thumbs":
         found |= {
-            "agreement_no_ties": judge["percent_no_ties"],
-            "people_no_ties": people["percent_by_unit_no_ties"],
             "alpha_ordinal": judge["alpha_ordinal"],
             "people_alpha_ordinal": people["alpha_ordinal"],
-        }
+        } | _without_ties(both)
     return found
+
+
+def _enough(same: Both, every: Both) -> Both:
+    return same if distinct(same.cluster) >= MINIMUM_CLUSTERS else every
+
+
+def _without_ties(both: Both) -> dict[str, Estimate]:
+    """Of votes that prefer a side, on the items where the judge and two people do."""
+    people, judge = (np.delete(each, SIGN_TIE, axis=1).sum(axis=1)
+                     for each in (both.counts, both.verdicts))  # fmt: skip
+    same = both.only((people >= 2) & (judge >= 1))
+    mine = _enough(same, both)
+    among_people = percent_agreement(weighting="units", without=SIGN_TIE)
+    return {
+        "agreement_no_ties": match_with_person(
+            mine.counts, mine.verdicts, mine.bootstrap, without=SIGN_TIE
+        ),
+        "people_no_ties": estimate(among_people, same.counts, same.bootstrap),
+    }
 
 
 def _difference(same: Both) -> Estimate:
@@ -118,14 +134,15 @@ def majority_of(counts: Floats) -> Integers:
 
 
 def beside_majority(both: Both) -> dict[str, Estimate]:
-    """The judge and the people's majority; and what to read it against: one person and the
-    majority of the others."""
+    """The judge and the majority of all people; and what can be read beside a person's: the judge
+    and a person against the majority of the others."""
     majority, verdict = majority_of(both.counts), both.verdicts.argmax(axis=1)
-    found = _against(both, majority, verdict, "majority") | _leave_one_out(both)
+    found = _against(both, majority, verdict, "majority") | _one_left_out(both, verdict)
     found["kappa"] = _kappa(both, majority, verdict, majority >= 0)
     if both.kind != "thumbs":
         decisive = _decisive(majority) & _decisive(verdict)
         found["kappa_decisive"] = _kappa(both, majority, verdict, decisive)
+        found |= _one_left_out(both, verdict, is_decisive=True)
     return found
 
 
@@ -145,27 +162,34 @@ def _against(both: Both, truth: Integers, verdict: Integers, name: str) -> dict[
     return found
 
 
-def _leave_one_out(both: Both) -> dict[str, Estimate]:
-    """Every vote against the majority of the others on its unit, votes pooled."""
-    same, known = np.zeros(len(both.key)), np.zeros(len(both.key))
-    same_decisive, decisive = np.zeros(len(both.key)), np.zeros(len(both.key))
+def _one_left_out(
+    both: Both, verdict: Integers, *, is_decisive: bool = False
+) -> dict[str, Estimate]:
+    """Each vote in turn is left out; it and the judge's are held against the majority of the
+    others: the same votes of others for both, so that a judge who answers as people do gets what
+    they get. Against the majority of all it would get more, having one voter more before it.
+
+    A vote weighs one over its unit's votes, whatever the others say: units weigh alike, and which
+    votes can be compared does not hang on how they fell out. With `is_decisive` the majority,
+    the judge and the vote prefer a side.
+    """
+    judge, person, compared = (np.zeros(len(both.key)) for _ in range(3))
     for answer in range(both.counts.shape[1]):
-        votes = both.counts[:, answer]
+        if is_decisive and answer == SIGN_TIE:
+            continue
         others = both.counts.copy()
         others[:, answer] -= 1
-        majority = np.where(votes > 0, majority_of(others.clip(min=0)), -1)
-        same += votes * (majority == answer)
-        known += votes * (majority >= 0)
-        if answer != SIGN_TIE:
-            same_decisive += votes * (majority == answer)
-            decisive += votes * _decisive(majority)
-    method = "match_with_majority_of_the_others"
-    found = {"person_majority": both.rate(same, known, method)}
-    if both.kind != "thumbs":
-        found["person_majority_decisive"] = both.rate(
-            same_decisive, decisive, f"{method}_both_decisive"
-        )
-    return found
+        majority = majority_of(others.clip(min=0))
+        used = _decisive(majority) & _decisive(verdict) if is_decisive else majority >= 0
+        weight = used * shares(both.counts)[:, answer]
+        judge += weight * (majority == verdict)
+        person += weight * (majority == answer)
+        compared += weight
+    end, method = ("_decisive", "_both_decisive") if is_decisive else ("", "")
+    return {
+        f"{name}{end}": both.rate(hits, compared, f"match_with_majority_of_the_others{method}")
+        for name, hits in (("others_majority", judge), ("person_majority", person))
+    }
 
 
 def _kappa(both: Both, truth: Integers, verdict: Integers, used: Booleans) -> Estimate:

@@ -89,10 +89,12 @@ def judge_card(evidence: Evidence, *, resamples: int = 1_000, seed: int = 0) -> 
     `agreement`, `agreement_no_ties`, `alpha_ordinal`, `alpha_nominal` are of the judge and a
     random person, `people…` of two people on the same items, `difference` of the former and the
     latter's percent; `majority`, `majority_decisive`, `kappa`, `kappa_decisive` of the judge and
-    the people's majority, `person_majority…` of one person and the majority of the others;
-    `accepted…` of the judge and accepted preferences. `flips`, `first`, `longer`, `ties`, `own`
-    are habits (`people_…` on the same items), `same_again` stability, `injection` the rate at
-    which an injected response rose, `ece` the calibration error of soft labels.
+    the people's majority, `others_majority…` of the judge and the majority of people but one,
+    `person_majority…` of that one and the same majority;
+    `accepted…` of the judge and accepted preferences. `flips` and `first` (of a judge that sees
+    responses beside each other), `longer`, `ties`, `own` are habits (`people_…` on the same
+    items), `same_again` stability, `injection` the rate at which an injected response rose, `ece`
+    the calibration error of soft labels.
     """
     both = Both.of(evidence, resamples, seed)
     figures = (

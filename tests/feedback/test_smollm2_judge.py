@@ -129,7 +129,7 @@ def _takes_the_first(run: JudgeRun) -> float:
 def _is_exposed(figures: dict[str, Any]) -> None:
     """It takes what is shown first, so the other order turns its verdict round."""
     assert min(figures["first"]["value"], figures["flips"]["value"]) > 0.85
-    assert figures["people_no_ties"]["value"] > 0.85
+    assert figures["people"]["value"] > 0.85
     assert figures["agreement"]["high"] < figures["people"]["low"]
     assert figures["kappa"]["high"] < 0.3
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import krippendorff
@@ -65,7 +68,9 @@ def test_agreement_worked_by_hand() -> None:
     # Eight items are divided evenly: a tie, which this judge never says.
     assert found["majority"] == pytest.approx(6 / 12)
     assert found["majority_decisive"] == pytest.approx(6 / 8)
-    assert found["person_majority"] == pytest.approx(8 / 12)
+    # Of two people, one against the other: where they differ, the judge is with one of them.
+    assert found["person_majority"] == pytest.approx(16 / 24)
+    assert found["others_majority"] == pytest.approx((12 + 8 / 2) / 24)
     # The majority is always the same, so three quarters are what chance gives.
     assert found["kappa_decisive"] == pytest.approx(0)
     assert (found["ties"], found["people_ties"]) == (0, 0)
@@ -109,6 +114,117 @@ def test_without_a_second_person_there_is_nothing_beside_it() -> None:
     found = card(Evidence(kind="pairwise", votes=table([A], JUDGE))).figures
     assert found["agreement"].value == 0.5
     assert (found["people"].value, "Not enough data" in found["people"].reason) == (None, True)
+
+
+def uneven(people: Sequence[Sequence[int]], judge: Sequence[int]) -> Evidence:
+    """`people`: the votes on each item, as many as there are; each item is a prompt of its own."""
+    votes = [
+        (item, rater, value, False)
+        for item, given in enumerate(people)
+        for rater, value in enumerate(given)
+    ]
+    votes += [(item, 99, value, True) for item, value in enumerate(judge)]
+    unit, rater, value, is_judge = (np.array(column) for column in zip(*votes, strict=True))
+    table = VoteTable(unit, rater, value.astype(np.float64), unit, is_judge)
+    return Evidence(kind="pairwise", votes=table)
+
+
+def test_judge_and_people_are_compared_on_the_same_items() -> None:
+    """Forty easy items of one vote, which the judge gets right; twenty hard ones of three votes,
+    two against one, where it is with the two on ten."""
+    people = [[1]] * 40 + [[1, 1, -1]] * 20
+    found = card(uneven(people, [1] * 40 + [1] * 10 + [-1] * 10)).figures
+    assert found["majority"].value == pytest.approx(50 / 60)
+    # Left out in turn: one of the two leaves a dead heat, a tie; the third leaves the two.
+    assert found["others_majority"].value == pytest.approx(1 / 3 * 10 / 20)
+    assert found["person_majority"].value == 0
+    assert found["others_majority_decisive"].value == pytest.approx(10 / 20)
+    for name in ("others_majority", "person_majority", "agreement_no_ties", "people_no_ties"):
+        assert (found[name].units, found[name].clusters) == (20, 20), name
+    assert found["agreement_no_ties"].value == pytest.approx((10 * 2 / 3 + 10 / 3) / 20)
+    assert found["people_no_ties"].value == pytest.approx(1 / 3)
+
+
+def test_without_ties_both_rest_on_two_people_and_a_judge_who_prefer_a_side() -> None:
+    """What has one such vote, or a tie of the judge, counts for neither."""
+    people = [[1, 0]] * 20 + [[1, 1]] * 15 + [[1, -1]] * 15
+    found = card(uneven(people, [-1] * 20 + [1] * 15 + [0] * 15)).figures
+    assert (found["agreement_no_ties"].value, found["people_no_ties"].value) == (1, 1)
+    assert found["agreement_no_ties"].units == found["people_no_ties"].units == 15
+
+
+def test_too_few_items_without_ties_leave_people_unmeasured() -> None:
+    """The judge is then compared on all, as with ties."""
+    found = card(uneven([[1, 0]] * 20 + [[1, 1]] * 5, [-1] * 15 + [1] * 10)).figures
+    assert (found["agreement_no_ties"].value, found["agreement_no_ties"].units) == (10 / 25, 25)
+    assert (found["people_no_ties"].value, found["people_no_ties"].units) == (None, 5)
+
+
+def winner(votes: Sequence[int]) -> int | None:
+    ranked = Counter(votes).most_common()
+    if not ranked:
+        return None
+    return 0 if len(ranked) > 1 and ranked[0][1] == ranked[1][1] else ranked[0][0]
+
+
+def mean(pairs: Sequence[tuple[float, float]]) -> float:
+    return sum(weight * hit for weight, hit in pairs) / sum(weight for weight, _ in pairs)
+
+
+def test_people_and_judge_against_a_count_by_hand() -> None:
+    """One to five votes an item, vote by vote, as the words of the figures say."""
+    rng = np.random.default_rng(7)
+    people = [rng.integers(-1, 2, rng.integers(1, 6)).tolist() for _ in range(80)]
+    judge = rng.integers(-1, 2, 80).tolist()
+    cells = [
+        (1 / len(given), vote, verdict, winner(given[:place] + given[place + 1 :]))
+        for given, verdict in zip(people, judge, strict=True)
+        for place, vote in enumerate(given)
+    ]
+    every = [cell for cell in cells if cell[3] is not None]
+    decided = [cell for cell in every if 0 not in cell[1:]]
+    sides = [
+        ([vote for vote in given if vote], verdict)
+        for given, verdict in zip(people, judge, strict=True)
+        if verdict and sum(map(bool, given)) >= 2
+    ]
+    found = values(uneven(people, judge))
+    for end, some in (("", every), ("_decisive", decided)):
+        assert found[f"others_majority{end}"] == pytest.approx(
+            mean([(weight, verdict == rest) for weight, _, verdict, rest in some])
+        )
+        assert found[f"person_majority{end}"] == pytest.approx(
+            mean([(weight, vote == rest) for weight, vote, _, rest in some])
+        )
+    assert found["agreement_no_ties"] == pytest.approx(
+        mean([(1, given.count(verdict) / len(given)) for given, verdict in sides])
+    )
+    assert found["people_no_ties"] == pytest.approx(
+        mean([(1, mean([(1, a == b) for a, b in combinations(given, 2)])) for given, _ in sides])
+    )
+
+
+def test_neither_a_judge_nor_people_have_the_better_place() -> None:
+    """Five people, each in turn taken for the judge: on the whole both figures are the same. The
+    majority of all people would flatter the judge, having more voters."""
+    everyone = np.random.default_rng(5).choice([-1, 1, 1, 1], (5, 40))
+    figures = [
+        values(Evidence(kind="pairwise", votes=table(np.delete(everyone, one, axis=0), judge)))
+        for one, judge in enumerate(everyone)
+    ]
+    judge, person = (
+        np.mean([one[key] for one in figures]) for key in ("others_majority", "person_majority")
+    )
+    assert judge == pytest.approx(person)
+
+
+def test_thumbs_against_the_others() -> None:
+    """Two up and one down: without the one, the others say up; without an up they say nothing."""
+    people = [[1] * N, [1] * N, [0] * N]
+    found = card(Evidence(kind="thumbs", votes=table(people, [1] * 18 + [0] * 6))).figures
+    assert found["others_majority"].value == pytest.approx(0.75)
+    assert found["person_majority"].value == 0
+    assert found["others_majority"].units == found["person_majority"].units == N
 
 
 def test_the_majority_of_people_evenly_divided() -> None:
@@ -208,6 +324,7 @@ def test_thumbs() -> None:
     assert found["agreement"] == pytest.approx((12 + 6) / 24)
     # Twelve are divided, and what half find good is neither.
     assert found["majority"] == 1
+    assert (found["others_majority"], found["person_majority"]) == (0.75, 0.5)
     assert not {"flips", "longer"} & set(found)
 
 
