@@ -25,7 +25,7 @@ from training.alignment.losses.policy_gradient import (
     token_weights,
     value_loss,
 )
-from training.alignment.methods import methods
+from training.alignment.methods import get_method, methods
 from training.alignment.rollouts.protocol import Rollout
 
 VECTORS = {
@@ -117,7 +117,8 @@ def test_rloo_gives_the_worked_surrogate():
 
 def test_ppo_ptx_adds_up_to_the_worked_total():
     vector = VECTORS["ppo_ptx_total"]
-    nll, gamma = vector["inputs"]["pretrain_nll_token_mean"], 27.8
+    nll = vector["inputs"]["pretrain_nll_token_mean"]
+    gamma = get_method("ppo_ptx").hyperparameters().ptx_coefficient
     logps = torch.full(MASK.shape, -nll, dtype=torch.float64)
     term = ptx_loss(logps, MASK).sum() / MASK.sum()
     total = vector["inputs"]["ppo_loss"] + gamma * float(term)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from training.alignment.methods.method import DataKind, Method
-from training.alignment.options import option
+from training.alignment.options import OptionError, option
 
 FAMILY = "Prompts and a reward"
 _LOSSES = "training.alignment.losses.policy_gradient"
@@ -14,6 +14,8 @@ _REDUCTION_HELP = (
     "sequence: a response's mean, averaged over responses; token: the mean over all tokens; "
     "dr_grpo: a response's sum over the constant max_new_tokens."
 )
+_EPOCHS_HELP = "Passes over one step's answers before new ones are sampled."
+_KL_HELP = "KL to the reference, taken from each token's reward; where adapting starts."
 # Any row has a prompt.
 _ALSO: tuple[DataKind, ...] = ("pairs", "lists", "binary", "demonstrations")
 _DEFAULTS = {"learning_rate": 1e-6, "warmup_steps": 0, "max_grad_norm": 1.0}
@@ -23,9 +25,7 @@ _DEFAULTS = {"learning_rate": 1e-6, "warmup_steps": 0, "max_grad_norm": 1.0}
 class _Updates:
     """How one step's rollout is used."""
 
-    epochs_per_batch: int = option(
-        1, help="Passes over one step's answers before new ones are sampled.", min=1, max=100
-    )
+    epochs_per_batch: int = option(1, help=_EPOCHS_HELP, min=1, max=100)
     mini_batches: int = option(
         1, help="Optimiser updates a pass; each takes an equal share of the prompts.", min=1,
         max=4096,
@@ -33,6 +33,16 @@ class _Updates:
     entropy_coefficient: float = option(
         0.0, help="Bonus for the entropy of the next token, in nats.", min=0.0, max=10.0
     )
+
+
+def _check_on_policy(options: _Updates, instead: str) -> None:
+    for name in ("epochs_per_batch", "mini_batches"):
+        if (count := getattr(options, name)) > 1:
+            raise OptionError(
+                name,
+                f"{count} would learn from answers of an older policy after the first update, for "
+                f"which this loss has no ratio; leave it at 1, or {instead}",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +60,9 @@ class ReinforceHyperparameters(_Updates):
         0.9, help="Share of the running mean that is kept from step to step.", min=0.0, max=0.9999
     )
     reduction: str = option("sum", help=_REDUCTION_HELP, choices=_REDUCTIONS)
+
+    def __post_init__(self) -> None:
+        _check_on_policy(self, "take ppo or grpo")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,18 +85,15 @@ class RLOOHyperparameters(_Updates):
     )
     reduction: str = option("sum", help=_REDUCTION_HELP, choices=_REDUCTIONS)
 
+    def __post_init__(self) -> None:
+        if self.objective == "reinforce":
+            _check_on_policy(self, "set objective to sequence_clip")
+
 
 @dataclass(frozen=True, kw_only=True)
 class PPOHyperparameters(_Updates):
-    epochs_per_batch: int = option(
-        4, help="Passes over one step's answers before new ones are sampled.", min=1, max=100
-    )
-    kl_coefficient: float = option(
-        0.05,
-        help="KL to the reference, taken from each token's reward; where adapting starts.",
-        min=0.0,
-        max=100.0,
-    )
+    epochs_per_batch: int = option(4, help=_EPOCHS_HELP, min=1, max=100)
+    kl_coefficient: float = option(0.05, help=_KL_HELP, min=0.0, max=100.0)
     kl_controller: str = option(
         "fixed",
         help="Keep the coefficient, or adapt it to kl_target: Schulman's halves and doubles, "
@@ -118,6 +128,8 @@ class PPOHyperparameters(_Updates):
 
 @dataclass(frozen=True, kw_only=True)
 class PPOPtxHyperparameters(PPOHyperparameters):
+    epochs_per_batch: int = option(1, help=_EPOCHS_HELP, min=1, max=100)
+    kl_coefficient: float = option(0.02, help=_KL_HELP, min=0.0, max=100.0)
     ptx_coefficient: float = option(
         27.8,
         help="Weight of the log-likelihood of pretraining text (the paper's gamma).",
@@ -174,7 +186,8 @@ METHODS = (
         r"\mid x, y_{<t})\Big],\quad R = r(x,y) - \beta \sum_t \log\frac{\pi_\theta}{\pi_{ref}}",
         when="As the plainest baseline, or with one answer a prompt, where RLOO and GRPO cannot.",
         pitfalls=(
-            "One update a rollout: nothing limits how far a second one goes.",
+            "One update a rollout: a second one would learn from an older policy's answers without "
+            "a ratio, and is refused.",
             "The variance is high; use many answers a step.",
         ),
         conventions=(
@@ -210,7 +223,7 @@ METHODS = (
         conventions=(
             "The paper is on-policy: objective=reinforce. Popular code (TRL) clips the ratio of "
             "whole answers: objective=sequence_clip. Its comment cites a wrong arXiv id "
-            "(2405.14782).",
+            "(2405.14782). Several updates a rollout need its ratio and are refused without.",
             "beta is 0.03 in the paper, 0.05 in TRL.",
         ),
         evidence="Worked values of advantage and surrogate; the advantage agrees with verl's.",
@@ -278,9 +291,17 @@ METHODS = (
         pitfalls=(
             "The paper's weight of 27.8 belongs to its loss a token and its batch; the logged "
             "ptx_loss should neither rise nor swamp the rest.",
+            "At max_grad_norm 1 this weight leaves little of PPO's own gradient: where the reward "
+            "does not rise, lower ptx_coefficient or raise max_grad_norm.",
         ),
-        conventions=("No surveyed library ships this term today; the weight is on a token mean.",),
-        evidence="Worked value of the sum.",
+        conventions=(
+            "No surveyed library ships this term today; the weight is on a token mean.",
+            "The paper's values are the defaults: 27.8, 8 texts an answer, a KL coefficient of "
+            "0.02 and one pass (PPO's are 0.05 and 4). It deals 512 answers to 8 mini-batches, "
+            "which mini_batches would set.",
+        ),
+        evidence="Worked value of the sum; the term's gradient against gamma times that of the "
+        "likelihood. The paper's values are from texts that quote it.",
     ),
     Method(
         name="grpo",
