@@ -40,7 +40,7 @@ class Answer:
     @property
     def ended(self) -> bool:
         """Whether the model ended it, rather than the limit of tokens."""
-        return self.rollout.finish_reason == "stop"
+        return self.rollout.ended
 
 
 @dataclass(frozen=True)

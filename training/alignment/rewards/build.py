@@ -48,7 +48,9 @@ def _build(name: str, options: SourceOptions, tokenizer: Any, device: torch.devi
             case LengthOptions():
                 return LengthPenalty(free=options.free, limit=options.limit, name=name)
             case FormatOptions():
-                return FormatPenalty(pattern=options.pattern, name=name)
+                return FormatPenalty(
+                    pattern=options.pattern, time_limit=options.time_limit, name=name
+                )
             case JudgeOptions():
                 return JudgeSource(options.judge, name=name)
     except RewardError as error:

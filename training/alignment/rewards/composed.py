@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from training.alignment.rewards.protocol import RewardError, Rewards, RewardSource
-from training.alignment.rollouts.protocol import Rollout
+from training.alignment.rollouts.protocol import Prompt, Rollout
 
 
 class Scores(NamedTuple):
@@ -42,6 +42,16 @@ class Composed:
 
     def __call__(self, rollouts: Sequence[Rollout]) -> Rewards:
         return self.score(rollouts).total
+
+    def check_facts(self, prompts: Sequence[Prompt]) -> None:
+        """Raises RewardError for facts that a source will not be able to reward answers by."""
+        for source in self.sources:
+            check = getattr(source, "check_facts", None)
+            try:
+                if check is not None:
+                    check(prompts)
+            except RewardError as error:
+                raise RewardError(f"reward source '{source.name}': {error}") from error
 
     def score(self, rollouts: Sequence[Rollout]) -> Scores:
         """The total and its parts."""

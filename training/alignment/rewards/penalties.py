@@ -6,6 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from training.alignment.rewards.protocol import RewardError, Rewards
+from training.alignment.rewards.settings import MISSING_END
+from training.alignment.rewards.verifier_process import VerifierProcess
+from training.alignment.rewards.verifiers import FULL_MATCH
 from training.alignment.rollouts.protocol import Rollout
 
 
@@ -29,19 +32,37 @@ class LengthPenalty:
         return np.clip((self.free - lengths) / (self.limit - self.free), -1.0, 0.0)
 
 
+class MissingEndPenalty:
+    """−`penalty` where an answer did not end by itself, 0 where it did."""
+
+    def __init__(self, *, penalty: float, name: str = MISSING_END) -> None:
+        self.name = name
+        self.penalty = penalty
+
+    def __call__(self, rollouts: Sequence[Rollout]) -> Rewards:
+        ended = np.array([rollout.ended for rollout in rollouts], dtype=np.float64)
+        return self.penalty * (ended - 1.0)
+
+
 class FormatPenalty:
     """0 where the whole text matches a regular expression, −1 where it does not.
 
-    A dot matches line ends too.
+    A dot matches line ends too. Some expressions take exponential time on some answers, and the
+    policy writes those. So they are matched in a process of their own; what is not matched within
+    `time_limit` seconds counts as another form, and `timed_out` [n] has 1 for it.
     """
 
-    def __init__(self, *, pattern: str, name: str = "format") -> None:
+    def __init__(self, *, pattern: str, time_limit: float = 10.0, name: str = "format") -> None:
         try:
-            self._pattern = re.compile(pattern, re.DOTALL)
+            re.compile(pattern, re.DOTALL)
         except re.error as error:
             raise RewardError(f"'{pattern}' is no regular expression: {error}") from error
         self.name = name
+        self.timed_out: Rewards | None = None
+        self._facts = {"pattern": pattern}
+        self._match = VerifierProcess(FULL_MATCH, time_limit=time_limit)
 
     def __call__(self, rollouts: Sequence[Rollout]) -> Rewards:
-        matches = [self._pattern.fullmatch(rollout.text) is not None for rollout in rollouts]
-        return np.array(matches, dtype=np.float64) - 1.0
+        found = [self._match("", rollout.text, self._facts) for rollout in rollouts]
+        self.timed_out = np.array([match is None for match in found], dtype=np.float64)
+        return np.array([match or 0.0 for match in found], dtype=np.float64) - 1.0

@@ -16,7 +16,7 @@ from training.alignment.reward_model import (
     transformers_model,
 )
 from training.alignment.rewards.protocol import RewardError, Rewards
-from training.alignment.rewards.settings import COMBINATIONS
+from training.alignment.rewards.settings import COMBINATIONS, combination_problem
 from training.alignment.rollouts.protocol import Rollout
 from training.alignment.scoring import score_all
 from training.alignment.tokenization import (
@@ -37,8 +37,8 @@ class RewardModelSource:
 
         mean          R = (1/k) Σ r_i
         min           R = min_i r_i                       (worst case)
-        uncertainty   R = mean_i r_i − λ Var_i r_i        (λ is `uncertainty_weight`; Var divides
-                                                           by k)
+        uncertainty   R = mean_i r_i − λ Var_i r_i        (λ > 0 is `uncertainty_weight`; Var
+                                                           divides by k)
 
     A model whose tokenizer differs from the policy's gets the text, tokenised anew by its own: an
     answer that was cut without an end token. What is too long for a model is cut, the prompt first.
@@ -61,6 +61,8 @@ class RewardModelSource:
     ) -> None:
         if not scorers or combine not in COMBINATIONS:
             raise RewardError(f"needs reward models and one of {', '.join(COMBINATIONS)}")
+        if problem := combination_problem(combine, uncertainty_weight):
+            raise RewardError(f"uncertainty_weight: {problem}")
         self.name = name
         self.combine = combine
         self.uncertainty_weight = uncertainty_weight

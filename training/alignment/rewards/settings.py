@@ -12,8 +12,10 @@ from typing import Any
 from training.alignment.options import OptionError, option, parse_options
 
 _NAME = re.compile(r"[a-z0-9_]{1,40}")
+# What `missing_end_penalty` takes is logged beside the sources under this name.
+MISSING_END = "missing_end"
 # The metrics call the spread of the whole reward so.
-_TAKEN = {"std"}
+_TAKEN = ("std", MISSING_END)
 COMBINATIONS = ("mean", "min", "uncertainty")
 
 
@@ -23,6 +25,15 @@ class SourceOptions:
 
     kind: str = option(help="What gives the reward.")
     weight: float = option(1.0, help="Multiplies the reward in the sum.", min=-1e6, max=1e6)
+
+
+def combination_problem(combine: str, uncertainty_weight: float) -> str | None:
+    """Why a weight would be ignored, or its lack would make `uncertainty` a mere mean."""
+    if combine == "uncertainty" and not uncertainty_weight:
+        return "needs a weight above 0, or choose mean: a variance times 0 is not counted"
+    if combine != "uncertainty" and uncertainty_weight:
+        return f"{uncertainty_weight:g} is only for combine uncertainty, not for {combine}"
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +47,10 @@ class RewardModelOptions(SourceOptions):
         choices=COMBINATIONS,
     )
     uncertainty_weight: float = option(
-        0.0, help="What an ensemble's variance is multiplied by.", min=0.0, max=1e6
+        0.0,
+        help="What an ensemble's variance is multiplied by, for uncertainty.",
+        min=0.0,
+        max=1e6,
     )
     batch_size: int = option(16, help="Answers scored together.", min=1, max=4096)
     dtype: str = option(
@@ -49,6 +63,8 @@ class RewardModelOptions(SourceOptions):
     def __post_init__(self) -> None:
         if not self.folders or not all(isinstance(folder, str) for folder in self.folders):
             raise OptionError("folders", "needs the folder of at least one reward model")
+        if problem := combination_problem(self.combine, self.uncertainty_weight):
+            raise OptionError("uncertainty_weight", problem)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +100,12 @@ class FormatOptions(SourceOptions):
     """A penalty on answers of another form."""
 
     pattern: str = option(help="Regular expression that the whole answer must match.")
+    time_limit: float = option(
+        10.0,
+        help="Longest time in seconds for an answer; one that takes longer counts as no match.",
+        min=0.01,
+        max=86400.0,
+    )
 
     def __post_init__(self) -> None:
         try:
@@ -121,7 +143,8 @@ def _parse(name: str, values: Any) -> SourceOptions:
     if not _NAME.fullmatch(name) or name in _TAKEN:
         raise OptionError(
             repr(name),
-            "a source's name is 1 to 40 small letters, digits and underscores, and not 'std'",
+            "a source's name is 1 to 40 small letters, digits and underscores, and none of "
+            f"{', '.join(_TAKEN)}",
         )
     kind = values.get("kind") if isinstance(values, Mapping) else None
     if not isinstance(kind, str) or kind not in KINDS:

@@ -20,10 +20,12 @@ import numpy as np
 from training.alignment.data import Text
 from training.alignment.rewards.protocol import RewardError, Rewards
 from training.alignment.rewards.verifier_process import VerifierProcess
-from training.alignment.rollouts.protocol import Rollout
+from training.alignment.rollouts.protocol import Prompt, Rollout
 
 GROUP = "prefloop.verifiers"
 VARIABLE = "PREFLOOP_VERIFIERS"
+# No setting can name it: its pattern comes from the source that asks, not from a row.
+FULL_MATCH = "full match"
 
 Verifier = Callable[[Text, str, Mapping[str, Any]], float]
 
@@ -59,6 +61,28 @@ class VerifierSource:
             dtype=np.float64,
         )
 
+    def check_facts(self, prompts: Sequence[Prompt]) -> None:
+        """Raises RewardError where a verifier of this module will have nothing to compare with.
+
+        Of the others nobody knows what they make of an answer that nobody gave.
+        """
+        if self._verify not in _OWN.values():
+            return
+        found = [(prompt, problem) for prompt in prompts if (problem := self._problem(prompt))]
+        if found:
+            prompt, problem = found[0]
+            raise RewardError(
+                f"answers to {len(found)} of {len(prompts)} prompts cannot be verified; of the "
+                f"first, {_beginning(prompt.text)!r}, {problem}. Mend these rows or leave them out."
+            )
+
+    def _problem(self, prompt: Prompt) -> str | None:
+        try:
+            self._verify(prompt.text, "", prompt.facts)
+        except RewardError as error:
+            return str(error)
+        return None
+
 
 def verifier_source(
     verifier: str, *, name: str, time_limit: float, timed_out_reward: float
@@ -80,6 +104,8 @@ def needs_answer(name: str) -> bool:
 
 def load_verifier(name: str) -> Verifier:
     """The verifier of this name; raises RewardError when there is none or it cannot be imported."""
+    if name == FULL_MATCH:
+        return full_match
     if name in _OWN:
         return _OWN[name]
     found = _found(name)
@@ -112,6 +138,11 @@ def final_number(_prompt: Text, answer: str, facts: Mapping[str, Any]) -> float:
     if wanted is None:
         raise RewardError(f"the row's answer {_expected(facts)!r} holds no number")
     return float(given == wanted)
+
+
+def full_match(_prompt: Text, answer: str, facts: Mapping[str, Any]) -> float:
+    """1 where the whole answer matches the regular expression `pattern`; else 0."""
+    return float(re.fullmatch(facts["pattern"], answer, re.DOTALL) is not None)
 
 
 _OWN: Mapping[str, Verifier] = {
@@ -160,6 +191,11 @@ def _expected(facts: Mapping[str, Any]) -> str:
     if "answer" not in facts:
         raise RewardError("the prompt's row has no field 'answer' to compare with")
     return str(facts["answer"])
+
+
+def _beginning(text: Text) -> str:
+    said = text if isinstance(text, str) else " ".join(str(turn.get("content")) for turn in text)
+    return said if len(said) <= 60 else f"{said[:60]}…"
 
 
 def _plain(text: str) -> str:

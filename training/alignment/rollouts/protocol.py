@@ -48,6 +48,11 @@ class Rollout:
     group: int
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def ended(self) -> bool:
+        """Whether the model ended it, rather than the limit of tokens."""
+        return self.finish_reason == "stop"
+
 
 @runtime_checkable
 class RolloutSource(Protocol):

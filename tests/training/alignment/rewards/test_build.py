@@ -28,7 +28,7 @@ def test_settings_become_named_weighted_sources():
         }
     )
     scores = composed.score([rollout("ab", answer="ab"), rollout("ABC", answer="d")])
-    assert list(scores.parts) == ["brief", "form", "right"]
+    assert list(scores.parts) == ["brief", "form", "right", "form_timed_out"]
     np.testing.assert_allclose(scores.total, [-0.25 + 0.0 + 2.0, -0.5 - 1.0 + 0.0])
 
 
@@ -43,7 +43,16 @@ def test_settings_become_named_weighted_sources():
         ({"a": {"kind": "length", "free": 9, "limit": 3}}, "a.free: 9 must be below"),
         ({"a": {"kind": "verifier"}}, "a.verifier: is required"),
         ({"a": {"kind": "reward_model", "folders": []}}, "a.folders: needs the folder"),
+        (
+            {"a": {"kind": "reward_model", "folders": ["x"], "combine": "uncertainty"}},
+            "a.uncertainty_weight: needs a weight above 0, or choose mean",
+        ),
+        (
+            {"a": {"kind": "reward_model", "folders": ["x"], "uncertainty_weight": 0.5}},
+            "a.uncertainty_weight: 0.5 is only for combine uncertainty, not for mean",
+        ),
         ({"std": {"kind": "length"}}, "'std': a source's name is 1 to 40 small letters"),
+        ({"missing_end": {"kind": "length"}}, "'missing_end': .* none of std, missing_end"),
         ({"": {"kind": "length"}}, "'': a source's name is"),
         ({"a/b": {"kind": "length"}}, "'a/b': a source's name is"),
         ({"a" * 41: {"kind": "length"}}, "a': a source's name is"),

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.training.alignment.rewards.rollouts import rollout
-from training.alignment.rewards.penalties import FormatPenalty, LengthPenalty
+from training.alignment.rewards.penalties import FormatPenalty, LengthPenalty, MissingEndPenalty
 from training.alignment.rewards.protocol import RewardError
 
 
@@ -17,6 +19,20 @@ def test_the_format_penalty_matches_the_whole_text():
     penalty = FormatPenalty(pattern=r"<think>.*</think>\s*\S+.*")
     answers = ["<think>a\nb</think> yes", "yes", "<think>x</think>", "so <think>x</think> y"]
     np.testing.assert_array_equal(penalty([rollout(text) for text in answers]), [0, -1, -1, -1])
+
+
+def test_an_expression_that_takes_too_long_costs_its_answer_alone():
+    """Each further a doubles the time of the second: without a limit a step would never end."""
+    penalty = FormatPenalty(pattern=r"(a+)+b", time_limit=0.5)
+    answers = [rollout(text) for text in ("aab", "a" * 60, "ab", "c")]
+    np.testing.assert_array_equal(penalty(answers), [0, -1, 0, -1])
+    assert penalty.timed_out is not None
+    assert penalty.timed_out.tolist() == [0, 1, 0, 0]
+
+
+def test_an_answer_that_was_cut_costs_the_missing_end():
+    answers = [rollout("a"), replace(rollout("b"), finish_reason="length")]
+    np.testing.assert_array_equal(MissingEndPenalty(penalty=0.4)(answers), [0.0, -0.4])
 
 
 @pytest.mark.parametrize(("free", "limit"), [(5, 5), (6, 5), (-1, 5)])

@@ -61,7 +61,8 @@ def test_an_ensemble_is_combined_as_asked(folders):
         "uncertainty": scores.mean(0) - 0.5 * ((scores - scores.mean(0)) ** 2).mean(0),
     }
     for combine, values in expected.items():
-        source = load(folders, combine=combine, uncertainty_weight=0.5)
+        weight = {"uncertainty_weight": 0.5} if combine == "uncertainty" else {}
+        source = load(folders, combine=combine, **weight)
         np.testing.assert_allclose(source(ANSWERS), values, atol=1e-4)
 
 
@@ -110,6 +111,13 @@ def test_no_model_and_an_unknown_combination_are_refused(folders):
         load([])
     with pytest.raises(RewardError):
         load(folders[:1], combine="median")
+
+
+def test_a_weight_that_would_not_count_is_refused(folders):
+    with pytest.raises(RewardError, match="uncertainty_weight: needs a weight above 0"):
+        load(folders, combine="uncertainty")
+    with pytest.raises(RewardError, match="uncertainty_weight: 2 is only for combine uncertainty"):
+        load(folders, combine="min", uncertainty_weight=2.0)
 
 
 def test_rewards_are_float32_whatever_the_run_computes_in(make_config, folders):
