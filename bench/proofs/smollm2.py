@@ -323,8 +323,11 @@ def _summary(output: Path) -> dict[str, Any]:
 
     The error is that of the difference of both means, by the spread within each third.
     """
-    steps = [line["metrics"] for line in _lines(output)]
-    rewards = [step["reward"] for step in steps]
+    rewards = [step["reward"] for step in _steps(output)]
+    # After the last update: each step measures the policy of those before it. Runs that were kept
+    # from before this was measured have none.
+    final = _lines(output)[-1]["metrics"].get("final_kl_k3")
+    kl = [step["kl_k3"] for step in _steps(output)]
     third = len(rewards) // 3
     first, last = rewards[:third], rewards[-third:]
     error = ((stdev(first) ** 2 + stdev(last) ** 2) / third) ** 0.5
@@ -333,7 +336,8 @@ def _summary(output: Path) -> dict[str, Any]:
         "last_third": _rounded(mean(last)),
         "rise": _rounded(mean(last) - mean(first)),
         "rise_error": _rounded(error),
-        "largest_kl": _rounded(max(step["kl_k3"] for step in steps)),
+        "largest_kl": _rounded(max(kl if final is None else [*kl, final])),
+        "final_kl": _rounded(final),
         **_pace(output),
     }
 
@@ -341,10 +345,11 @@ def _summary(output: Path) -> dict[str, Any]:
 def _curves(output: Path) -> dict[str, list[float | None]]:
     """Reward, KL to the reference in nats an answer and tokens an answer, step by step."""
     names = {"reward": "reward", "kl": "kl_k3", "tokens": "completion_length"}
-    return {
-        told: [_rounded(line["metrics"][name]) for line in _lines(output)]
-        for told, name in names.items()
-    }
+    return {told: [_rounded(step[name]) for step in _steps(output)] for told, name in names.items()}
+
+
+def _steps(output: Path) -> list[dict[str, float]]:
+    return [line["metrics"] for line in _lines(output) if "reward" in line["metrics"]]
 
 
 def _pace(output: Path) -> dict[str, Any]:

@@ -62,11 +62,6 @@ def token_rewards(
     return rewards.masked_fill(~mask, 0.0)
 
 
-def penalize_missing_end(scores: Tensor, ended: Tensor, *, penalty: float) -> Tensor:
-    """Take `penalty` from the score of each response that did not end by itself: [b]."""
-    return scores - penalty * (~ended).to(scores)
-
-
 def generalized_advantages(
     rewards: Tensor, values: Tensor, mask: Tensor, *, gamma: float, lam: float
 ) -> Advantages:

@@ -1,11 +1,11 @@
 """The online loop: prompts and rewards in, a policy out that was trained on its own answers.
 
 Read `train` from top to bottom. Every step has the same beats: learning rate, evaluate and
-checkpoint, roll out, score, judge the budget, advantages, updates (micro-steps, clip, step, zero),
-log, stop. What a step samples is a function of (seed, step), so that a run which is killed anywhere
-goes on from its last checkpoint with the numbers of an unbroken one. It runs on a CPU, on one GPU,
-or on several processes under `accelerate launch`: each answers its share of the prompts, all share
-the answers, and the loss of an update is one weighted sum over them all.
+checkpoint, roll out, score, judge what came back, advantages, updates (micro-steps, clip, step,
+zero), log, stop. What a step samples is a function of (seed, step), so that a run which is killed
+anywhere goes on from its last checkpoint with the numbers of an unbroken one. It runs on a CPU, on
+one GPU, or on several processes under `accelerate launch`: each answers its share of the prompts,
+all share the answers, and the loss of an update is one weighted sum over them all.
 """
 
 import math
@@ -20,7 +20,6 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from training.alignment import checkpoints, watching
-from training.alignment.advantages import penalize_missing_end
 from training.alignment.config import TrainingConfig
 from training.alignment.experience import (
     Experience,
@@ -32,7 +31,8 @@ from training.alignment.failures import TrainingError
 from training.alignment.journal import Journal
 from training.alignment.kl import kl_estimates
 from training.alignment.losses.policy_gradient import ptx_loss, sampler_weights, token_weights
-from training.alignment.online_answers import answer, stop_everywhere, watch
+from training.alignment.online_answers import answer, last_kl, stop_everywhere, watch
+from training.alignment.online_checks import check_start, sampler_error
 from training.alignment.online_run import (
     Run,
     Sources,
@@ -98,11 +98,13 @@ def train(  # noqa: C901  # one loop, read from top to bottom
             # Nothing of this step is lost by giving it up: it will be sampled again as it was.
             return _stopped(run, step, state)
         values = {**state, **watching.rollout_metrics(experience, config.samples_per_prompt)}
+        if step == 0:
+            check_start(config, experience)
         alarm.look(values)
-        if _is_over_budget(run, values):
+        if error := _reason_to_stop(run, experience, values, step):
             journal.metrics(step + 1, total, values)
             checkpoint(run, step, state)
-            raise KLBudgetError(_budget_message(run, step, values["kl_k3"]))
+            raise error
         learned = advantages(run, experience, state)
         values |= watching.value_metrics(experience, learned.get("returns"))
         clock.lap("score")
@@ -132,13 +134,14 @@ def train(  # noqa: C901  # one loop, read from top to bottom
 
     if start < total:
         checkpoint(run, total, state)
-    if run.held_out:
-        values = watch(run, stop, total)
+    if run.held_out or config.kl_budget is not None:
+        values = watch(run, stop, total) if run.held_out else last_kl(run, stop, total)
         if values is None:
             return False
         journal.metrics(total, total, values)
-        if _is_over_budget(run, values, "held_out_kl_k3"):
-            raise KLBudgetError(_budget_message(run, total, values["held_out_kl_k3"]))
+        moved = "held_out_kl_k3" if run.held_out else "final_kl_k3"
+        if _is_over_budget(run, values, moved):
+            raise KLBudgetError(_budget_message(run, total, values[moved]))
     if accelerator.is_main_process:
         journal.progress("saving", 0, 1, "Saving the model.")
         save(run)
@@ -152,11 +155,8 @@ def advantages(run: Run, experience: Experience, state: Mapping[str, float]) -> 
     Beside them the weights that correct for the sampler's rounding, unless that is off.
     """
     config = run.config
-    scores = penalize_missing_end(
-        experience.scores, experience.ended, penalty=config.missing_end_penalty
-    )
-    available = {**vars(experience), "scores": scores, "state": state}
-    available |= {**run.hyperparameters, "per_prompt": config.samples_per_prompt}
+    available = {**vars(experience), "state": state, **run.hyperparameters}
+    available |= {"per_prompt": config.samples_per_prompt}
     learned: dict[str, Any] = call(run.statistic, available)
     if config.sampler_correction != "off":
         learned["sampler_weights"] = sampler_weights(
@@ -327,6 +327,22 @@ def _means(figures: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def _is_far_enough(config: TrainingConfig, figures: Mapping[str, float]) -> bool:
     return config.step_kl_limit is not None and figures["kl_old"] > config.step_kl_limit
+
+
+def _reason_to_stop(
+    run: Run, experience: Experience, values: Mapping[str, float], step: int
+) -> TrainingError | None:
+    """Why the step's answers must not be learnt from; None where they may."""
+    error = sampler_error(
+        run.config,
+        run.sources.rollouts,
+        difference=values["sampler_difference"],
+        tokens=int(experience.mask.sum()),
+        step=step,
+    )
+    if error is None and _is_over_budget(run, values):
+        error = KLBudgetError(_budget_message(run, step, values["kl_k3"]))
+    return error
 
 
 def _is_over_budget(run: Run, values: Mapping[str, float], name: str = "kl_k3") -> bool:

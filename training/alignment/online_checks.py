@@ -1,19 +1,29 @@
-"""What an online run is refused for before its first step."""
+"""What an online run is refused for before its first step, and stopped for at a later one."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate.utils import DistributedType
 
 from training.alignment.config import TrainingConfig
+from training.alignment.experience import Experience
 from training.alignment.failures import TrainingError
 from training.alignment.methods import Method
 from training.alignment.models import load_tokenizer, positions
 from training.alignment.options import OptionError
 from training.alignment.rewards.settings import parse_rewards
 from training.alignment.rollout_checks import check_rollouts
+from training.alignment.rollouts.protocol import RolloutSource
 from training.alignment.rollouts.settings import parse_rollouts
+
+# Largest mean |log π_trainer − log π_sampler| of a token at temperature 1, in nats, that rounding
+# may come to. Two float32 computations of one model differ by less than 1e-5 (1e-4 on a GPU),
+# two in bfloat16 by up to 0.03 on a small model; a sampler may be coarser than bfloat16. Another
+# model differs by whole nats, and so does an old one before long.
+_EXACT, _COARSE = 0.05, 0.3
 
 
 def check_settings(
@@ -93,3 +103,50 @@ def check_positions(config: TrainingConfig, method: Method, longest: int) -> Non
                 f"{config.max_new_tokens}, {whole} together, but {Path(folder).name} has only "
                 f"{known} positions; lower max_new_tokens or max_prompt_length",
             )
+
+
+def check_start(config: TrainingConfig, experience: Experience) -> None:
+    """Before any update the policy is what training starts from, and so is the reference.
+
+    So both must give the first answers the same log-probabilities, unless another reference is
+    named. It catches wrong adapters, dropout and broken loading before an hour is spent on them.
+    Raises TrainingError.
+    """
+    is_other = config.reference_model not in (None, config.base_model)
+    if is_other or config.reference_adapter != config.start_adapter:
+        return
+    policy = experience.old_logps.sum(dim=1).double()
+    drift = float((policy - experience.reference_logps.sum(dim=1)).abs().mean())
+    tolerance = 1e-3 if config.dtype == "float32" else 5e-2
+    if not drift <= tolerance * max(1.0, float(policy.abs().mean()) / 10.0):
+        raise TrainingError(
+            "At the first step policy and reference are the same model, but their "
+            f"log-probabilities differ by {drift:.4f} nats an answer; the model or its adapter is "
+            "not what the run assumes."
+        )
+
+
+def sampler_error(
+    config: TrainingConfig, source: RolloutSource, *, difference: float, tokens: int, step: int
+) -> TrainingError | None:
+    """What to stop with where what sampled cannot have been the policy; None where it can.
+
+    `difference` is the mean |log π_trainer − log π_sampler| of so many tokens, both at the run's
+    temperature and uncut. Importance weights correct for rounding and for a policy of a moment ago;
+    of anything else they make noise.
+    """
+    # A server does not tell its precision.
+    is_exact = config.dtype == "float32" and getattr(source, "dtype", None) is torch.float32
+    # Dividing logits by a temperature below 1 multiplies their rounding, and single tokens are off
+    # by ten times the mean.
+    allowed = (_EXACT if is_exact else _COARSE) / min(config.temperature, 1.0)
+    allowed *= 1.0 + 4.0 / math.sqrt(tokens)
+    if difference <= allowed:
+        return None
+    return TrainingError(
+        f"After step {step} the sampler's log-probabilities are {difference:.3g} nats a token from "
+        f"those of the policy, where rounding explains {allowed:.2g}: it samples from another "
+        "model, from weights of an earlier step, or with settings of its own such as top-k or a "
+        "penalty. A checkpoint of the steps before is kept. Have the server serve this run's own "
+        "folder with neutral settings and load it anew, and start the same run again to go on."
+    )

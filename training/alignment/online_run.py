@@ -117,7 +117,10 @@ class Run:
 def prepare(
     config: TrainingConfig, accelerator: Accelerator, journal: Journal, sources: Sources | None
 ) -> Run:
-    """Load all that a run needs; raises OptionError, DataError or ModelError with a message."""
+    """Load all that a run needs.
+
+    Raises OptionError, DataError, ModelError or RewardError with a message.
+    """
     method = get_method(config.method)
     hyperparameters = asdict(parse_hyperparameters(method, config.hyperparameters))
     check_launch(method, accelerator.distributed_type)
@@ -134,6 +137,8 @@ def prepare(
     reference = load_scorer(config, config.reference, accelerator.device, config.reference_adapter)
     policy.temperature = reference.temperature = config.temperature
     sources = sources or build_sources(config, policy, tokenizer)
+    for rewards in filter(None, (sources.rewards, sources.watched)):
+        rewards.check_facts([*prompts, *held_out])
     return Run(
         config=config,
         method=method,
@@ -164,7 +169,7 @@ def prepare(
 def _both_sides(
     config: TrainingConfig, method: Method, tokenizer: Any, accelerator: Accelerator
 ) -> tuple[list[Prompt], list[Prompt]]:
-    """The prompts to train on, and those to watch: the first `sample_prompts` of the others."""
+    """The prompts to train on, and those to watch: `sample_prompts` of the others."""
     prompts, report = load_prompts(config, tokenizer, config.train_file)
     held_out, held_out_report = (
         load_prompts(config, tokenizer, config.held_out_file)
@@ -178,7 +183,9 @@ def _both_sides(
     if accelerator.is_main_process:
         reports = {"train": asdict(report), "held_out": asdict(held_out_report)}
         write_json(Path(config.output_dir) / "data_report.json", reports)
-    return prompts, held_out[: config.sample_prompts]
+    # The first rows of a file are seldom like the rest.
+    order = np.random.default_rng([config.seed, 2]).permutation(len(held_out))
+    return prompts, [held_out[place] for place in order[: config.sample_prompts]]
 
 
 def load_prompts(
@@ -309,6 +316,8 @@ def build_sources(config: TrainingConfig, policy: CompletionScorer, tokenizer: A
 def _critic(config: TrainingConfig, device: torch.device) -> ValueScorer:
     folder = config.value_model or config.base_model
     model = load_value_model(folder, dtype=torch.float32, device=device, seed=config.seed)
+    if config.gradient_checkpointing:
+        model.activation_checkpointing_enable({"use_reentrant": False})
     return ValueScorer(model, compute_dtype(config))
 
 

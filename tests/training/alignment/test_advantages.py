@@ -12,7 +12,6 @@ from training.alignment.advantages import (
     group_normalized,
     grpo_advantages,
     leave_one_out,
-    penalize_missing_end,
     ppo_advantages,
     reinforce_advantages,
     rloo_advantages,
@@ -93,11 +92,6 @@ def test_the_score_stands_on_the_last_real_token_never_on_padding():
     found = token_rewards(zero, zero, double([1.0, 2.0, 3.0]), MASK, kl_coefficient=0.05)
     assert [found[row, length - 1].item() for row, length in enumerate(LENGTHS)] == [1.0, 2.0, 3.0]
     assert found.sum().item() == 6.0
-
-
-def test_an_answer_that_did_not_end_is_worth_less():
-    ended = torch.tensor([True, False])
-    assert penalize_missing_end(double([1.0, 1.0]), ended, penalty=0.4).tolist() == [1.0, 0.6]
 
 
 def test_whitening_leaves_mean_zero_and_variance_one_over_real_tokens():

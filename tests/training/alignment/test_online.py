@@ -145,6 +145,13 @@ def test_a_missing_end_costs_the_penalty(config, tmp_path):
     go(made, Reward("constant", lambda rollout: 0.0))
     ended = [values["ended_share"] for values in steps(made)]
     assert np.mean(ended[-5:]) > np.mean(ended[:5]) + 0.2
+    # What is watched is what is trained on: the reward rises, and groups that differ can teach.
+    for values in steps(made):
+        assert values["reward"] == pytest.approx(values["ended_share"] - 1.0, abs=1e-6)
+        assert values["reward_missing_end"] == pytest.approx(values["reward"], abs=1e-6)
+        assert values["reward_constant"] == 0.0
+        assert (values["zero_variance_share"] == 1.0) == (values["grad_norm"] == 0.0)
+    assert any(0.0 < values["zero_variance_share"] < 1.0 for values in steps(made))
 
 
 def test_the_kl_budget_stops_the_run_and_keeps_a_checkpoint(config):
@@ -182,6 +189,13 @@ def test_mini_batches_and_passes_are_separate_updates(config):
     go(made)
     assert steps(made)[0]["updates"] == 6
     assert steps(made)[0]["kl_old"] > 0.0
+
+
+def test_the_clipped_ratio_allows_several_updates(config):
+    several = {"objective": "sequence_clip", "epochs_per_batch": 2, "mini_batches": 2}
+    made = config("rloo", max_steps=1, hyperparameters=several)
+    go(made)
+    assert steps(made)[0]["updates"] == 4
 
 
 def test_micro_batches_change_nothing(config, tmp_path):
@@ -270,12 +284,27 @@ def test_a_value_learning_rate_is_its_own(config, rate, own):
     assert peaks == [rate, own]
 
 
-def test_the_kl_budget_judges_the_last_update(config, tmp_path):
-    held_out = str(write_prompts(tmp_path / "held_out.jsonl", 3))
-    made = config(max_steps=1, kl_budget=1e-4, learning_rate=1e-2, held_out_file=held_out)
+@pytest.mark.parametrize("held_out", [True, False])
+def test_the_kl_budget_judges_the_last_update(config, tmp_path, held_out):
+    file = str(write_prompts(tmp_path / "held_out.jsonl", 3)) if held_out else None
+    made = config(max_steps=1, kl_budget=1e-4, learning_rate=1e-2, held_out_file=file)
     with pytest.raises(KLBudgetError, match="After step 1 the policy"):
         go(made)
     assert not (Path(made.output_dir) / "model").exists()
+
+
+def test_without_a_held_out_side_the_last_policy_is_measured_as_a_next_step_would(config, tmp_path):
+    seen = []
+    reward = Reward("vowels", lambda one: float(seen.append(one) or VOWELS.function(one)))
+    made = config("ppo", max_steps=2, kl_budget=1e6)
+    assert go(made, reward)
+    assert len(seen) == 2 * 16  # a reward may cost money
+    longer = config("ppo", max_steps=3, output_dir=str(tmp_path / "longer"))
+    assert go(longer, reward)
+    final, third = read_metrics(made)[-1]["metrics"], steps(longer)[2]
+    assert set(final) == {"final_kl_k1", "final_kl_k2", "final_kl_k3", "final_sqrt_kl"}
+    assert final["final_kl_k3"] == pytest.approx(third["kl_k3"], rel=1e-5)
+    assert "final_kl_k3" not in read_metrics(longer)[-1]["metrics"]
 
 
 def test_a_stop_before_the_updates_gives_the_step_up(config):
@@ -300,6 +329,8 @@ def test_a_stop_before_the_updates_gives_the_step_up(config):
         ({"hyperparameters": {"mini_batches": 3}}, "prompts_per_step"),
         ({"max_new_tokens": 60}, "max_new_tokens"),
         ({"method": "ppo_ptx"}, "ptx_file"),
+        ({"method": "reinforce", "hyperparameters": {"epochs_per_batch": 2}}, "epochs_per_batch"),
+        ({"method": "rloo", "hyperparameters": {"mini_batches": 2}}, "mini_batches"),
     ],
 )
 def test_what_cannot_work_is_told_before_anything_is_loaded(config, changes, name):

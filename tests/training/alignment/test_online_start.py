@@ -1,13 +1,8 @@
 """What an online run refuses before its first step, and what a resumed one must find unchanged."""
 
-import json
 from dataclasses import replace
-from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 from accelerate.utils import DistributedType
@@ -23,6 +18,7 @@ from training.alignment.online_checks import check_launch
 from training.alignment.online_run import checkpoint, prepare, resume
 from training.alignment.options import OptionError
 from training.alignment.reward_model import load_reward_model, save_reward_model
+from training.alignment.rewards.protocol import RewardError
 from training.alignment.supervision import StopRequest
 
 CPU = torch.device("cpu")
@@ -104,6 +100,13 @@ def test_split_models_cannot_sample():
     check_launch(get_method("grpo"), DistributedType.MULTI_GPU)
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_gradient_checkpointing_reaches_the_value_model_too(config, asked):
+    run = prepared(config("ppo", gradient_checkpointing=asked))
+    assert run.policy.model.is_activation_checkpointing is asked
+    assert run.critic.model.is_activation_checkpointing is asked
+
+
 @pytest.fixture
 def adapter(config, tmp_path):
     run = prepared(config(adapter="lora", lora_rank=2))
@@ -126,9 +129,7 @@ def test_a_resumed_run_has_the_contents_of_before(config, tmp_path, adapter):
     Path(config().train_file).rename(moved)
     assert resume(prepared(config(train_file=str(moved))))[0] == 1
 
-    rows = [json.loads(line) for line in moved.read_text().splitlines()]
-    facts = tiny.write_lines(tmp_path / "facts.jsonl", [{**row, "answer": "4"} for row in rows])
-    assert refused(config(train_file=str(facts))) == "train_file"
+    assert refused(config(train_file=str(write_prompts(moved, 11)))) == "train_prompts"
     assert refused(config(start_adapter=adapter)) == "reference_model, start_adapter"
     other = tiny.write_model(tmp_path / "other", seed=3)
     assert refused(config(reference_model=str(other))) == "reference_model"
@@ -136,16 +137,53 @@ def test_a_resumed_run_has_the_contents_of_before(config, tmp_path, adapter):
     assert refused(config(), sources(Reward("length", len))) == "reward_sources"
 
 
-def test_facts_that_json_has_no_word_for_count_as_well(config, tmp_path):
-    def given(name, price):
-        fact = {"asked": datetime(2026, 1, 2, tzinfo=UTC), "price": Decimal(price), "icon": b"\xff"}
-        rows = [{"prompt": tiny.user(f"{number}?"), **fact} for number in range(12)]
-        pq.write_table(pa.Table.from_pylist(rows), tmp_path / name)
-        return config(train_file=str(tmp_path / name))
+def test_the_prompts_that_are_watched_are_drawn_by_the_seed_from_all(config, tmp_path):
+    file = str(write_prompts(tmp_path / "held_out.jsonl", 20))
 
-    checkpoint(prepared(given("first.parquet", "1.50")), 1, {})
-    assert resume(prepared(given("moved.parquet", "1.50")))[0] == 1
-    assert refused(given("other.parquet", "1.75")) == "train_file"
+    def watched(seed):
+        run = prepared(config(held_out_file=file, sample_prompts=5, seed=seed))
+        return [prompt.text[0]["content"] for prompt in run.held_out]
+
+    first = {f"{number:02d}?" for number in range(5)}
+    drawn = watched(0)
+    assert len(set(drawn)) == 5
+    assert set(drawn) != first
+    assert watched(0) == drawn != watched(1)
+
+
+def with_answers(path, *answers):
+    rows = [{"prompt": tiny.user(f"{n}?"), "answer": said} for n, said in enumerate(answers)]
+    return str(tiny.write_lines(path, rows))
+
+
+@pytest.mark.parametrize("where", ["reward_sources", "watch_sources"])
+def test_rows_that_a_verifier_cannot_use_are_told_before_the_first_step(config, tmp_path, where):
+    number = {"n": {"kind": "verifier", "verifier": "final_number"}}
+    given = {"reward_sources": {"short": {"kind": "length"}}, where: number}
+    file = with_answers(tmp_path / "bad.jsonl", "4", "N/A", "5", "none")
+    journal = Journal(tmp_path, active=True)
+    words = (
+        r"'n': answers to 2 of 4 prompts cannot be verified; of the first, '1\?', the row's answer "
+        r"'N/A' holds no number\. Mend"
+    )
+    with pytest.raises(RewardError, match=words):
+        prepare(config(train_file=file, **given), make_accelerator(CPU), journal, None)
+
+
+def test_answers_that_are_mended_do_not_bar_a_run_from_going_on(config, tmp_path):
+    first = config(train_file=with_answers(tmp_path / "a.jsonl", "4", "N/A", "5", "6"))
+    checkpoint(prepared(first), 1, {})
+    mended = config(train_file=with_answers(tmp_path / "b.jsonl", "4", "7", "5", "6"))
+    assert resume(prepared(mended))[0] == 1
+
+
+def test_a_checkpoint_that_still_counted_the_facts_is_gone_on_from(config):
+    run = prepared(config())
+    newer = ("train_prompts", "held_out_prompts")
+    older = {name: value for name, value in run.identity.items() if name not in newer}
+    digests = {"train_file": "of tokens and facts", "held_out_file": "of none"}
+    checkpoint(replace(run, identity=older | digests), 1, {})
+    assert resume(prepared(config()))[0] == 1
 
 
 def test_a_resumed_run_has_the_reward_models_of_before(config, tmp_path, other_vocabulary):
