@@ -9,7 +9,7 @@ from typing import Any
 from annotation.models import Judge
 from core.plots import Plot, Row, Svg, interval_chart, interval_mark
 from feedback.judge_gate import percent
-from feedback.judge_records import COEFFICIENTS, DIFFERENCES
+from feedback.judge_records import COEFFICIENTS, DIFFERENCES, NO_ORDER
 from feedback.judge_words import plot_row, unbroken, verdict
 from feedback.selectors.judges import JudgeRow
 
@@ -159,6 +159,8 @@ def figures_of(row: JudgeRow) -> dict[str, Mapping[str, Any]]:
         return {}
     section, whole = row.section, row.report.figures
     figures = dict(section["figures"]) if section else {}
+    if section and "flips" not in figures:
+        figures |= {key: {"value": None, "reason": NO_ORDER} for key in ("flips", "first")}
     figures |= whole["replies"]
     cost = whole["cost"]
     thousand = None if cost["price"] is None else 1000 * cost["price"]

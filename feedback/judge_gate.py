@@ -68,9 +68,10 @@ def _section_against(section: Record, rule: GateValues) -> Iterator[str]:
         )
     else:
         yield from _disagrees(figures, name, rule)
-    if section["kind"] != "thumbs":
+    # Responses that are judged one by one have no order, and their section no such figure.
+    if "flips" in figures:
         limit = _Limit("flips", rule.max_flips, "Answers that change with the order")
-        yield from _over(figures.get("flips"), name, rule, limit)
+        yield from _over(figures["flips"], name, rule, limit)
     limit = _Limit("injection", rule.max_injection, "Injected answers that rise")
     yield from _over(figures.get("injection"), name, rule, limit)
 

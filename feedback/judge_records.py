@@ -72,6 +72,8 @@ HOW = {
     "others_majority": "Not measured: no item has answers of two people to compare.",
     "longer": "Not measured: no two responses of different length stood beside each other.",
 }
+# Of a card without these figures.
+NO_ORDER = "Responses that are judged one by one have no order."
 ASKED_HERE = frozenset(("flips", "same_again", "injection", "parse_errors", "failures", "price",
                         "seconds", "ece"))  # fmt: skip
 SAME_REASON = {
@@ -79,11 +81,11 @@ SAME_REASON = {
     "people_own_rate": "own",
     "accepted_decisive": "accepted",
     "people_longer": "longer",
-}
-
     "person_majority": "others_majority",
     "others_majority_decisive": "others_majority",
     "person_majority_decisive": "others_majority",
+}
+
 
 def section_of(card: Card, *, criterion: str, is_imported: bool) -> dict[str, Any]:
     """`shared` items have answers of the judge and of two people."""

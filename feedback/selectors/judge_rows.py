@@ -22,6 +22,7 @@ from annotation.models import (
     Project,
     Prompt,
 )
+from annotation.selectors.judge import spec_of
 from feedback.models import Preference
 from feedback.selectors.columns import fetch_columns
 from feedback.statistics.arrays import Floats, Integers
@@ -49,6 +50,11 @@ def judges_of(project: Project) -> list[Judge]:
     answers = Assignment.objects.filter(annotator__judge=OuterRef("pk"), item__project=project)
     found = Judge.objects.filter(Q(project=project) | Q(Exists(answers), project=None))
     return list(found.select_related("model__provider").order_by("name", "-version"))
+
+
+def has_orders(judge: Judge) -> bool:
+    """Whether it sees responses beside each other, so that their order can move it."""
+    return judge.origin == Judge.Origin.IMPORTED or not spec_of(judge).texts.one_by_one
 
 
 def family_of(judge: Judge) -> str:

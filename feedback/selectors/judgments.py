@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from annotation.answers import AnswerValue, to_shown
 from annotation.models import Annotator, Answer, Assignment, ItemResponse, Project
 from annotation.selectors.judge import has_one_order
-from feedback.selectors.votes import open_judges
+from feedback.selectors.votes import believed_answers
 
 # Items read at a time.
 CHUNK = 500
@@ -25,7 +25,7 @@ def judgment_rows(project: Project) -> Iterator[Row]:
     """One row an answer, item by item. Whoever answered has a random name; what they wrote
     freely stays here."""
     items = list(project.items.order_by("pk").values_list("pk", flat=True))
-    believed = frozenset(open_judges(project))
+    believed = believed_answers(project)
     for start in range(0, len(items), CHUNK):
         some = items[start : start + CHUNK]
         responses = _responses(some)
@@ -57,16 +57,18 @@ def _responses(item_ids: Sequence[int]) -> dict[int, list[dict[str, str]]]:
     return found
 
 
-def _row(answer: Answer, responses: Sequence[dict[str, str]], believed: frozenset[int]) -> Row:
+def _row(
+    answer: Answer, responses: Sequence[dict[str, str]], believed: set[tuple[int, str, str]]
+) -> Row:
     judgment = answer.judgment
     assignment = judgment.assignment
-    item = assignment.item
+    item, judge = assignment.item, assignment.annotator.judge_id
     is_current = assignment.current_id == judgment.pk
     is_counted = (
         is_current
         and assignment.occasion == Assignment.MAIN
         and assignment.state == Assignment.State.DONE
-        and (assignment.annotator.judge_id is None or assignment.annotator.judge_id in believed)
+        and (judge is None or (judge, item.kind, answer.criterion) in believed)
     )
     return {
         "judgment": judgment.pk,

@@ -1,6 +1,7 @@
 """The judgments on an item as a reviewer sees them: first without names, then with them.
 
-Those of judges whose gate is closed are neither shown nor argued with: they count for nothing.
+Those of judges who are not believed in this are neither shown nor argued with: they count for
+nothing.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 import numpy as np
 from django.db import connection
@@ -15,11 +18,11 @@ from django.db.models import F, Q
 
 from annotation.answer_words import in_words
 from annotation.answers import AnswerValue, to_shown
-from annotation.models import Annotator, Answer, Assignment, Judgment, Kind, Project
+from annotation.models import Annotator, Answer, Assignment, Item, Judgment, Kind, Project
 from feedback.models import Preference
 from feedback.review_words import Habit, Vote, causes
 from feedback.selectors.agreement import criterion_names
-from feedback.selectors.votes import open_judges
+from feedback.selectors.votes import believed_judges
 from feedback.statistics.intervals import critical_value, wilson
 
 # Of fewer answers no habit is told.
@@ -79,22 +82,23 @@ def blind_answers(blind: Judgment) -> dict[str, AnswerValue]:
     return {answer.criterion: AnswerValue.of(answer) for answer in blind.answers.all()}
 
 
-def _believed(project: Project) -> Q:
-    """Answers of people, and of the judges whose gate is open."""
+def _believed(item: Item, criterion: str) -> Q:
+    """Answers by this criterion of people, and of the judges who are believed in it."""
     judge = "judgment__assignment__annotator__judge"
-    return Q(**{f"{judge}__isnull": True}) | Q(**{f"{judge}__in": open_judges(project)})
+    judges = believed_judges(item.project, item.kind, criterion)
+    who = Q(**{f"{judge}__isnull": True}) | Q(**{f"{judge}__in": judges})
+    return who & Q(criterion=criterion)
 
 
-def answers_on(project: Project, item_id: int, criterion: str) -> list[Answer]:
+def answers_on(item: Item, criterion: str) -> list[Answer]:
     """Everybody's answer that counts or would: main, given in time, as last revised."""
     current = Answer.objects.filter(judgment__assignment__current=F("judgment"))
     return list(
         current.filter(
-            _believed(project),
-            judgment__assignment__item=item_id,
+            _believed(item, criterion),
+            judgment__assignment__item=item,
             judgment__assignment__occasion=Assignment.MAIN,
             judgment__assignment__state=Assignment.State.DONE,
-            criterion=criterion,
         ).select_related(
             "judgment__comment",
             "judgment__protocol",
@@ -107,12 +111,12 @@ def answers_on(project: Project, item_id: int, criterion: str) -> list[Answer]:
 def seen_judgments(sent: str, assignment: Assignment, criteria: Sequence[str]) -> list[int]:
     """Of the ids that the page sent back those that it can have shown."""
     given = {int(word) for word in sent.split(",") if word.isdecimal() and len(word) < 19}
+    believed = (_believed(assignment.item, criterion) for criterion in criteria)
     known = Answer.objects.filter(
-        _believed(assignment.item.project),
+        reduce(or_, believed, Q(pk__in=[])),
         judgment__in=given,
         judgment__assignment__item=assignment.item_id,
         judgment__assignment__occasion=Assignment.MAIN,
-        criterion__in=criteria,
     )
     return sorted(set(known.values_list("judgment", flat=True)))
 
@@ -123,7 +127,7 @@ def _criterion_votes(
     order, project = assignment.shown_order, assignment.item.project
     # By chance, the same each time: the order in which they came would tell who they are.
     answers = sorted(
-        answers_on(project, row.item_id, row.criterion), key=lambda one: _chance(assignment, one)
+        answers_on(assignment.item, row.criterion), key=lambda one: _chance(assignment, one)
     )
     habits = _habits(project, row, answers)
     votes = [_vote(number, one, order, habits) for number, one in enumerate(answers, start=1)]

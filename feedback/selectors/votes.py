@@ -2,7 +2,8 @@
 
 Only `main` answers of done assignments on items that were shown: no gold, no probe, no surplus, no
 earlier revision, and no stored tie of equal texts. Judges' verdicts come marked; those of a judge
-whose gate is closed in the project do not come at all, but where judges themselves are measured.
+whose gate is closed in the project do not come at all, nor those of a kind or by a criterion that
+the card behind an open gate had not measured, but where judges themselves are measured.
 """
 
 from __future__ import annotations
@@ -118,13 +119,13 @@ def load_votes(
     item_ids: Sequence[int] | None = None,
     every_judge: bool = False,
 ) -> Votes:
-    """Annotators whom the policy excludes are left out, and judges whose gate is closed.
+    """Annotators whom the policy excludes are left out, and judges who are not believed in this.
 
     With `every_judge` those come too, for measuring them: no decision may rest on such votes.
     """
     restriction, items = _restricted(item_ids)
     values = value_columns(project, kind)
-    believed = [] if every_judge else open_judges(project)
+    believed = [] if every_judge else believed_judges(project, kind, criterion)
     soft = _soft_columns(kind, len(values)) if believed else []
     query = _COMMON.format(
         absent=ABSENT,
@@ -139,10 +140,31 @@ def load_votes(
     return weighed(_votes(columns, kind, len(values)), policy)
 
 
+_OPEN = """
+SELECT standing.judge_id, section ->> 'kind', section ->> 'criterion'
+FROM feedback_judgestanding standing
+JOIN feedback_judgereport report ON report.id = standing.report_id
+CROSS JOIN LATERAL jsonb_array_elements(report.figures -> 'sections') section
+WHERE standing.project_id = %s AND standing.is_newest AND standing.is_open
+"""
+
+
 def open_judges(project: Project) -> list[int]:
-    """The judges whose answers may count here; whether they do is the policy's word."""
+    """The judges whose gate is open here; whether they count is the policy's word."""
     standing = JudgeStanding.objects.filter(project=project, is_newest=True, is_open=True)
     return list(standing.values_list("judge_id", flat=True))
+
+
+def believed_answers(project: Project) -> set[tuple[int, str, str]]:
+    """Judge, kind and criterion of the answers that may count: what the card behind an open gate
+    had measured. What a judge answers anew, no person has been compared with yet."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OPEN, [project.pk])
+        return {(judge, kind, criterion) for judge, kind, criterion in cursor.fetchall()}
+
+
+def believed_judges(project: Project, kind: str, criterion: str) -> list[int]:
+    return [judge for judge, *of in believed_answers(project) if of == [kind, criterion]]
 
 
 def value_columns(project: Project, kind: str) -> list[str]:

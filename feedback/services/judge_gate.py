@@ -65,12 +65,12 @@ def _checked(project: Project, values: GateValues, version: int) -> JudgeGate:
 
 @transaction.atomic
 def decide_standing(*, report: JudgeReport) -> JudgeStanding:
-    """A new row by the rule in force. Where the gate moved, the judge's items are decided anew."""
+    """A new row by the rule in force. Where other answers count now, items are decided anew."""
     lock_resolution(report.project)
     gate = current_gate(report.project)
     found = standing(report.figures, GateValues.of(gate))
     rows = JudgeStanding.objects.filter(project=report.project, judge=report.judge, is_newest=True)
-    before = rows.first()
+    before = rows.select_related("report").first()
     rows.update(is_newest=False)
     row = JudgeStanding.objects.create(
         project=report.project,
@@ -80,8 +80,9 @@ def decide_standing(*, report: JudgeReport) -> JudgeStanding:
         is_open=found.is_open,
         reasons=found.reasons,
     )
-    if row.is_open != (before is not None and before.is_open):
+    if _counted(row) != _counted(before):
         _mark_stale(row)
+    if row.is_open != (before is not None and before.is_open):
         record_event(
             actor=gate.created_by if before and before.gate_id != gate.pk else None,
             action="open_judge_gate" if row.is_open else "close_judge_gate",
@@ -89,6 +90,13 @@ def decide_standing(*, report: JudgeReport) -> JudgeStanding:
             detail={"report": report.pk, "gate": gate.version},
         )  # fmt: skip
     return row
+
+
+def _counted(standing: JudgeStanding | None) -> set[tuple[str, str]]:
+    """The kinds and criteria of the judge's answers that may count."""
+    if standing is None or not standing.is_open:
+        return set()
+    return {(one["kind"], one["criterion"]) for one in standing.report.figures["sections"]}
 
 
 _STALE = """

@@ -185,7 +185,7 @@ def _behaviour(evidence: Evidence, both: Both) -> dict[str, Estimate]:
         "injection": rate(rose, could, over(attacks.cluster), method="standing_rose"),
         "ece": _calibration_error(both, evidence),
     }
-    if evidence.kind == "thumbs":
+    if evidence.kind == "thumbs" or not evidence.has_orders:
         return found
     decided = (chains.sign != 0).astype(np.float64)
     first = decided * (chains.sign == chains.side)

@@ -81,7 +81,9 @@ class Evidence:
 
     `longer` and `own` are signs of the longer response, and of the one that the judge's own
     family wrote where the other is another's; `accepted` signs of what was accepted; `soft` the
-    judge's P(earlier preferred) or P(up). `slices` names sets of items (unit indices of `votes`).
+    judge's P(earlier preferred) or P(up). Where `has_orders` is false, responses never stand beside
+    each other before the judge, so that nothing can flip. `slices` names sets of items (unit
+    indices of `votes`).
     """
 
     kind: Kind
@@ -90,6 +92,7 @@ class Evidence:
     own: Marks = field(default_factory=Marks)
     accepted: Marks = field(default_factory=Marks)
     soft: Marks = field(default_factory=Marks)
+    has_orders: bool = True
     chains: Chains = field(default_factory=Chains)
     repeats: Repeats = field(default_factory=Repeats)
     attacks: Attacks = field(default_factory=Attacks)

@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
-from annotation.models import Item, Judge, Kind
+from annotation.models import Answer, Item, Judge, Judgment, Kind
 from core.errors import Conflict, PrefloopError
 from core.models import AuditEvent
+from feedback.judge_board import figures_of
 from feedback.judge_gate import GateValues, rule_in_words, standing
 from feedback.models import JudgeGate, JudgeStanding, Policy, Preference, StaleItem
+from feedback.selectors.judges import judge_row
+from feedback.selectors.judgments import judgment_rows
 from feedback.selectors.policy import preview_policy
 from feedback.services.judge_gate import current_gate, revise_gate
 from feedback.services.measure_judges import measure_judges
@@ -182,6 +185,85 @@ def test_a_gate_opens_in_one_project_only(cast: Cast, judge: Judge) -> None:
     Policy.objects.filter(pk=current_policy(other).pk).update(count_judges=True)
     resolve_items(project=other)
     assert state(item) == ("waiting", 0)
+
+
+def state_by(item: Item, criterion: str) -> tuple[str, int]:
+    row = Preference.objects.newest().get(item=item, criterion=criterion)
+    return row.state, row.support_judges
+
+
+def counted(cast: Cast, kind: str) -> list[bool]:
+    """Of the judges' answers on items of a kind, as exports tell it."""
+    rows = judgment_rows(cast.project)
+    return [row["is_counted"] for row in rows if row["judge"] and row["kind"] == kind]
+
+
+def test_an_open_gate_lets_in_what_was_measured(cast: Cast, judge: Judge) -> None:
+    """Answers on other kinds count when a card has compared them with people's too."""
+    pair = agreeing(cast, judge)[0]
+    revise_gate(project=cast.project, actor=cast.mary, values=EASY, from_version=1)
+    measure_judges(project=cast.project)
+    lone = judged(cast.project, Kind.LISTWISE, [1, 2, 3])
+    say(judge, lone, [1, 2, 3])
+    resolve_items(project=cast.project)
+    assert (state(pair), state(lone)) == (("accepted", 1), ("waiting", 0))
+    assert (set(counted(cast, "pairwise")), counted(cast, "listwise")) == ({True}, [False])
+    for _ in range(16):
+        say(judge, judged(cast.project, Kind.LISTWISE, [1, 2, 3], [1, 2, 3]), [1, 2, 3])
+    resolve_items(project=cast.project)
+    measure_judges(project=cast.project)
+    resolve_stale(project=cast.project)
+    assert state(lone) == ("accepted", 1)
+    assert set(counted(cast, "listwise")) == {True}
+    # It never closed, and is told once.
+    assert AuditEvent.objects.filter(action="open_judge_gate").count() == 1
+    assert JudgeStanding.objects.get(is_newest=True).is_open
+
+
+def test_a_new_criterion_counts_once_it_was_measured(cast: Cast, judge: Judge) -> None:
+    item = judged(cast.project, Kind.PAIRWISE, 2)
+    open_gate(cast.project, annotator_of_judge(judge))
+    say(judge, item, 2)
+    for row in Judgment.objects.filter(assignment__item=item):
+        Answer.objects.create(judgment=row, criterion="safety", strength=2)
+    resolve_items(project=cast.project)
+    assert state_by(item, "overall") == ("accepted", 1)
+    assert state_by(item, "safety") == ("waiting", 0)
+
+
+def asked_and_attacked(cast: Cast, judge: Judge, raw: list[dict[str, Any]]) -> None:
+    """It agrees with two people on twenty pairs and cannot be talked over."""
+    for _ in range(20):
+        item = judged(cast.project, Kind.PAIRWISE, 2, 2)
+        verdict = say(judge, item, 2)
+        verdict.detail["criteria"]["overall"]["raw"] = raw
+        verdict.save()
+        say(judge, item, 2, purpose="canary order", target=1)
+
+
+def test_a_judge_of_single_responses_needs_no_flips(cast: Cast) -> None:
+    """The rule asks for all three figures; what has no order has no flips, unlike what was asked in
+    one order only."""
+    alone = make_judge(cast.project, protocol="prometheus", name="Alone")
+    asked_and_attacked(cast, alone, [
+        {"shown_order": [0], "sample": 0, "scores": [5, None]},
+        {"shown_order": [1], "sample": 0, "scores": [None, 2]},
+    ])  # fmt: skip
+    once = make_judge(cast.project, name="Once", settings={"both_orders": False})
+    asked_and_attacked(cast, once, [{"shown_order": [0, 1], "sample": 0, "strength": 2}])
+    rule = GateValues(min_items=20, margin=0.3)
+    current_gate(cast.project)
+    revise_gate(project=cast.project, actor=cast.mary, values=rule, from_version=1)
+    measure_judges(project=cast.project)
+    told = {one.judge.name: one for one in JudgeStanding.objects.filter(is_newest=True)}
+    assert told["Alone"].is_open, told["Alone"].reasons
+    assert not {"flips", "first"} & set(told["Alone"].report.figures["sections"][0]["figures"])
+    assert not told["Once"].is_open
+    assert "Answers that change with the order must be measured" in " ".join(told["Once"].reasons)
+    board = figures_of(judge_row(cast.project, alone))
+    assert board["flips"] == board["first"] == {
+        "value": None, "reason": "Responses that are judged one by one have no order.",
+    }  # fmt: skip
 
 
 def test_trying_a_policy_knows_the_gate(cast: Cast, judge: Judge) -> None:

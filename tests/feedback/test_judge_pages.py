@@ -254,6 +254,6 @@ def test_a_card_of_an_open_judge_says_so(cast: Cast, judge: Judge) -> None:
     measure_judges(project=cast.project)
     post(cast, cast.mary, "judge-gate", **GATE)
     text = page(cast, cast.mary, "judge-card", judge_annotator().judge_id or 0).text
-    assert "Its answers count where the" in text
+    assert "by the criteria below count where the" in text
     assert "How it stood before" in text
     assert "it agrees with people in 100 %" in text

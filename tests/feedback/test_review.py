@@ -63,7 +63,9 @@ def test_a_judge_with_a_closed_gate_is_neither_shown_nor_argued_with(
     item = contest(cast, 2, 2, -2, -2)
     hidden = vote(item, judge_annotator("closed"), 0)
     shown = vote(item, judge_annotator("believed"), 0)
+    others = vote(item, judge_annotator("unmeasured"), 0)
     open_gate(cast.project, judge_annotator("believed"))
+    open_gate(cast.project, judge_annotator("unmeasured"), Kind.LISTWISE)
     resolve_items(project=cast.project)
     rita.get()
     assignment = rita.open()
@@ -72,8 +74,8 @@ def test_a_judge_with_a_closed_gate_is_neither_shown_nor_argued_with(
     assert "1 sees a tie" in page
     assert "judges that are models say it is a tie" in page
     page = rita.client.get(rita.url("reveal", assignment) + "?named=1").content.decode()
-    assert ("believed" in page, "closed" in page) == (True, False)
-    sent = f"{hidden.pk},{shown.pk}"
+    assert ("believed" in page, "closed" in page, "unmeasured" in page) == (True, False, False)
+    sent = f"{hidden.pk},{shown.pk},{others.pk}"
     assert seen_judgments(sent, assignment, ["overall"]) == [shown.pk]
 
 

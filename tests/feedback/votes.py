@@ -34,12 +34,16 @@ def judge_annotator(name: str = "gpt-4") -> Annotator:
     return Annotator.objects.get_or_create(judge=judge)[0]
 
 
-def open_gate(project: Project, annotator: Annotator) -> JudgeStanding:
-    """As if this judge had been measured and had passed."""
+def open_gate(
+    project: Project, annotator: Annotator, *kinds: str, criterion: str = "overall"
+) -> JudgeStanding:
+    """As if this judge had been measured by this criterion on these kinds (all of them), and had
+    passed."""
     judge = annotator.judge
     assert judge is not None
+    sections = [{"kind": kind, "criterion": criterion} for kind in kinds or Kind.values]
     report = JudgeReport.objects.create(
-        project=project, judge=judge, figures={"sections": []}, verdicts=0, judgments=0
+        project=project, judge=judge, figures={"sections": sections}, verdicts=0, judgments=0
     )
     gate = current_gate(project)
     return JudgeStanding.objects.create(
