@@ -34,6 +34,7 @@ def reward_fields(
         "reward_model": forms.ChoiceField(
             choices=[*choices, NONE],
             required=False,
+            initial=choices[0][0] if choices else "",
             label=scorer,
             help_text=f"Scores each answer that the policy writes.{_hint(choices)}",
         ),
