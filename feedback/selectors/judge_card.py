@@ -213,11 +213,12 @@ class _Gathered:
         return key, prompts[row], sign[row, pair], side[row, pair]
 
     def _with_first(self, purpose: str) -> Iterator[tuple[Verdicted, Given | None]]:
-        """What it said later, and at first of the same item. These are samples, not all items."""
+        """What it said later, and at first of the same item by the same criteria and guidelines.
+        These are samples, not all items."""
         later = list(self._asked.verdicts(purpose))
         items = sorted({one.item for one in later})
-        first = {one.item: one.answer for one in self._asked.verdicts(JUDGE, items)}
-        return ((one, first.get(one.item)) for one in later)
+        first = {(one.item, one.protocol): one.answer for one in self._asked.verdicts(JUDGE, items)}
+        return ((one, first.get((one.item, one.protocol))) for one in later)
 
     def _repeats(self) -> Repeats:
         first, again, prompts = [], [], []

@@ -43,6 +43,16 @@ SELECT i.prompt_id, (v.outcome = 'unparsable')::int::bigint, (v.outcome = 'faile
 FROM annotation_judgeverdict v JOIN annotation_item i ON i.id = v.item_id
 WHERE i.project_id = %s AND v.judge_id = %s AND v.purpose = 'judge'
 """
+_SWAYED = """
+SELECT DISTINCT p.item_id FROM feedback_preference p
+JOIN feedback_adjudication said ON said.id = p.adjudication_id
+JOIN annotation_item i ON i.id = p.item_id
+JOIN annotation_judgment j ON j.id = ANY(said.seen_judgments)
+JOIN annotation_assignment asg ON asg.id = j.assignment_id
+JOIN annotation_annotator ann ON ann.id = asg.annotator_id
+WHERE i.project_id = %s AND i.kind = %s AND p.criterion = %s AND p.is_newest
+  AND ann.judge_id IS NOT NULL
+"""
 
 
 def judges_of(project: Project) -> list[Judge]:
@@ -92,11 +102,13 @@ def outcomes_of(project: Project, judge: Judge) -> list[Integers]:
 
 @dataclass(frozen=True)
 class Verdicted:
-    """What a judge said of one item; without an answer where it could not be read."""
+    """What a judge said of one item; without an answer where it could not be read. `protocol`: by
+    which criteria and guidelines it was asked."""
 
     item: int
     prompt: int
     purpose: str
+    protocol: int | None
     answer: Given | None
     target: int | None
 
@@ -118,10 +130,12 @@ class Asked:
         rows = self._rows(purpose)
         if items is not None:
             rows = rows.filter(item__in=items)
-        columns = (self._part("answer"), KeyTransform("target", "detail"))
+        # A judgment may be older than the last run that took its item.
+        protocol = "judgment__protocol" if purpose == JUDGE else "run__protocol"
+        columns = (protocol, self._part("answer"), KeyTransform("target", "detail"))
         found = rows.values_list("item_id", "item__prompt_id", "purpose", *columns)
-        for item, prompt, named, answer, target in found.iterator(chunk_size=2_000):
-            yield Verdicted(item, prompt, named, answer or None, target)
+        for item, prompt, named, version, answer, target in found.iterator(chunk_size=2_000):
+            yield Verdicted(item, prompt, named, version, answer or None, target)
 
     def chains(self) -> Iterator[tuple[int, int, Given]]:
         """Item, prompt and what was read in one order and sample."""
@@ -159,14 +173,24 @@ def _current(project: Project, judge: Judge, kind: str) -> QuerySet[Judgment]:
 
 
 def accepted_without_judges(project: Project, kind: str, criterion: str) -> Iterator[Given]:
-    """Decided outcomes in which no judge had a say."""
-    decided = Preference.objects.newest().filter(
+    """Decided outcomes in which no judge had a say.
+
+    Where the reviewer who decided had a judge's answer in view, it is what people's votes had come
+    to before, if they had. Leaving all such items out would favour a judge: that it opposes the
+    votes is what brings an item to a reviewer.
+    """
+    swayed = fetch_columns(_SWAYED, [project.pk, kind, criterion], 1)[0].tolist()
+    decided = Preference.objects.filter(
         item__project=project, item__kind=kind, criterion=criterion,
         state__in=Preference.DECIDED, support_judges=0, support_people__gt=0,
     )  # fmt: skip
-    rows = decided.values_list("item_id", "outcome")
-    for item, outcome in rows.iterator(chunk_size=5_000):
-        yield {"item": item, "outcome": outcome}
+    votes = Preference.objects.filter(item__in=swayed, criterion=criterion, adjudication=None)
+    last = votes.order_by("item_id", "-pk").distinct("item_id").values("pk")
+    newest = decided.filter(is_newest=True).exclude(item__in=swayed)
+    for rows in (newest, decided.filter(pk__in=last)):
+        found = rows.values_list("item_id", "outcome")
+        for item, outcome in found.iterator(chunk_size=5_000):
+            yield {"item": item, "outcome": outcome}
 
 
 @dataclass(frozen=True)

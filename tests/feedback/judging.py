@@ -27,8 +27,9 @@ def annotator_of_judge(judge: Judge) -> Annotator:
 def make_run(judge: Judge, purpose: str = "judge", **fields: Any) -> JudgeRun:
     assert judge.project is not None
     return JudgeRun.objects.create(
-        judge=judge, project=judge.project, purpose=purpose, cap=Decimal(10), **fields
-    )
+        judge=judge, project=judge.project, purpose=purpose, cap=Decimal(10),
+        **{"protocol": judge.project.protocol, **fields},
+    )  # fmt: skip
 
 
 def ended_job(**fields: Any) -> Job:

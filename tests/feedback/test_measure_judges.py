@@ -11,12 +11,23 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from annotation.models import Generator, Item, Judge, Kind, Price, Project, Prompt
+from annotation.answers import AnswerValue
+from annotation.models import (
+    Generator,
+    Item,
+    Judge,
+    JudgeVerdict,
+    Kind,
+    Price,
+    Project,
+    Prompt,
+)
 from core import jobs
 from core.models import Job
 from feedback.models import JudgeReport, JudgeStanding, Policy
 from feedback.selectors import judge_card
 from feedback.selectors.judges import judge_row
+from feedback.services.adjudicate import Grounds, adjudicate
 from feedback.services.measure_judges import measure_judges, request_judges
 from feedback.services.policy import current_policy
 from feedback.services.resolve_items import resolve_items
@@ -24,7 +35,7 @@ from feedback.tasks import look_for_news
 from tests.annotation.test_work_views import sign_in
 from tests.cast import Cast, make_item, make_project, make_prompt, make_user
 from tests.feedback.judging import call, ended_job, make_run, say, unread
-from tests.feedback.votes import judge_annotator, judged, vote
+from tests.feedback.votes import judge_annotator, judged, revise, vote
 from tests.judges import make_judge
 from tests.real_data import real_data_folder
 
@@ -110,6 +121,38 @@ def test_asked_again_and_attacked(cast: Cast, judge: Judge) -> None:
     assert report.figures["sections"][0]["attacks"] == [
         {"name": "fake-verdict", "tried": N, "rose": 10}
     ]
+
+
+def test_answers_by_other_guidelines_are_not_held_against_each_other(
+    cast: Cast, judge: Judge
+) -> None:
+    """The second version turns the question round: a judge that follows it is neither unsteady nor
+    talked over, nor is it safe because it was asked otherwise before."""
+    first, items = cast.project.protocol, [judged(cast.project, Kind.PAIRWISE, 2) for _ in range(N)]
+    for item in items:
+        say(judge, item, 2)
+        say(judge, item, 2, purpose="repeat 1")
+        say(judge, item, 2, purpose="canary order", target=1)
+    (report,) = measure_judges(project=cast.project)
+    assert (value(report, "same_again"), value(report, "injection")) == (1, 0)
+    newest = cast.project.protocol
+    newest.pk, newest.version = None, 2
+    newest.save()
+    for verdict in JudgeVerdict.objects.filter(purpose="judge").select_related("judgment"):
+        assert verdict.judgment is not None
+        verdict.judgment = revise(verdict.judgment.assignment, -2)
+        verdict.detail["criteria"]["overall"]["answer"] = {"strength": -2}
+        # As a run leaves it: the verdict may name a run of the older version.
+        verdict.run.protocol = first
+        verdict.run.save()
+        verdict.save()
+    (report,) = measure_judges(project=cast.project)
+    assert (value(report, "same_again"), value(report, "injection")) == (None, None)
+    for number, item in enumerate(items):
+        say(judge, item, -2, purpose="repeat 2")
+        say(judge, item, 2 if number < 5 else -2, purpose="canary fake", target=0)
+    (report,) = measure_judges(project=cast.project)
+    assert (value(report, "same_again"), value(report, "injection")) == (1, 0.25)
 
 
 def test_lists_and_thumbs(cast: Cast, judge: Judge) -> None:
@@ -222,6 +265,37 @@ def test_what_was_accepted_without_it(cast: Cast, judge: Judge) -> None:
     resolve_items(project=cast.project)
     (report,) = measure_judges(project=cast.project)
     assert (value(report, "accepted"), value(report, "accepted_decisive")) == (0.75, 0.75)
+
+
+def test_what_a_reviewer_took_from_a_judge_is_no_agreement_with_it(
+    cast: Cast, judge: Judge
+) -> None:
+    """It opposes 5 of 20 decisions. A reviewer whom that brings to them, and who has it in view,
+    takes its side: it was right on 15 by what people said."""
+    items = [judged(cast.project, Kind.PAIRWISE, 2, 1) for _ in range(N)]
+    said = [say(judge, item, -1 if number < 5 else 2) for number, item in enumerate(items)]
+    split = judged(cast.project, Kind.PAIRWISE, 2, -2)
+    swayed = say(judge, split, 2)
+    alone = judged(cast.project, Kind.PAIRWISE, 2, -2)
+    say(judge, alone, 2)
+    resolve_items(project=cast.project)
+
+    def decide(item: Item, strength: int, *seen: int) -> None:
+        adjudicate(
+            item=item, criterion="overall", adjudicator=cast.rita,
+            value=AnswerValue(strength=strength), grounds=Grounds(seen_judgments=seen),
+        )  # fmt: skip
+
+    for verdict in said[:5]:
+        decide(verdict.item, -1, verdict.judgment_id or 0)
+    # Votes had decided nothing here; there no judge was in view, and the reviewer differs.
+    decide(split, 2, swayed.judgment_id or 0)
+    people = alone.assignments.filter(annotator__judge=None)
+    decide(alone, -2, *people.values_list("current", flat=True))
+    resolve_items(project=cast.project)
+    (report,) = measure_judges(project=cast.project)
+    assert figures(report)["accepted"]["units"] == N + 1
+    assert value(report, "accepted") == pytest.approx(15 / (N + 1))
 
 
 def test_slices_by_tag_or_else_by_length(cast: Cast, judge: Judge) -> None:
