@@ -22,6 +22,7 @@ from training.alignment.methods import get_method, methods
 from training.alignment.options import describe_options
 from training.models import MetricPoint, TrainingRun
 from training.selectors.budget import run_budget
+from training.selectors.run import run_settings
 from training.selectors.training_data import usable_methods
 
 pytestmark = pytest.mark.usefixtures("snapshot", "tiny_model_folder")
@@ -67,6 +68,30 @@ def test_every_method_has_its_fields_and_its_own_defaults(
             if name in data:
                 shown_value = "on" if value is True else str(value)
                 assert data[name] == shown_value, (method.name, name)
+
+
+@pytest.mark.parametrize(
+    ("method", "offered", "left_out"),
+    [
+        ("dpo", {"soft_labels", "gradient_accumulation", "step_sample_prompts"},
+         {"shard", "assistant_turns", "temperature"}),
+        ("robust_dpo", {"gradient_accumulation", "evaluation_limit"}, {"soft_labels", "shard"}),
+        ("grpo", {"temperature", "evaluate_every", "sample_prompts"},
+         {"gradient_accumulation", "pass_tokens", "evaluation_limit", "step_sample_prompts",
+          "shard", "soft_labels"}),
+        ("reward_bradley_terry", {"score_zero", "evaluation_limit"},
+         {"sample_prompts", "sample_max_new_tokens", "step_sample_prompts", "shard"}),
+    ],
+)  # fmt: skip
+def test_only_what_the_method_looks_at_is_offered(
+    admin: Client, cast: Cast, launch: Launch, method: str, offered: set[str], left_out: set[str]
+) -> None:
+    shown = form_page(admin, cast, method=method)
+    assert {name for name in offered | left_out if f'name="{name}"' in shown} == offered
+    assert "Offline: " not in shown
+    rewards = {"reward_sources": {"short": {"kind": "length"}}} if method == "grpo" else {}
+    told = {name for name, _ in run_settings(launch(method, config=rewards))}
+    assert not {name.replace("_", " ") for name in left_out} & told
 
 
 def test_defaults_that_nobody_touched_follow_the_method(admin: Client, cast: Cast) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 
+from training.alignment.config import OFFLINE, ONLINE
 from training.alignment.options import Option
 
 SPELLED = {
@@ -52,5 +53,5 @@ def untouched_data(form: forms.Form) -> dict[str, Any]:
 
 def _sentence(words: str) -> str:
     """Without the library's mark of the loop, which a form shows by its place."""
-    plain = words.removeprefix("Online: ")
+    plain = words.removeprefix(ONLINE).removeprefix(OFFLINE)
     return plain[:1].upper() + plain[1:]

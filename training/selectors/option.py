@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from training.alignment.config import TrainingConfig
+from training.alignment.config import OFFLINE, ONLINE, TrainingConfig
 from training.alignment.methods import Method
 from training.alignment.options import Option, describe_options
 
 LORA = ("lora_rank", "lora_alpha", "lora_dropout")
-# How the library marks the options of the online loop.
-ONLINE = "Online: "
+# Of what a model writes, which a reward model does not.
+WRITING = ("sample_prompts", "sample_max_new_tokens", "step_sample_prompts")
+# A snapshot's rows are whole, are chats, and tell where the prompt ends; the platform trains in one
+# process.
+NEVER = ("bad_rows", "chat_texts", "assistant_turns", "shard")
 
 
 def online_options() -> list[str]:
@@ -22,15 +25,15 @@ def is_online(option: Option) -> bool:
 
 def is_used(option: Option, method: Method, adapter: str) -> bool:
     """Whether a run of this method and adapter on a snapshot looks at the option."""
-    if option.name in LORA:
+    name = option.name
+    if name in LORA:
         return adapter == "lora"
-    if option.name == "convert_data":
+    if name == "convert_data":
         return method.data == "demonstrations"
-    if option.name in ("bad_rows", "chat_texts"):
-        # A snapshot's rows are whole, and are chats.
-        return False
-    if option.name == "score_zero":
+    if name == "score_zero":
         return method.trains == "reward"
-    if option.name == "soft_labels":
-        return method.data == "pairs"
-    return method.loop == "online" or not is_online(option)
+    if name == "soft_labels":
+        return method.soft_labels
+    if name in NEVER or (name in WRITING and method.trains == "reward"):
+        return False
+    return not option.help.startswith(OFFLINE if method.loop == "online" else ONLINE)

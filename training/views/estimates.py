@@ -109,8 +109,8 @@ def _warning(budget: Budget, machine: str) -> str:
         return ""
     return (
         f"That is more than fits: {size(budget.bytes)}{machine}. Lower the batch size (and raise "
-        "gradient accumulation to keep the step's size), shorten max length, turn on gradient "
-        "checkpointing, or train a LoRA adapter."
+        "gradient accumulation, where there is one, to keep the step's size), shorten max length, "
+        "turn on gradient checkpointing, or train a LoRA adapter."
     )
 
 
