@@ -113,6 +113,25 @@ def test_the_best_comes_first(sweep: Sweep) -> None:
     assert by_loss.less_is_better
 
 
+def test_an_online_sweep_is_ordered_by_what_its_answers_are_worth(
+    cast: Cast, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither by an alarm, nor by a spread, nor by one step's reward of training."""
+    monkeypatch.setenv("PREFLOOP_VERIFIERS", "mine=json:loads")
+    sources = {"right": {"kind": "verifier", "verifier": "mine"}, "short": {"kind": "length"}}
+    config = QUICK | {"max_new_tokens": 40, "reward_sources": sources}
+    sweep = start(cast, snapshot, method="grpo", config=config, grid={"seed": [1, 2]})
+    worst, best = sweep.runs.order_by("pk")
+    held_out = {"held_out_reward": 0.7, "held_out_reward_right": 0.5, "held_out_reward_short": -0.1}
+    measure(best, reward=0.1, reward_std=0.1, rewards_parted=0.0, **held_out)
+    misleading = {"rewards_parted": 1.0, "reward_std": 0.9, "reward_right_timed_out": 1.0}
+    measure(worst, reward=0.9, held_out_reward=0.2, held_out_kl_k3=0.0, **misleading)
+    table = sweep_table(sweep)
+    assert table.metrics == ["held_out_reward", "held_out_reward_right", "reward"]
+    assert table.metric == "held_out_reward"
+    assert [(row.run, row.is_best) for row in table.rows] == [(best, True), (worst, False)]
+
+
 def test_stop_all(sweep: Sweep, cast: Cast) -> None:
     done = sweep.runs.order_by("pk")[0]
     Job.objects.filter(pk=done.job_id).update(state="succeeded", finished_at=timezone.now())

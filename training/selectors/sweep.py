@@ -5,14 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Q
-
 from training.models import MetricPoint, Sweep, TrainingRun
+from training.selectors.judge import SOURCES
 
-TELLING = Q(name__startswith="held_out_") | Q(name__startswith="reward")
-# Of all others more is better.
-LESS_IS_BETTER = ("loss", "nll", "perplexity", "kl")
-FAVOURITES = ("held_out_accuracy", "held_out_loss", "held_out_nll", "reward")
+# What tells how good a run is. Of the rewards first the held-out one: one step's of training is
+# mostly noise.
+MORE_IS_BETTER = (
+    *("held_out_accuracy", "held_out_pair_accuracy", "held_out_token_accuracy"),
+    *("held_out_kendall_tau", "held_out_best_first"),
+    *("held_out_reward", "held_out_reward_margin", "reward"),
+)
+LESS_IS_BETTER = ("held_out_loss", "held_out_nll", "held_out_perplexity")
+FAVOURITES = ("held_out_accuracy", *LESS_IS_BETTER, *MORE_IS_BETTER)
+# A penalty says nothing of what an answer is worth.
+JUDGING = ("reward_model", "verifier", "judge")
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ def in_words(metric: str) -> str:
 
 
 def is_less_better(metric: str) -> bool:
-    return any(word in metric for word in LESS_IS_BETTER)
+    return metric in LESS_IS_BETTER
 
 
 def _place(value: float | None, sign: float) -> tuple[bool, float]:
@@ -73,7 +79,7 @@ def _place(value: float | None, sign: float) -> tuple[bool, float]:
 def _last_values(runs: list[TrainingRun]) -> dict[int, dict[str, float]]:
     """Of each run the newest value of each metric that tells how good it is."""
     points = (
-        MetricPoint.objects.filter(TELLING, run__in=runs)
+        MetricPoint.objects.filter(run__in=runs, name__in=_telling(runs))
         .order_by("run_id", "name", "-step")
         .distinct("run_id", "name")
     )
@@ -81,6 +87,18 @@ def _last_values(runs: list[TrainingRun]) -> dict[int, dict[str, float]]:
     for run_id, name, value in points.values_list("run_id", "name", "value"):
         found.setdefault(run_id, {})[name] = value
     return found
+
+
+def _telling(runs: list[TrainingRun]) -> set[str]:
+    """The metrics that tell how good a run is, its rewards one by one among them."""
+    sources = {
+        f"held_out_reward_{name}"
+        for run in runs
+        for key in SOURCES
+        for name, source in (run.config.get(key) or {}).items()
+        if source["kind"] in JUDGING
+    }
+    return {*MORE_IS_BETTER, *LESS_IS_BETTER, *sources}
 
 
 def _favourite(metrics: list[str]) -> str:
