@@ -278,6 +278,12 @@ def test_every_call_can_be_read_as_it_came(cast: Cast, monkeypatch: pytest.Monke
     seen = page(cast, "judge-call", judge.pk, call.pk, user=cast.rosa)
     assert "&lt;b&gt;A&lt;/b&gt;" in seen
     assert "1,234 ms" in seen
+    assert "$0 of $0 reserved" in seen
+    JudgeCall.objects.update(parameters={"priced": False})
+    for where in (("judge-call", judge.pk, call.pk), ("judge-calls", judge.pk)):
+        seen = page(cast, *where, user=cast.rosa)
+        assert "no price known" in seen
+        assert "$0" not in seen
     seen = page(cast, "judge-run", run.pk, user=cast.rosa)
     assert "503: busy" in seen
     other = make_judge(cast.project, name="Other")
