@@ -18,6 +18,7 @@ from django.db import InterfaceError, OperationalError, connection
 from annotation.llm import shared_state
 from annotation.llm.errors import CallFailed
 from annotation.llm.shared_state import TRIPS_AT, Door, Taken
+from core.errors import PrefloopError
 
 # What other workers were told (Retry-After, an open breaker), and what an admin changed, is known
 # here after so long at most.
@@ -110,7 +111,10 @@ class Limits:
         return True
 
     def _take(self, tokens: float) -> Taken:
-        door = shared_state.door_of(self._provider_id)
+        try:
+            door = shared_state.door_of(self._provider_id)
+        except PrefloopError as error:
+            raise CallFailed("refused", error.message, tries=0) from error
         if door is None or door != self._door:
             what = "was retired" if door is None else "has another address or key now"
             raise CallFailed("refused", f"The provider {what}.", tries=0)

@@ -13,9 +13,13 @@ from typing import Any, NamedTuple
 from django.db import models, transaction
 from django.db.models import F
 from django.db.models.functions import Greatest, Now
+from django.utils.crypto import salted_hmac
+from django.views.decorators.debug import sensitive_variables
 
 from annotation.llm.buckets import Bucket
 from annotation.models import Provider, ProviderState
+from core.egress import origin_of
+from core.services.secret import open_secret
 
 # So many failures in a row open the breaker, first for five seconds, twice as long each time.
 TRIPS_AT = 8
@@ -38,18 +42,24 @@ class Taken:
 
 
 class Door(NamedTuple):
-    """Where a provider is asked, and with which key."""
+    """Where a provider is asked, and the fingerprint of the key that opens it; empty: none."""
 
     base_url: str
-    secret: int | None
-    last_four: str | None
+    key: str
 
 
+@sensitive_variables("key")
 def door_of(provider_id: int) -> Door | None:
-    """None: it was retired, or is gone."""
-    found = Provider.objects.filter(pk=provider_id, retired_at=None)
-    row = found.values_list("base_url", "secret_id", "secret__last_four").first()
-    return None if row is None else Door(*row)
+    """None: it was retired, or is gone. Raises PrefloopError where its key cannot be read."""
+    rows = Provider.objects.select_related("secret").filter(pk=provider_id, retired_at=None)
+    provider = rows.first()
+    if provider is None:
+        return None
+    if provider.secret is None:
+        return Door(provider.base_url, "")
+    # Of the key, not of the row: encrypted anew with another key of ours it is the same.
+    key = open_secret(provider.secret, origin_of(provider.base_url))
+    return Door(provider.base_url, salted_hmac("llm.door", key).hexdigest())
 
 
 def take(provider_id: int, tokens: float, *, trial_seconds: float) -> Taken:

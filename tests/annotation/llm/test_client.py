@@ -7,9 +7,11 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from django.conf import LazySettings
 from django.db import connection
 
 from annotation.judging.exchange import Request
@@ -18,6 +20,9 @@ from annotation.llm.client import LlmClient
 from annotation.llm.errors import CallFailed
 from annotation.models import Provider, ProviderState
 from annotation.services.provider import retire_provider, set_provider_key
+from core.models import Secret
+from core.secret_keys import add_key
+from core.services.secret import rotate_secrets
 from tests.annotation.llm.asking import KEY, request
 from tests.cast import make_user
 from tests.llm_server import LlmServer
@@ -334,6 +339,9 @@ def test_a_retired_provider_is_not_asked(provider: Made) -> None:
 @pytest.mark.parametrize("change", [
     lambda row, ada: retire_provider(provider=row, actor=ada),
     lambda row, ada: set_provider_key(provider=row, key=KEY, actor=ada),
+    # Shorter than what is shown of a key, so its row looks as before.
+    lambda row, ada: set_provider_key(provider=row, key="sesame2", actor=ada),
+    lambda row, ada: Secret.objects.update(ciphertext=b"gone:"),
     lambda row, ada: Provider.objects.update(base_url="https://example.org/v1"),
 ])  # fmt: skip
 def test_what_an_admin_changes_reaches_a_client_that_is_open(
@@ -341,7 +349,8 @@ def test_what_an_admin_changes_reaches_a_client_that_is_open(
     change: Callable[[Provider, Any], Any],
 ) -> None:  # fmt: skip
     monkeypatch.setattr(limits, "FRESH_SECONDS", 0.3)
-    row, ada = provider(), make_user("ada", is_admin=True)
+    ada = make_user("ada", is_admin=True)
+    row = set_provider_key(provider=provider(), key="sesame", actor=ada)
 
     async def work(client: LlmClient) -> CallFailed:
         await client.complete("scripted", request("Before."))
@@ -355,6 +364,19 @@ def test_what_an_admin_changes_reaches_a_client_that_is_open(
 
     failed = with_client(row, work)
     assert (failed.kind, failed.tries, failed.may_have_cost) == ("refused", 0, False)
+
+
+def test_a_key_that_is_encrypted_anew_is_the_same(
+    provider: Made, settings: LazySettings, tmp_path: Path
+) -> None:
+    settings.DATA_DIR = tmp_path
+    row = set_provider_key(provider=provider(), key=KEY, actor=make_user("ada", is_admin=True))
+    door = shared_state.door_of(row.pk)
+    add_key()
+    assert rotate_secrets() == 1
+    assert door is not None
+    assert door == shared_state.door_of(row.pk)
+    assert KEY not in repr(door)
 
 
 def _closing(change: Callable[..., Any]) -> Callable[..., None]:
