@@ -86,3 +86,37 @@ def test_it_has_to_beat_what_it_began_from(before: float | None, is_clear: bool)
     if before is not None:
         held_out["accuracy_before"] = estimate(before)
     assert evaluated({"held_out": held_out}).is_clear == is_clear
+
+
+def held_to_pairs(chosen: float) -> dict[str, Any]:
+    moved = {"chosen": {"difference": estimate(chosen)}, "rejected": {"difference": estimate(-1.0)}}
+    texts = {"of": "chosen answers", "before": estimate(9.0), "after": estimate(7.5)}
+    return {
+        "pairs": 40, "accuracy": estimate(0.65), "log_ratio_margin": estimate(2.0),
+        "movement": moved, "perplexity": texts,
+    }  # fmt: skip
+
+
+def test_a_policy_that_read_no_pairs_is_told_of_them() -> None:
+    figures = {"held_out": {"examples": 9}, "preferences": held_to_pairs(-3.2), "movement": {}}
+    found = evaluated(figures)
+    assert "on 40 held-out pairs the answer that the judges preferred" in found.sentence.lower()
+    assert "in 65 % of cases (55 to 75)" in found.sentence
+    assert found.is_clear
+    assert "less likely (−3.2 nats an answer)" in found.movement
+    assert not found.remedies
+    assert "DPO" not in found.movement
+
+
+def test_all_policies_share_the_rows_about_pairs() -> None:
+    own = {"examples": 9, "accuracy": estimate(0.7)}
+    kinds = [
+        {"held_out": own, "perplexity": held_to_pairs(1.0)["perplexity"]},
+        {"held_out": {"examples": 9}},
+    ]
+    labels = [
+        {one.label for one in evaluated({**kind, "preferences": held_to_pairs(1.0)}).figures}
+        for kind in kinds
+    ]
+    assert labels[0] - labels[1] == {"Held-out accuracy"}
+    assert {"Preferred answer gained more", "Perplexity of chosen after"} <= labels[1]

@@ -72,7 +72,12 @@ class TrainingConfig:
         min=1e-3,
         max=1e5,
     )
-    lora_dropout: float = option(0.0, help="Dropout inside the LoRA branch.", min=0.0, max=0.9)
+    lora_dropout: float = option(
+        0.0,
+        help="Dropout inside the LoRA branch; 0 where a reference is compared with.",
+        min=0.0,
+        max=0.9,
+    )
     learning_rate: float = option(
         1e-6,
         help="Peak learning rate. About 1e-6 for full fine-tuning (5e-6 for small models), "
@@ -181,6 +186,11 @@ class TrainingConfig:
         None,
         help="JSONL file with demonstrations: what score_zero is about, and for a policy what its "
         "evaluation tells the perplexity of before and after (alignment tax).",
+    )
+    held_out_pairs_file: str | None = option(
+        None,
+        help="JSONL file with held-out pairs, for a policy whose method reads other data: its "
+        "evaluation tells how it has moved on them, as it does on a method's own pairs.",
     )
     reference_cache: str | None = option(
         None,
@@ -297,6 +307,15 @@ class TrainingConfig:
             raise OptionError("demonstrations_file", "is needed for score_zero demonstrations")
         if self.score_zero != "none" and method.trains != "reward":
             raise OptionError("score_zero", "is about reward models; this method trains a policy")
+        if self.held_out_pairs_file is not None and method.trains == "reward":
+            raise OptionError("held_out_pairs_file", "is about policies, not about reward models")
+        is_held = method.needs_reference and method.loop == "offline" and not self.reference_model
+        if is_held and self.start_adapter and self.adapter == "lora" and self.lora_dropout:
+            raise OptionError(
+                "lora_dropout",
+                "must be 0 where an adapter is trained on and its start is the reference, for "
+                "dropout would part the two before anything is learned",
+            )
 
     def tokens_at_once(self, *, on_cpu: bool) -> int | None:
         """Most tokens in one forward and backward pass; None is without a limit."""

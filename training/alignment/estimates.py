@@ -1,12 +1,15 @@
 """Estimates that say how sure they are, and estimates of KL divergence."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 RESAMPLES = 1000
 FEWEST_CLUSTERS = 10
+# Numbers of resampled clusters that are held at once: 32 MiB, twice while they are drawn.
+BLOCK = 2**22
 Floats = NDArray[np.float64]
 Estimate = dict[str, float | None]
 
@@ -31,6 +34,17 @@ def bootstrap_margin(
     return _interval([chosen, -rejected], weights, clusters, seed)
 
 
+def draws(size: int, seed: int) -> Iterator[Floats]:
+    """How often each of `size` clusters is drawn in RESAMPLES draws of `size` with replacement.
+
+    Blocks of [b, size], of bounded memory; the draws do not depend on how large the blocks are.
+    """
+    generator, shares = np.random.default_rng(seed), np.full(size, 1 / size)
+    rows = max(1, BLOCK // size)
+    for start in range(0, RESAMPLES, rows):
+        yield generator.multinomial(size, shares, min(rows, RESAMPLES - start)).astype(float)
+
+
 def _interval(
     parts: Sequence[Floats], weights: Floats, clusters: Sequence[str], seed: int
 ) -> Estimate:
@@ -38,15 +52,18 @@ def _interval(
     if len(clusters) == 0:
         return {"value": None, "low": None, "high": None}
     names, index = np.unique(clusters, return_inverse=True)
-    generator, size = np.random.default_rng(seed), len(names)
-    counts = generator.multinomial(size, np.full(size, 1 / size), RESAMPLES)
-    counts = np.vstack([np.ones((1, size)), counts])  # the first row is the data as they are
-    means = np.zeros(RESAMPLES + 1)
+    size, sums = len(names), []
     for values in parts:
         known = np.where(np.isnan(values), 0.0, weights)
-        sums = np.bincount(index, known * np.nan_to_num(values), minlength=size)
-        with np.errstate(invalid="ignore"):
-            means += (counts @ sums) / (counts @ np.bincount(index, known, minlength=size))
+        total = np.bincount(index, known * np.nan_to_num(values), minlength=size)
+        sums.append((total, np.bincount(index, known, minlength=size)))
+    # The first row is the data as they are.
+    blocks = chain([np.ones((1, size))], draws(size, seed))
+    with np.errstate(invalid="ignore"):
+        parted = (
+            [(block @ total) / (block @ weight) for total, weight in sums] for block in blocks
+        )
+        means = np.concatenate([np.sum(found, axis=0) for found in parted])
     if np.isnan(means[0]):
         return {"value": None, "low": None, "high": None}
     low, high = (

@@ -120,7 +120,7 @@ def train(  # noqa: C901  # one loop, read from top to bottom
     if data.held_out:
         journal.metrics(total, total, evaluate(run, state))
         write_step_samples(run, tokenizer, total)
-    save(run, tokenizer)
+    save(run, tokenizer, state)
     accelerator.wait_for_everyone()
     return True
 

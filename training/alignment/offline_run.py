@@ -15,6 +15,7 @@ from training.alignment import checkpoints
 from training.alignment.batches import BatchPlan
 from training.alignment.config import TrainingConfig
 from training.alignment.failures import TrainingError
+from training.alignment.files import write_json
 from training.alignment.identity import differences
 from training.alignment.journal import Journal
 from training.alignment.models import merge_lora, save_model
@@ -26,11 +27,12 @@ from training.alignment.scoring import by_role, score_all
 from training.alignment.sharding import assign, is_sharded, whole_weights
 from training.alignment.watching import rewind_samples
 
+_METHOD_STATE = "method_state.json"
 # May differ between a run and its continuation: where things lie, and what only the evaluation or
 # those who watch see.
 _FREE = {
     *("output_dir", "train_file", "held_out_file", "base_model", "reference_model", "device"),
-    *("start_adapter", "demonstrations_file", "reference_cache"),
+    *("start_adapter", "demonstrations_file", "held_out_pairs_file", "reference_cache"),
     *("evaluation_reward_model", "step_sample_prompts"),
 }
 
@@ -111,8 +113,9 @@ def stopped(run: Run, step: int, state: Mapping[str, float]) -> bool:
     return False
 
 
-def save(run: Run, tokenizer: Any) -> None:
-    """The whole model for any loader; a LoRA adapter also on its own beside it.
+def save(run: Run, tokenizer: Any, state: Mapping[str, float]) -> None:
+    """The whole model for any loader; a LoRA adapter also on its own beside it. The method's state,
+    where it has one, is for the evaluation.
 
     All processes must call this; the main one writes.
     """
@@ -122,6 +125,8 @@ def save(run: Run, tokenizer: Any) -> None:
     run.journal.progress("saving", 0, 1, "Saving the model.")
     for unfinished in run.output.glob(".model-*"):
         shutil.rmtree(unfinished)
+    if state:
+        write_json(run.output / _METHOD_STATE, dict(state))
     model: Any = as_saved(run.config, module).model
     mean = _zero(run, model)
     if mean is not None:
@@ -131,6 +136,16 @@ def save(run: Run, tokenizer: Any) -> None:
         model = merge_lora(model)
     write = save_reward_model if run.objective.trains_rewards else save_model
     write(model, tokenizer, run.output / "model")
+
+
+def method_state(folder: Path) -> dict[str, float]:
+    """What the method carried from step to step, at the end of the run in `folder`; often nothing.
+
+    Of β-DPO the running mean of the gaps, without which a held-out loss is another number.
+    """
+    file = folder / _METHOD_STATE
+    found: dict[str, float] = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    return found
 
 
 def _rewind(run: Run, step: int) -> None:

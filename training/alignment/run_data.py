@@ -73,6 +73,7 @@ def load_data(
         else ([], DataReport())
     )
     extra = demonstrations(config, tokenizer)
+    held_out_pairs(config, tokenizer)  # the evaluation's: a bad row must not wait until then
     if accelerator.is_main_process:
         reports = {"train": asdict(report), "held_out": asdict(held_out_report)}
         write_json(Path(config.output_dir) / "data_report.json", reports)
@@ -216,21 +217,30 @@ def demonstrations(config: TrainingConfig, tokenizer: Any) -> list[Example]:
     if config.demonstrations_file is None:
         return []
     options = read_options(config, "demonstrations")
-    return _texts(config, tokenizer, config.demonstrations_file, options)
+    return _beside(config, tokenizer, config.demonstrations_file, "demonstrations", options)
+
+
+def held_out_pairs(config: TrainingConfig, tokenizer: Any) -> list[Example]:
+    """The decided rows of held_out_pairs_file as tokens; none without one."""
+    if config.held_out_pairs_file is None:
+        return []
+    options = read_options(config, "pairs")
+    return _beside(config, tokenizer, config.held_out_pairs_file, "pairs", options)
 
 
 def pretraining_texts(config: TrainingConfig, tokenizer: Any) -> list[Example]:
     """The rows of ptx_file as tokens: demonstrations, or the good answers of other data."""
     options = read_options(config, "demonstrations")
     options = replace(options, convert=("pairs", "lists", "binary"))
-    return _texts(config, tokenizer, str(config.ptx_file), options)
+    return _beside(config, tokenizer, str(config.ptx_file), "demonstrations", options)
 
 
-def _texts(
-    config: TrainingConfig, tokenizer: Any, file: str, options: ReadOptions
+def _beside(
+    config: TrainingConfig, tokenizer: Any, file: str, kind: Kind, options: ReadOptions
 ) -> list[Example]:
-    """Demonstrations beside the data that the run is about, read and cut as those are."""
-    rows, _ = read_data(Path(file), "demonstrations", options)
+    """Rows beside the data that the run is about, read and cut as those are."""
+    rows, _ = read_data(Path(file), kind, options)
+    rows = without_ties(rows) if kind == "pairs" else rows
     try:
         examples = tokenize_rows(rows, tokenizer, limits(config), DataReport())
     except DataError as error:

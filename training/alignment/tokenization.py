@@ -7,7 +7,7 @@ and never empties a completion: what would be emptied is dropped and counted.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -62,7 +62,7 @@ class Example:
     """One unit of training: its sequences by role, its target and its weight.
 
     Of a list, `ranks` has one for each role in order. An example of a prompt alone has one
-    sequence under the role `prompt`, whose completion is empty.
+    sequence under the role `prompt`, whose completion is empty. `facts` are those of its row.
     """
 
     id: str
@@ -74,6 +74,7 @@ class Example:
     weight: float
     margin: float = 0.0
     ranks: tuple[int, ...] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return max(len(sequence) for sequence in self.sequences.values())
@@ -291,6 +292,7 @@ def _cut(encoded: _Encoded, encoder: Encoder, limits: Limits, report: DataReport
         row.weight,
         row.margin,
         row.ranks,
+        row.facts,
     )
 
 

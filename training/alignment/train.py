@@ -9,6 +9,7 @@ reason is in error.json), 143 stopped by SIGTERM after writing a checkpoint.
 """
 
 import argparse
+import gc
 import os
 import shutil
 import sys
@@ -41,6 +42,7 @@ what the output folder holds:
   reference/, checkpoints/              to resume from
   model/              the trained model: safetensors, tokenizer; a LoRA adapter merged
   adapter/            the LoRA adapter alone
+  method_state.json   what β-DPO carried from step to step
   evaluation.json, samples.jsonl        held-out evaluation against the reference
   result.json         written last
   error.json          reason and detail of a failure
@@ -92,6 +94,9 @@ def run(config: TrainingConfig, stop: StopRequest | None = None) -> int:
     loop = online if get_method(config.method).loop == "online" else offline
     if not loop.train(config, accelerator, stop or StopRequest()):
         return STOPPED_EXIT_CODE
+    # What was trained would lie beside the models that the evaluation loads.
+    accelerator.free_memory()
+    gc.collect()
     if accelerator.is_main_process:
         journal = Journal(output, active=True)
         if config.held_out_file:

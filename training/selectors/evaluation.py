@@ -34,7 +34,7 @@ class Evaluated:
 
 
 def evaluated(figures: dict[str, Any]) -> Evaluated:
-    movement, remedies = _movement(figures.get("movement", {}))
+    movement, remedies = _movement(figures)
     return Evaluated(
         sentence=_sentence(figures),
         is_clear=_is_clear(figures),
@@ -58,14 +58,23 @@ def _is_clear(figures: dict[str, Any]) -> bool:
         floor = floor if before is None else before
     elif won:
         low = won["low"]
+    elif perplexity := figures.get("perplexity", {}):
+        before, after = perplexity["before"], perplexity["after"]
+        return bool(after["high"] is not None and after["high"] < before["value"])
     else:
-        before, after = (figures.get("perplexity", {}).get(one) for one in ("before", "after"))
-        return bool(before and after["high"] is not None and after["high"] < before["value"])
+        low = figures.get("preferences", {}).get("accuracy", {}).get("low")
     return low is not None and low > floor
 
 
-def _movement(movement: dict[str, Any]) -> tuple[str, bool]:
-    """Plain words on why a chosen answer may fall, when it did."""
+def _movement(figures: dict[str, Any]) -> tuple[str, bool]:
+    """Plain words on why a chosen answer may fall, when it did.
+
+    What to do about it is about methods that learn from pairs; others are told of pairs that they
+    did not learn from.
+    """
+    movement, remedies = figures.get("movement", {}), True
+    if "rejected" not in movement and figures.get("preferences"):
+        movement, remedies = figures["preferences"]["movement"], False
     chosen, rejected = movement.get("chosen"), movement.get("rejected")
     if not chosen or chosen["difference"]["value"] is None:
         return "", False
@@ -73,7 +82,7 @@ def _movement(movement: dict[str, Any]) -> tuple[str, bool]:
     told = f"Chosen answers became {_likelier(change)}"
     if rejected and rejected["difference"]["value"] is not None:
         told += f", rejected ones {_likelier(rejected['difference']['value'])}"
-    if change >= 0:
+    if change >= 0 or not remedies:
         return f"{told}.", False
     return (
         f"{told}. A method that looks only at the margin between the two may lower both: pushing "
@@ -97,14 +106,21 @@ def _sentence(figures: dict[str, Any]) -> str:
         return "Nothing was evaluated: the run had no held-out data."
     if figures.get("kind") == "reward":
         return _reward_sentence(figures)
-    parts = [part for part in (_accuracy(held_out), _perplexity(figures), _won(figures)) if part]
+    parts = [part for part in (_accuracy(figures), _perplexity(figures), _won(figures)) if part]
     if length := _length_words(figures.get("length", {})):
         parts.append(length)
     whole = "; ".join(parts) or "nothing was measured on held-out data"
     return f"{whole[0].upper()}{whole[1:]}."
 
 
-def _accuracy(held_out: dict[str, Any]) -> str:
+def _accuracy(figures: dict[str, Any]) -> str:
+    held_out, moved = figures["held_out"], figures.get("preferences")
+    if "accuracy" not in held_out and moved:
+        return (
+            f"on {moved['pairs']} held-out pairs the answer that the judges preferred has gained "
+            f"more in {_percent(moved['accuracy'])} of cases{_interval(moved['accuracy'])}, where "
+            "50 % is chance"
+        )
     if "accuracy" not in held_out:
         return ""
     before = held_out.get("accuracy_before", {"value": 0.5})
@@ -175,8 +191,13 @@ def _figures(figures: dict[str, Any]) -> list[Figure]:
     held_out, length = figures.get("held_out", {}), figures.get("length", {})
     nats, of, tax = kl.get("unit", ""), perplexity.get("of", ""), figures.get("alignment_tax", {})
     score = "of scores" if figures.get("kind") == "reward" else "against the reference"
+    pairs = figures.get("preferences", {})
+    if pairs and of == pairs["perplexity"]["of"]:
+        perplexity = {}
     rows = [
         ("Held-out accuracy", held_out.get("accuracy"), "{:.2f}", ""),
+        ("Expected agreement", held_out.get("expected_agreement"), "{:.2f}", "a share of judges"),
+        *_preferences(pairs),
         ("Pairs of a list in order", held_out.get("pair_accuracy"), "{:.2f}", ""),
         ("Best of a list first", held_out.get("best_first"), "{:.2f}", ""),
         ("Reward margin", held_out.get("reward_margin"), "{:.3f}", score),
@@ -198,6 +219,22 @@ def _figures(figures: dict[str, Any]) -> list[Figure]:
         Figure(label, form.format(figure["value"]), _range(figure, form), note)
         for label, figure, form, note in rows
         if figure and figure["value"] is not None
+    ]
+
+
+def _preferences(pairs: dict[str, Any]) -> list[tuple[str, Any, str, str]]:
+    """What every policy is told of the same held-out pairs, whatever it learned from."""
+    if not pairs:
+        return []
+    moved, texts = pairs["movement"], pairs["perplexity"]
+    gained, nats = f"by log-ratio, {pairs['pairs']} pairs", "nats an answer"
+    return [
+        ("Preferred answer gained more", pairs["accuracy"], "{:.2f}", gained),
+        ("Log-ratio margin", pairs["log_ratio_margin"], "{:.2f}", nats),
+        ("Log-probability of chosen, change", moved["chosen"]["difference"], "{:+.2f}", nats),
+        ("Log-probability of rejected, change", moved["rejected"]["difference"], "{:+.2f}", nats),
+        ("Perplexity of chosen before", texts["before"], "{:.2f}", ""),
+        ("Perplexity of chosen after", texts["after"], "{:.2f}", ""),
     ]
 
 

@@ -36,6 +36,7 @@ PATHS = (
     "train_file",
     "held_out_file",
     "demonstrations_file",
+    "held_out_pairs_file",
     "ptx_file",
     "reference_cache",
     "output_dir",

@@ -134,6 +134,13 @@ def _write_data(run: TrainingRun, folder: Path) -> None:
             criterion=run.criterion,
             folder=building / "held_out_demonstrations",
         )
+    if _has_other_pairs(run):
+        write_training_files(
+            snapshot=run.snapshot,
+            data="pairs",
+            criterion=run.criterion,
+            folder=building / "held_out_pairs",
+        )
     building.rename(folder)
 
 
@@ -147,10 +154,23 @@ def _has_other_demonstrations(run: TrainingRun) -> bool:
     return rows is not None and rows.is_enough
 
 
+def _has_other_pairs(run: TrainingRun) -> bool:
+    """Whether the evaluation can hold a policy to pairs that its method does not read."""
+    method = get_method(run.method)
+    if method.trains == "reward" or method.data == "pairs":
+        return False
+    rows = rows_of_kind(run.snapshot, "pairs").get(run.criterion)
+    return rows is not None and rows.is_enough
+
+
 def _write_config(run: TrainingRun, folder: Path, base: Path) -> TrainingConfig:
     path = demonstrations_for(run.config)
     demonstrations = str(folder / "data" / "demonstrations" / "train.jsonl")
-    others = folder / "data" / "held_out_demonstrations" / "held_out.jsonl"
+    # What only the evaluation reads, where the snapshot has it.
+    beside = {
+        f"{name}_file": folder / "data" / f"held_out_{kind}" / "held_out.jsonl"
+        for name, kind in (("demonstrations", "demonstrations"), ("held_out_pairs", "pairs"))
+    }
     config = TrainingConfig.from_dict(
         {
             **with_folders(
@@ -165,7 +185,7 @@ def _write_config(run: TrainingRun, folder: Path, base: Path) -> TrainingConfig:
             "train_file": str(folder / "data" / "train.jsonl"),
             "held_out_file": str(folder / "data" / "held_out.jsonl"),
             **({path: demonstrations} if path else {}),
-            **({"demonstrations_file": str(others)} if others.exists() else {}),
+            **{name: str(file) for name, file in beside.items() if file.exists()},
             "reference_cache": str(Path(settings.DATA_DIR) / "reference"),
             "output_dir": str(folder / "output"),
         }

@@ -1,18 +1,25 @@
 import json
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
+from tests.training.alignment import tiny
 from tests.training.alignment.conftest import read_metrics
-from training.alignment import evaluate
+from training.alignment import evaluate, offline
 from training.alignment.estimates import bootstrap, divergence_estimates
-from training.alignment.evaluation import evaluate_model
+from training.alignment.evaluation import evaluate_model, reward
 from training.alignment.journal import Journal
 from training.alignment.rewards.reward_models import RewardModelSource
+from training.alignment.tokenization import Example, TokenSequence
 from training.alignment.train import run
+
+SIDES = {role: TokenSequence(np.array([1]), np.array([2])) for role in ("chosen", "rejected")}
 
 
 def evaluation(config):
@@ -92,6 +99,19 @@ def test_few_prompts_give_a_value_without_an_interval():
     assert result == {"value": 14.5, "low": None, "high": None}
 
 
+def test_a_method_with_a_state_has_one_held_out_loss(make_config):
+    """Of β-DPO the curve's last point and the evaluation start from the same running mean."""
+    config = make_config(method="beta_dpo", max_steps=6, evaluate_every=6)
+    run(config)
+    last = read_metrics(config)[-1]["metrics"]
+    loss = evaluation(config)["held_out"]["loss"]["value"]
+    assert loss == pytest.approx(last["held_out_loss"], rel=1e-4)
+    (Path(config.output_dir) / "method_state.json").unlink()
+    journal, folder = Journal(Path(config.output_dir), active=False), Path(config.output_dir)
+    found = evaluate_model(config, folder / "model", folder, torch.device("cpu"), journal)
+    assert found["held_out"]["loss"]["value"] != pytest.approx(loss, rel=1e-3)
+
+
 def test_a_reward_without_a_reference_is_told_from_where_it_began(make_config):
     config = make_config(method="simpo", max_steps=6, evaluate_every=6)
     run(config)
@@ -146,9 +166,49 @@ def test_a_policy_is_described_in_full(make_config):
     assert result["win_rate"] == {}
 
 
-def test_demonstrations_are_judged_by_their_perplexity(make_config, tmp_path):
-    from tests.training.alignment import tiny
+def test_every_policy_is_held_to_the_same_pairs_in_the_same_way(make_config, tmp_path):
+    """Those of a method that reads pairs are the yardstick of all others."""
+    trained = make_config(method="sft", max_steps=6, output_dir=str(tmp_path / "sft"))
+    run(trained)
+    assert evaluation(trained)["preferences"] == {}
+    pairs = str(tiny.write_pairs(tmp_path / "pairs.jsonl", 12, offset=24))
 
+    def evaluated(method, **changes):
+        config = make_config(method=method, output_dir=str(tmp_path / method), **changes)
+        journal, model = Journal(tmp_path, active=False), Path(trained.output_dir) / "model"
+        folder = Path(config.output_dir)
+        return evaluate_model(config, model, folder, torch.device("cpu"), journal)
+
+    dpo = evaluated("dpo", held_out_file=pairs)
+    told = dpo["preferences"]
+    assert (told["pairs"], told["prompts"]) == (12, 12)
+    assert told["accuracy"] == dpo["held_out"]["accuracy"]
+    assert told["log_ratio_margin"] == dpo["held_out"]["log_ratio_margin"]
+    assert (told["movement"], told["perplexity"]) == (dpo["movement"], dpo["perplexity"])
+    assert told["movement"]["chosen"]["difference"]["value"] > 1.0
+    for method in ("sft", "grpo"):
+        found = evaluated(method, held_out_pairs_file=pairs)
+        assert found["preferences"] == told
+        assert "accuracy" not in found["held_out"]
+
+
+def test_pairs_that_tie_prefer_nothing(make_config, tmp_path):
+    rows = [
+        {"prompt": f"{number}?", "chosen": "yes", "rejected": "no", "probability": share}
+        for number, share in enumerate([0.9, 0.5, 0.1, 0.5])
+    ]
+    file = str(tiny.write_lines(tmp_path / "ties.jsonl", rows))
+    for config in (
+        make_config(soft_labels=True, held_out_file=file),
+        make_config(method="sft", held_out_pairs_file=file),
+    ):
+        journal, folder = Journal(tmp_path, active=False), Path(config.base_model)
+        found = evaluate_model(config, folder, tmp_path, torch.device("cpu"), journal)
+        assert found["preferences"]["pairs"] == 2
+        assert found["preferences"]["accuracy"]["value"] == 0.5
+
+
+def test_demonstrations_are_judged_by_their_perplexity(make_config, tmp_path):
     rows = [
         {"prompt": tiny.user(f"{number:02d}?"), "completion": tiny.assistant("yes" * 3)}
         for number in range(24)
@@ -169,8 +229,6 @@ def test_demonstrations_are_judged_by_their_perplexity(make_config, tmp_path):
 
 
 def test_what_training_costs_on_other_texts_is_told(make_config, tmp_path):
-    from tests.training.alignment import tiny
-
     rows = [
         {"prompt": tiny.user(f"{number:02d}?"), "completion": tiny.assistant("no" * 3)}
         for number in range(12)
@@ -188,8 +246,6 @@ def test_what_training_costs_on_other_texts_is_told(make_config, tmp_path):
 
 def test_weighted_demonstrations_have_the_loss_of_their_tokens(make_config, tmp_path):
     """The loss of sft is a mean over tokens; long and heavy answers count for more."""
-    from tests.training.alignment import tiny
-
     rows = [
         {
             "prompt": tiny.user(f"{number:02d}?"),
@@ -227,6 +283,24 @@ def test_a_reward_model_is_judged_by_accuracy_calibration_and_slices(make_config
     assert not (Path(config.output_dir) / "samples.jsonl").exists()
 
 
+def test_nothing_that_was_trained_lies_beside_the_evaluation(make_config, monkeypatch):
+    config, alive = make_config(max_steps=1, adapter="lora", dtype="bfloat16"), []
+    load = offline.load_trainee
+
+    def loaded(*arguments):
+        module = load(*arguments)
+        alive.append(weakref.ref(module.model))
+        return module
+
+    def evaluated(*_):
+        alive.append(alive[0]())
+
+    monkeypatch.setattr(offline, "load_trainee", loaded)
+    monkeypatch.setattr("training.alignment.evaluation.evaluate_model", evaluated)
+    run(config)
+    assert alive[1] is None
+
+
 def test_a_reward_model_is_judged_in_float32_whatever_the_run_computes_in(make_config, tmp_path):
     config = make_config(method="reward_bradley_terry", dtype="bfloat16", max_steps=3)
     run(config)
@@ -234,6 +308,43 @@ def test_a_reward_model_is_judged_in_float32_whatever_the_run_computes_in(make_c
     journal = Journal(tmp_path, active=False)
     model, device = Path(config.output_dir) / "model", torch.device("cpu")
     assert evaluate_model(exact, model, tmp_path, device, journal) == evaluation(config)
+
+
+def test_a_perfect_reward_model_of_unsure_judges_is_always_right():
+    """What they agree in is another number, and what ties is no order to be right about."""
+    targets = [0.7] * 12 + [0.5] * 4
+    examples = [
+        Example(str(n), str(n), str(n), "p", SIDES, target, 1.0) for n, target in enumerate(targets)
+    ]
+    scores = {"chosen": torch.full((16,), 0.85), "rejected": torch.zeros(16)}
+    compared = reward.comparisons(scores, examples)
+    found = reward.held_out_figures(compared, 0)
+    assert (found["pairs"], found["accuracy"]["value"]) == (12, 1.0)
+    assert found["expected_agreement"]["value"] == pytest.approx(0.7)
+    certain = [replace(one, target=1.0) for one in compared]
+    assert "expected_agreement" not in reward.held_out_figures(certain, 0)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet", "lists"])
+def test_slices_are_told_of_any_file(make_config, tmp_path, kind):
+    """Also of lists, which are cut into pairs of other names, and of rows without a name."""
+    if kind == "lists":
+        held_out = tiny.write_lists(tmp_path / "held.jsonl", 12, offset=24)
+    else:
+        held_out = tiny.write_pairs(tmp_path / "held.jsonl", 12, offset=24)
+    lines = [json.loads(line) for line in held_out.read_text().splitlines()]
+    lines = [
+        {**line, "id": None, "source": ["a", "b"][place % 2], "tags": ["short", "odd"]}
+        for place, line in enumerate(lines)
+    ]
+    tiny.write_lines(held_out, lines)
+    if kind == "parquet":
+        held_out = tmp_path / "held.parquet"
+        pq.write_table(pa.Table.from_pylist(lines), held_out)
+    config = make_config(method="reward_bradley_terry", max_steps=1, held_out_file=str(held_out))
+    run(config)
+    slices = {(one["by"], one["name"]) for one in evaluation(config)["slices"]}
+    assert slices >= {("source", "a"), ("source", "b"), ("tag", "short"), ("tag", "odd")}
 
 
 def test_a_line_that_was_left_out_is_no_slice_either(make_config):

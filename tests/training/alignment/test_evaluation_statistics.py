@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from training.alignment import estimates
 from training.alignment.evaluation.calibration import calibration_error, confidences, reliability
 from training.alignment.evaluation.texts import alike, distinct, repetition
 
@@ -67,3 +68,27 @@ def test_answers_that_are_alike() -> None:
     assert alike([["a", "b", "c"], ["d", "e", "f"]]) == 0.0
     assert alike([["a", "b", "c"], ["a", "b", "d"]]) == pytest.approx(0.5)
     assert math.isnan(alike([["a", "b"]]))
+
+
+def test_the_bootstrap_does_not_depend_on_its_blocks(monkeypatch):
+    """By the formula with all counts at once, which many prompts have no memory for."""
+    generator = np.random.default_rng(1)
+    values, weights = generator.normal(size=90), generator.uniform(0.5, 2.0, size=90)
+    values[::7] = np.nan
+    names = [f"{number % 31:02d}" for number in range(90)]
+    counts = np.random.default_rng(5).multinomial(31, np.full(31, 1 / 31), estimates.RESAMPLES)
+    known = np.where(np.isnan(values), 0.0, weights)
+    place = np.arange(90) % 31
+    sums = np.bincount(place, known * np.nan_to_num(values))
+    means = (counts @ sums) / (counts @ np.bincount(place, known))
+    expected = np.quantile(means, (0.025, 0.975))
+    whole = estimates.bootstrap(values, weights, names, 5)
+    confidence, right = np.full(90, 0.75), (values > 0).astype(float)
+    errors = calibration_error(confidence, right, weights, names, 5)
+    monkeypatch.setattr(estimates, "BLOCK", 200)
+    assert max(block.size for block in estimates.draws(31, 5)) <= 200
+    assert sum(len(block) for block in estimates.draws(31, 5)) == estimates.RESAMPLES
+    found = estimates.bootstrap(values, weights, names, 5)
+    assert found == pytest.approx(whole, rel=1e-12)
+    assert (found["low"], found["high"]) == pytest.approx(tuple(expected), rel=1e-12)
+    assert calibration_error(confidence, right, weights, names, 5) == pytest.approx(errors)

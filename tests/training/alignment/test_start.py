@@ -112,13 +112,24 @@ def test_in_bfloat16_the_reference_has_its_adapter_beside_its_weights(make_confi
 @pytest.mark.parametrize("dropout", [0.3, 0.0])
 def test_an_adapter_that_goes_on_has_the_dropout_of_the_run(make_config, adapter, dropout):
     """From 0.0 to 0.3 and, by the folder that this leaves, back again."""
-    earlier = make_config(start_adapter=str(adapter), adapter="lora", lora_dropout=0.3 - dropout)
+    given = {"method": "sft", "start_adapter": str(adapter), "adapter": "lora"}
+    earlier = make_config(**given, lora_dropout=0.3 - dropout)
     folder = adapter.parent / "earlier"
     load_policy(earlier, CPU).model.save_pretrained(folder)
-    config = make_config(start_adapter=str(folder), adapter="lora", lora_dropout=dropout)
+    config = make_config(**given | {"start_adapter": str(folder)}, lora_dropout=dropout)
     model = load_policy(config, CPU).model.train()
     ids = torch.arange(1, 9)[None]
     assert torch.equal(model(ids).logits, model(ids).logits) == (dropout == 0.0)
+
+
+def test_dropout_on_an_adapter_that_is_its_own_reference_is_refused(make_config, model_folder):
+    """The reference is scored without, so that the first loss would not be ln 2."""
+    given = {"start_adapter": "somewhere", "adapter": "lora", "lora_dropout": 0.1}
+    with pytest.raises(OptionError, match="lora_dropout: must be 0 where an adapter is trained on"):
+        make_config(**given)
+    for other in ({"method": "simpo"}, {"adapter": "full"}, {"reference_model": "another"}):
+        make_config(**given | other)
+    make_config(adapter="lora", lora_dropout=0.1)
 
 
 def test_an_adapter_that_goes_on_is_saved_for_the_same_base(make_config, adapter, model_folder):
@@ -280,6 +291,15 @@ def test_demonstrations_of_the_evaluation_are_read_before_training(
     assert not (Path(config.output_dir) / "metrics.jsonl").exists()
     with pytest.raises(DataError, match=r"gone\.jsonl"):
         run(make_config(demonstrations_file=str(tmp_path / "gone.jsonl")))
+
+
+def test_held_out_pairs_are_read_before_training(make_config, tmp_path):
+    pair = {"prompt": "a?", "chosen": "yes", "rejected": "no"}
+    file = tiny.write_lines(tmp_path / "others.jsonl", [pair, {**pair, "chosen": 3}])
+    with pytest.raises(DataError, match=r"others.jsonl, row 2: field 'chosen'"):
+        run(make_config(method="sft", held_out_pairs_file=str(file)))
+    with pytest.raises(OptionError, match="held_out_pairs_file: is about policies"):
+        make_config(method="reward_bradley_terry", held_out_pairs_file=str(file))
 
 
 @pytest.mark.parametrize("read", [demonstrations, pretraining_texts])

@@ -23,6 +23,7 @@ def list_to_pairs(row: Row) -> list[Row]:
             completions={"chosen": texts[better], "rejected": texts[worse]},
             target=0.5 if ranks[better] == ranks[worse] else 1.0,
             weight=weight,
+            facts=row.facts,
         )
         for better, worse in combinations(order, 2)
     ]
@@ -68,7 +69,7 @@ def binary_to_demonstrations(row: Row) -> list[Row]:
 
 def to_prompts(row: Row) -> list[Row]:
     """The prompt alone."""
-    return [replace(row, completions={}, target=1.0, margin=0.0, ranks=None, scores=None)]
+    return [replace(row, completions={}, target=1.0, margin=0.0, ranks=None, scores=None, facts={})]
 
 
 def _sides(row: Row) -> tuple[str, str]:

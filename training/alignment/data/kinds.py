@@ -8,6 +8,8 @@ from training.alignment.data.rows import DataError, FieldError, Kind, Row, Text
 
 # Llama 2 (2307.09288, table 27) takes 1, 2/3, 1/3 and 0 for its four degrees of preference.
 STRONGEST = 3.0
+# What rows say of themselves beside their texts, wherever they are read from.
+SLICES = ("source", "tags")
 
 
 def pair(values: Mapping[str, Any]) -> Row:
@@ -76,4 +78,5 @@ def _row(
         raise FieldError("prompt", "ends with the assistant's turn, so that nothing is to be said")
     name = fields.name(values, "id")
     group = fields.name(values, "group") or name
+    more.setdefault("facts", {name: values[name] for name in SLICES if name in values})
     return Row(name, group, text, completions, target, weight, **more)

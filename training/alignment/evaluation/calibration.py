@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.alignment.estimates import Estimate, bootstrap
+from training.alignment.estimates import FEWEST_CLUSTERS, Estimate, bootstrap, draws
 
 BINS = 10
 Floats = NDArray[np.float64]
@@ -25,7 +25,9 @@ def confidences(differences: Floats, targets: Floats) -> tuple[Floats, Floats]:
     """Of score differences [n]: P(the preferred side is right) in [0.5, 1], and how right it was.
 
     P = sigmoid(|difference|), Bradley and Terry's probability. `targets` [n] are the probabilities
-    that the first side is the better one; 1 where the judges were sure.
+    that the first side is the better one; 1 where the judges were sure. How right a side was is
+    its share of the judges, so that a perfect model of unsure judges is calibrated and not always
+    right.
     """
     confidence = 1.0 / (1.0 + np.exp(-np.abs(differences)))
     right = np.where(differences > 0, targets, 1.0 - targets)
@@ -65,10 +67,10 @@ def calibration_error(
     np.add.at(table, (index, places), gaps)
     total = np.bincount(index, weights, minlength=len(names))
     value = float(np.abs(table.sum(axis=0)).sum() / total.sum())
-    if len(names) < 10:
+    if len(names) < FEWEST_CLUSTERS:
         return {"value": value, "low": None, "high": None}
-    generator = np.random.default_rng(seed)
-    counts = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), 1000)
-    errors = np.abs(counts @ table).sum(axis=1) / (counts @ total)
+    errors = np.concatenate(
+        [np.abs(block @ table).sum(axis=1) / (block @ total) for block in draws(len(names), seed)]
+    )
     low, high = np.quantile(errors, (0.025, 0.975))
     return {"value": value, "low": float(low), "high": float(high)}

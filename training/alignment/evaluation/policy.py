@@ -1,30 +1,55 @@
 """A policy against its reference: on held-out examples, and on what both write."""
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from training.alignment import metrics
-from training.alignment.batches import LIST_ROLE
 from training.alignment.config import TrainingConfig
-from training.alignment.estimates import Estimate, Floats, bootstrap, bootstrap_margin
+from training.alignment.estimates import Floats, bootstrap, bootstrap_margin
 from training.alignment.evaluation import samples
+from training.alignment.evaluation.likelihood import (
+    PAIR_ROLES,
+    movement,
+    perplexity,
+    preferences,
+)
 from training.alignment.evaluation.samples import Sampled
 from training.alignment.journal import Journal
 from training.alignment.models import load_tokenizer
 from training.alignment.objective import LogProbs, Objective
+from training.alignment.offline_run import method_state
 from training.alignment.policies import load_scorer
-from training.alignment.run_data import demonstrations, load_examples
+from training.alignment.run_data import demonstrations, held_out_pairs, load_examples
 from training.alignment.scoring import by_role, score_all, split_roles
-from training.alignment.tokenization import Example, TokenSequence
+from training.alignment.tokenization import Example
 
-# Gradients that lower the rejected answer lower what resembles it, and chosen answers do.
-FELL = 1e-3
+
+class Texts(NamedTuple):
+    """What the reference and the policy both score, and the prompts that both answer.
+
+    `pairs` are `examples` where the method itself reads pairs.
+    """
+
+    examples: list[Example]
+    roles: Sequence[str]
+    demonstrations: list[Example]
+    pairs: list[Example]
+    prompts: list[Example]
+
+
+class Measured(NamedTuple):
+    """Log-probabilities by role of each of the texts, and what the model wrote."""
+
+    scores: LogProbs
+    demonstrations: LogProbs
+    pairs: LogProbs
+    sampled: Sampled
 
 
 def evaluate_policy(
@@ -34,48 +59,49 @@ def evaluate_policy(
     objective = Objective.from_config(config)
     tokenizer = load_tokenizer(policy)
     examples, report = load_examples(config, objective, tokenizer, str(config.held_out_file))
-    prompts = samples.sample_prompts(examples, config)
-    extra = demonstrations(config, tokenizer)
+    texts = _texts(config, objective, tokenizer, examples)
+    prompts = texts.prompts
     words = f"Evaluating on {len(examples)} held-out examples and {len(prompts)} prompts."
     journal.progress("evaluating", 0, 2 * len(prompts), words)
 
-    reference = _reference(config, device)
-    before_scores = _scores(reference, examples, objective, config, device)
-    before_extra = _completions(reference, extra, config, device)
-    before = samples.sample(reference, tokenizer, prompts, config)
-    journal.progress("evaluating", len(prompts), 2 * len(prompts), "Sampled the reference.")
-    del reference
+    # No more than one model is in memory at any time.
+    before = _measured(_reference(config, device), tokenizer, texts, config, device)
     gc.collect()
+    journal.progress("evaluating", len(prompts), 2 * len(prompts), "Sampled the reference.")
     scorer = load_scorer(config, str(policy), device, dtype=torch.float32)
-    after_scores = _scores(scorer, examples, objective, config, device)
-    after_extra = _completions(scorer, extra, config, device)
-    after = samples.sample(scorer, tokenizer, prompts, config)
+    after = _measured(scorer, tokenizer, texts, config, device)
     journal.progress("evaluating", 2 * len(prompts), 2 * len(prompts), "Sampled the policy.")
-    policy_tokens = samples.token_log_probs(scorer, after.sequences, config, device)
+    answers = after.sampled.sequences
+    policy_tokens = samples.token_log_probs(scorer, answers, config, device)
     del scorer
     gc.collect()
-    reference = _reference(config, device)
-    reference_tokens = samples.token_log_probs(reference, after.sequences, config, device)
-    del reference
+    reference_tokens = samples.token_log_probs(_reference(config, device), answers, config, device)
     gc.collect()
-    scores = _reward_scores(config, tokenizer, prompts, before, after, device)
+    sampled = before.sampled, after.sampled
+    scores = _reward_scores(config, tokenizer, prompts, *sampled, device)
     path = output / "samples.jsonl"
-    samples.write_samples(path, prompts, before, after, policy_tokens, reference_tokens, scores)
+    samples.write_samples(path, prompts, *sampled, policy_tokens, reference_tokens, scores)
+    held_out = _held_out(objective, after.scores, before.scores, examples, config)
     return {
         "method": config.method,
         "kind": "policy",
-        "held_out": {
-            **_held_out(objective, after_scores, before_scores, examples, config.seed),
-            "dropped": report.rows - report.examples,
-        },
-        "movement": _movement(after_scores, before_scores, examples, config.seed),
-        "perplexity": _perplexity(after_scores, before_scores, examples, config.seed),
-        "alignment_tax": _perplexity(after_extra, before_extra, extra, config.seed),
+        "held_out": {**held_out, "dropped": report.rows - report.examples},
+        **_likelihoods(texts, after, before, config.seed),
         "kl": samples.divergence(policy_tokens, reference_tokens, config),
-        "length": samples.lengths(before, after, config),
-        "diversity": samples.diversity(before, after, config),
+        "length": samples.lengths(*sampled, config),
+        "diversity": samples.diversity(*sampled, config),
         "win_rate": {} if scores is None else _win_rate(*scores, config),
     }
+
+
+def _texts(
+    config: TrainingConfig, objective: Objective, tokenizer: Any, examples: list[Example]
+) -> Texts:
+    pairs = examples if objective.method.data == "pairs" else held_out_pairs(config, tokenizer)
+    # A method that learns from its own answers has none on file to score.
+    roles = () if objective.method.loop == "online" else objective.roles
+    prompts = samples.sample_prompts(examples, config)
+    return Texts(examples, roles, demonstrations(config, tokenizer), pairs, prompts)
 
 
 def _reference(config: TrainingConfig, device: torch.device) -> Any:
@@ -83,35 +109,33 @@ def _reference(config: TrainingConfig, device: torch.device) -> Any:
     return load_scorer(config, folder, device, adapter, dtype=torch.float32)
 
 
-def _scores(
-    scorer: nn.Module,
-    examples: Sequence[Example],
-    objective: Objective,
-    config: TrainingConfig,
-    device: torch.device,
-) -> dict[str, Tensor]:
-    """Log-probabilities by role; a method that learns from its own answers has none to score."""
-    if objective.method.loop == "online":
-        return {}
-    return _scored(scorer, examples, objective.roles, config, device)
+def _measured(
+    scorer: nn.Module, tokenizer: Any, texts: Texts, config: TrainingConfig, device: torch.device
+) -> Measured:
+    def scored(examples: Sequence[Example], roles: Sequence[str]) -> LogProbs:
+        if not examples or not roles:
+            return {}
+        sequences = by_role(examples, roles)
+        values = score_all(scorer, sequences, device, batch_size=2 * config.batch_size)
+        return split_roles(values.cpu(), roles, examples)
+
+    own = scored(texts.examples, texts.roles)
+    return Measured(
+        own,
+        scored(texts.demonstrations, ["completion"]),
+        own if texts.pairs is texts.examples else scored(texts.pairs, PAIR_ROLES),
+        samples.sample(scorer, tokenizer, texts.prompts, config),
+    )
 
 
-def _completions(
-    scorer: nn.Module, examples: Sequence[Example], config: TrainingConfig, device: torch.device
-) -> dict[str, Tensor]:
-    """Log-probabilities of the demonstrations beside the held-out side, if there are any."""
-    return _scored(scorer, examples, ["completion"], config, device) if examples else {}
-
-
-def _scored(
-    scorer: nn.Module,
-    examples: Sequence[Example],
-    roles: Sequence[str],
-    config: TrainingConfig,
-    device: torch.device,
-) -> dict[str, Tensor]:
-    values = score_all(scorer, by_role(examples, roles), device, batch_size=2 * config.batch_size)
-    return split_roles(values.cpu(), roles, examples)
+def _likelihoods(texts: Texts, after: Measured, before: Measured, seed: int) -> dict[str, Any]:
+    own, extra = texts.examples, texts.demonstrations
+    return {
+        "preferences": preferences(after.pairs, before.pairs, texts.pairs, seed),
+        "movement": movement(after.scores, before.scores, own, seed),
+        "perplexity": perplexity(after.scores, before.scores, own, seed),
+        "alignment_tax": perplexity(after.demonstrations, before.demonstrations, extra, seed),
+    }
 
 
 def _held_out(
@@ -119,7 +143,7 @@ def _held_out(
     after: LogProbs,
     before: LogProbs,
     examples: Sequence[Example],
-    seed: int,
+    config: TrainingConfig,
 ) -> dict[str, Any]:
     """Loss, accuracy and margin by the method's own reward, and how far each has moved.
 
@@ -129,7 +153,8 @@ def _held_out(
     counts = {"examples": len(examples), "prompts": len(set(clusters))}
     if not after:
         return counts
-    start, rows = (_records(objective, side, before, examples) for side in (before, after))
+    state, seed = method_state(Path(config.output_dir)), config.seed
+    start, rows = (_records(objective, side, before, examples, state) for side in (before, after))
     first, columns = _columns(start), _columns(rows)
     weights, loss_weights = columns["weight"], columns["loss_weight"]
     figures = {
@@ -165,9 +190,13 @@ def _held_out(
 
 
 def _records(
-    objective: Objective, policy: LogProbs, reference: LogProbs, examples: Sequence[Example]
+    objective: Objective,
+    policy: LogProbs,
+    reference: LogProbs,
+    examples: Sequence[Example],
+    state: Mapping[str, float],
 ) -> Tensor:
-    statistic = objective.statistic(policy, reference)
+    statistic = objective.statistic(policy, reference, state)
     output = objective.loss(policy, reference, examples, statistic)
     shares = torch.tensor([objective.loss_weight(example) for example in examples])
     return metrics.records(output, policy, reference, examples, loss_weights=shares).double()
@@ -175,77 +204,6 @@ def _records(
 
 def _columns(rows: Tensor) -> dict[str, Floats]:
     return {name: rows[:, place].numpy() for place, name in enumerate(metrics.COLUMNS)}
-
-
-def _movement(
-    after: LogProbs, before: LogProbs, examples: Sequence[Example], seed: int
-) -> dict[str, Any]:
-    """Log-probability of whole chosen and rejected answers before and after, in nats."""
-    found: dict[str, Any] = {}
-    for side, role in (("chosen", "chosen"), ("rejected", "rejected"), ("chosen", "completion")):
-        if role not in after or (role == "completion" and not _are_demonstrations(examples)):
-            continue
-        clusters = [example.prompt_key for example in examples]
-        weights = np.array([example.weight for example in examples], dtype=float)
-        first, second = (part[role].double().numpy() for part in (before, after))
-        fell = (second < first - FELL).astype(float)
-        found[side] = {
-            "before": bootstrap(first, weights, clusters, seed),
-            "after": bootstrap(second, weights, clusters, seed),
-            "difference": bootstrap(second - first, weights, clusters, seed),
-            "fell": bootstrap(fell, weights, clusters, seed),
-        }
-    return {**found, "unit": "nats per answer"} if found else {}
-
-
-def _perplexity(
-    after: LogProbs, before: LogProbs, examples: Sequence[Example], seed: int
-) -> dict[str, Any]:
-    """exp(-mean log-probability of a token) of good answers, before and after.
-
-    Of demonstrations where there are some, else of the chosen answers; binary data give those that
-    were called good. Answers count by their weight. What training costs on text that nobody asked
-    it to change.
-    """
-    texts = _good_answers(after, examples)
-    if texts is None:
-        return {}
-    name, role, sequences, chosen = texts
-    tokens = np.array([one.trained_tokens for one in sequences], dtype=float)
-    weights = tokens * np.array([examples[place].weight for place in chosen], dtype=float)
-    clusters = [examples[place].prompt_key for place in chosen]
-    sides = {}
-    for side, scores in (("before", before), ("after", after)):
-        values = scores[role].double().numpy()[chosen] / np.maximum(tokens, 1.0)
-        sides[side] = _exponential(bootstrap(-values, weights, clusters, seed))
-    return {**sides, "of": name, "tokens": int(tokens.sum()), "answers": len(sequences)}
-
-
-def _good_answers(
-    scores: LogProbs, examples: Sequence[Example]
-) -> tuple[str, str, list[TokenSequence], list[int]] | None:
-    if "chosen" in scores:
-        everyone = list(range(len(examples)))
-        return "chosen answers", "chosen", [one.sequences["chosen"] for one in examples], everyone
-    if "completion" not in scores or LIST_ROLE in scores:
-        return None
-    good = [place for place, one in enumerate(examples) if one.target == 1.0]
-    name = "demonstrations" if _are_demonstrations(examples) else "good answers"
-    return name, "completion", [examples[place].sequences["completion"] for place in good], good
-
-
-def _are_demonstrations(examples: Sequence[Example]) -> bool:
-    """Demonstrations have one completion, which is good; binary data have bad ones too."""
-    return all(
-        set(example.sequences) == {"completion"} and example.target == 1.0 for example in examples
-    )
-
-
-def _exponential(estimate: Estimate) -> Estimate:
-    return {
-        name: None if value is None else float(np.exp(min(value, 700.0)))
-        for name, value in estimate.items()
-    }
 
 
 def _reward_scores(

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from training.alignment.batches import LIST_ROLE, list_ranks
 from training.alignment.config import TrainingConfig
-from training.alignment.data import DataError, read_records
 from training.alignment.estimates import Floats, bootstrap
 from training.alignment.evaluation.calibration import (
     calibration_error,
@@ -48,8 +47,7 @@ def evaluate_reward_model(
     """Figures of a reward model's folder on the run's held-out side."""
     objective = Objective.from_config(config)
     tokenizer = load_tokenizer(model)
-    held_out = str(config.held_out_file)
-    examples, report = load_examples(config, objective, tokenizer, held_out)
+    examples, report = load_examples(config, objective, tokenizer, str(config.held_out_file))
     journal.progress("evaluating", 0, 1, f"Scoring {len(examples)} held-out examples.")
     # In float32 whatever the run computes in: so it will score what a policy writes.
     scorer = RewardScorer(load_reward_model(model, dtype=torch.float32, device=device))
@@ -69,16 +67,17 @@ def evaluate_reward_model(
             "loss": bootstrap(
                 losses.double().numpy(), _weights(examples), _prompts(examples), config.seed
             ),
-            **_agreement(compared, config.seed),
+            **held_out_figures(compared, config.seed),
         },
         "calibration": _calibration(compared, config.seed),
-        "slices": _slices(compared, _facts(Path(held_out)), config.seed),
+        "slices": _slices(_decided(compared), config.seed),
         "scores": _spread(values.double().numpy()),
     }
 
 
 def comparisons(scores: Mapping[str, Tensor], examples: Sequence[Example]) -> list[Comparison]:
-    """Every decided pair, also those of lists; a list's pairs share its weight."""
+    """Every pair, those that tie included, and of lists those that do not; a list's pairs share
+    its weight."""
     if LIST_ROLE not in scores:
         differences = (scores["chosen"] - scores["rejected"]).tolist()
         return [
@@ -115,12 +114,28 @@ def _columns(compared: Sequence[Comparison]) -> tuple[Floats, Floats, Floats, li
     )
 
 
-def _agreement(compared: Sequence[Comparison], seed: int) -> dict[str, Any]:
-    differences, targets, weights, clusters = _columns(compared)
-    right = confidences(differences, targets)[1]
+def held_out_figures(compared: Sequence[Comparison], seed: int) -> dict[str, Any]:
+    """Agreement with the judges where they decided; of soft labels also `expected_agreement`, the
+    share of judges who would agree with the scores, at best the mean label."""
+    decided = _decided(compared)
+    differences, targets, weights, clusters = _columns(decided)
+    figures = _agreement(decided, seed)
+    if (targets < 1.0).any():
+        right = confidences(differences, targets)[1]
+        figures["expected_agreement"] = bootstrap(right, weights, clusters, seed)
+    return figures
+
+
+def _decided(compared: Sequence[Comparison]) -> list[Comparison]:
+    return [one for one in compared if one.target != 0.5]
+
+
+def _agreement(decided: Sequence[Comparison], seed: int) -> dict[str, Any]:
+    """How often the likelier side scores higher, equal scores counting half, and by how much."""
+    differences, _, weights, clusters = _columns(decided)
     return {
-        "pairs": len(compared),
-        "accuracy": bootstrap(right, weights, clusters, seed),
+        "pairs": len(decided),
+        "accuracy": bootstrap(0.5 + 0.5 * np.sign(differences), weights, clusters, seed),
         "reward_margin": bootstrap(differences, weights, clusters, seed),
     }
 
@@ -138,12 +153,10 @@ def _calibration(compared: Sequence[Comparison], seed: int) -> dict[str, Any]:
     }
 
 
-def _slices(
-    compared: Sequence[Comparison], facts: Mapping[str, Mapping[str, Any]], seed: int
-) -> list[dict[str, Any]]:
-    """Accuracy and margin by what a pair is: length, source and tags, where the file has them."""
+def _slices(compared: Sequence[Comparison], seed: int) -> list[dict[str, Any]]:
+    """Accuracy and margin by what a pair is: length, source and tags, where the rows have them."""
     groups: dict[tuple[str, str], list[Comparison]] = {}
-    for by, name_of in _dividers(compared, facts):
+    for by, name_of in _dividers(compared):
         for one in compared:
             for name in name_of(one):
                 groups.setdefault((by, name), []).append(one)
@@ -157,15 +170,13 @@ def _slices(
 Divider = tuple[str, Callable[[Comparison], list[str]]]
 
 
-def _dividers(
-    compared: Sequence[Comparison], facts: Mapping[str, Mapping[str, Any]]
-) -> list[Divider]:
+def _dividers(compared: Sequence[Comparison]) -> list[Divider]:
     lengths = [len(one.example) for one in compared]
     edges = np.quantile(lengths, (0.25, 0.5, 0.75)) if lengths else np.zeros(3)
     names = ("shortest quarter", "second quarter", "third quarter", "longest quarter")
 
     def fact(one: Comparison, key: str) -> list[str]:
-        value = facts.get(one.example.id, {}).get(key)
+        value = one.example.facts.get(key)
         return [str(item) for item in (value if isinstance(value, list) else [value]) if item]
 
     return [
@@ -174,19 +185,6 @@ def _dividers(
         ("source", lambda one: fact(one, "source")),
         ("tag", lambda one: fact(one, "tags")),
     ]
-
-
-def _facts(file: Path) -> dict[str, Mapping[str, Any]]:
-    """What the rows of a JSONL file say beside their texts, by id."""
-    if file.suffix != ".jsonl":
-        return {}
-    # Rows that cannot be read were told of, or refused, when the examples were made.
-    rows = [row.values for row in read_records(file) if not isinstance(row.values, DataError)]
-    return {
-        str(row["id"]): {name: row[name] for name in ("source", "tags") if name in row}
-        for row in rows
-        if "id" in row
-    }
 
 
 def _spread(values: Floats) -> dict[str, Any]:

@@ -184,6 +184,17 @@ def test_a_prompt_keeps_what_its_rewards_may_need(tmp_path):
     assert (row.completions, row.facts) == ({}, {"solution": "4"})
 
 
+def test_a_row_of_any_kind_keeps_its_source_and_tags(tmp_path):
+    own = {"source": "web", "tags": ["short"]}
+    listed = {"prompt": "p", "completions": ["a", "b"], "ranks": [1, 2]}
+    rows = rows_of(tmp_path, {**PAIR, **own, "note": "x"}, {**listed, **own}, PAIR)
+    assert [row.facts for row in rows] == [own, own, {}]
+    path = tmp_path / "rows.jsonl"
+    prompts = read_data(path, "prompts", ReadOptions(convert=("pairs", "lists"))).rows
+    # Of prompts that are made of other rows, no checkpoint knows a fact.
+    assert all(row.facts == {} for row in prompts)
+
+
 def test_all_bad_rows_are_told_at_once_and_counted(tmp_path):
     lines = [PAIR, *[{**PAIR, "weight": -number} for number in range(1, 26)]]
     with pytest.raises(DataError) as caught:
