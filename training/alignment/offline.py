@@ -7,6 +7,7 @@ over its global batch, so the numbers do not depend on how the batch is split.
 """
 
 import math
+import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, GradientAccumulationPlugin
 from torch import Tensor, nn
 
 from training.alignment import checkpoints, metrics
@@ -49,8 +50,7 @@ def train(  # noqa: C901  # one loop, read from top to bottom
     start, state = resume(run)
     model = run.model
     parameters = list(checkpoints.trainable(run.module).values())
-    lengths = [len(example) for example in data.train]
-    journal.say(f"Training {len(lengths)} examples in {total} steps of {run.plan.global_batch}.")
+    journal.say(f"Training {len(data.train)} examples in {total} steps of {run.plan.global_batch}.")
     if not packs(run.module):
         journal.say("This kind of model takes padded batches, each prompt once a completion.")
 
@@ -71,7 +71,7 @@ def train(  # noqa: C901  # one loop, read from top to bottom
         if (step - start) % TIDY_EVERY == 0:
             return_freed_memory()
         indices = run.plan.step_indices(step)
-        micro_batches = run.plan.micro_batches(indices, lengths, accelerator.process_index)
+        micro_batches = run.plan.micro_batches(indices, data.lengths, accelerator.process_index)
         statistic = _step_statistic(run, indices, micro_batches, state)
         weights = _loss_weights(run, indices, statistic)
         shares = _local_shares(run, weights, indices, micro_batches)
@@ -126,9 +126,23 @@ def train(  # noqa: C901  # one loop, read from top to bottom
 
 
 def make_accelerator(device: torch.device) -> Accelerator:
-    """The process group's view; nothing of it changes the numbers."""
-    plain = DistributedDataParallelKwargs(broadcast_buffers=False)
-    return Accelerator(cpu=device.type == "cpu", kwargs_handlers=[plain])
+    """The process group's view; nothing of it changes the numbers, also where `accelerate config`
+    asks for mixed precision or accumulation, which are this run's own settings.
+
+    Raises TrainingError under engines that would compute in place of this loop.
+    """
+    for engine in ("DeepSpeed", "Megatron_LM"):
+        if os.environ.get(f"ACCELERATE_USE_{engine.upper()}", "false").lower() == "true":
+            raise TrainingError(
+                f"The run was launched with {engine.replace('_', '-')}, which this loop does not "
+                "work with. Launch it without; shard splits an offline run over processes."
+            )
+    return Accelerator(
+        cpu=device.type == "cpu",
+        mixed_precision="no",
+        gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+    )
 
 
 @torch.no_grad()
@@ -232,7 +246,7 @@ def _step_statistic(
     parts = [
         score(run.module, [train[i] for i in micro], roles, run.device) for micro in micro_batches
     ]
-    places = run.plan.gathered_places(indices, [len(example) for example in train])
+    places = run.plan.gathered_places(indices, run.data.lengths)
     gather = run.accelerator.gather
     policy = {role: gather(torch.cat([part[role] for part in parts]))[places] for role in roles}
     return run.objective.statistic(policy, _reference(run, roles, indices), state)
@@ -261,9 +275,8 @@ def _local_shares(
     micro_batches: Sequence[Sequence[int]],
 ) -> list[Tensor]:
     """The weights of this process's micro-batches."""
-    lengths = [len(example) for example in run.data.train]
     gathered = torch.empty_like(weights)
-    gathered[run.plan.gathered_places(indices, lengths)] = weights
+    gathered[run.plan.gathered_places(indices, run.data.lengths)] = weights
     size = run.config.batch_size * len(micro_batches)
     mine = gathered[run.accelerator.process_index * size :][:size]
     return list(torch.split(mine, run.config.batch_size))
@@ -339,7 +352,7 @@ def _check_first_step(run: Run, indices: Sequence[int], weights: Tensor, rows: T
 
     expected, actual = mean_loss(same), metrics.summarize(rows)["loss"]
     if objective is not run.objective:
-        places = run.plan.gathered_places(indices, [len(example) for example in run.data.train])
+        places = run.plan.gathered_places(indices, run.data.lengths)
         actual = mean_loss(metrics.moved(same, rows[places]))
     tolerance = 1e-3 if run.config.dtype == "float32" else 5e-2
     drift, size = metrics.drift(rows)

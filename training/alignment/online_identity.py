@@ -22,6 +22,7 @@ from training.alignment.tokenization import Example
 FREE = {
     *("base_model", "start_adapter", "reference_model", "value_model", "reward_sources"),
     *("train_file", "held_out_file", "ptx_file", "demonstrations_file", "reference_cache"),
+    "held_out_pairs_file",
     *("output_dir", "device", "rollout_source", "watch_sources", "evaluation_reward_model"),
     *("kl_budget", "step_sample_prompts"),
 }

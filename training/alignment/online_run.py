@@ -40,6 +40,7 @@ from training.alignment.rollouts.protocol import Prompt, RolloutSource
 from training.alignment.run_data import (
     check_samples,
     demonstrations,
+    held_out_pairs,
     limits,
     pretraining_texts,
     read_options,
@@ -132,6 +133,7 @@ def prepare(
     prompts, held_out = _both_sides(config, method, tokenizer, accelerator)
     ptx = pretraining_texts(config, tokenizer) if "ptx_coefficient" in hyperparameters else []
     demonstrations(config, tokenizer)  # the evaluation's: a bad row must not wait until then
+    held_out_pairs(config, tokenizer)
     policy = load_policy(config, accelerator.device)
     critic = _critic(config, accelerator.device) if method.needs_value_model else None
     reference = load_scorer(config, config.reference, accelerator.device, config.reference_adapter)

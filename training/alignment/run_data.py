@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,11 @@ class Data:
     held_out_reference: Mapping[str, Tensor]
     key: str
     demonstrations: Sequence[Example] = ()
+
+    @cached_property
+    def lengths(self) -> list[int]:
+        """Tokens of the longest sequence of each training example, by which steps are dealt."""
+        return [len(example) for example in self.train]
 
 
 def load_data(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState, GradientState
 from safetensors.torch import load_file
 
 from tests.training.alignment import tiny
@@ -13,10 +14,12 @@ from training.alignment import metrics, policies
 from training.alignment.failures import TrainingError
 from training.alignment.losses import dpo_loss
 from training.alignment.models import ModelError, load_model, load_tokenizer
+from training.alignment.offline import make_accelerator
 from training.alignment.optimization import learning_rate
 from training.alignment.options import OptionError
 from training.alignment.reference import reference_log_probs
 from training.alignment.scoring import score
+from training.alignment.tokenization import Example
 from training.alignment.train import run
 
 PAIR_METRICS = {
@@ -341,3 +344,49 @@ def test_a_model_with_code_of_its_own_is_refused(make_config, tmp_path):
 def test_schedules(make_config, schedule, rates):
     config = make_config(schedule=schedule, learning_rate=1.0, warmup_steps=2)
     assert [learning_rate(config, step, 6) for step in range(6)] == pytest.approx(rates, abs=1e-4)
+
+
+@pytest.fixture
+def _fresh_state():
+    """What an accelerator keeps for the whole process."""
+
+    def reset():
+        AcceleratorState._reset_state()
+        GradientState._reset_state()
+
+    reset()
+    yield
+    reset()
+
+
+@pytest.mark.usefixtures("_fresh_state")
+def test_what_a_launcher_is_configured_with_changes_no_number(monkeypatch):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp16")
+    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
+    accelerator = make_accelerator(torch.device("cpu"))
+    assert accelerator.mixed_precision == "no"
+    loss = torch.ones(1, requires_grad=True)
+    accelerator.backward(loss.sum())
+    assert loss.grad == 1.0
+
+
+@pytest.mark.parametrize("engine", ["DEEPSPEED", "MEGATRON_LM"])
+def test_an_engine_that_would_take_the_loops_place_is_refused(monkeypatch, engine):
+    monkeypatch.setenv(f"ACCELERATE_USE_{engine}", "true")
+    with pytest.raises(TrainingError, match=r"launched with .* Launch it without"):
+        make_accelerator(torch.device("cpu"))
+
+
+def test_lengths_are_looked_at_once_however_many_steps_there_are(
+    make_config, monkeypatch, tmp_path
+):
+    """Of a million pairs, each look takes a second; KTO has a statistic of each step too."""
+    looked, measure = [], Example.__len__
+    monkeypatch.setattr(Example, "__len__", lambda one: looked.append(1) or measure(one))
+    counts = []
+    for steps in (2, 5):
+        folder = str(tmp_path / str(steps))
+        run(make_config(method="kto", max_steps=steps, held_out_file=None, output_dir=folder))
+        counts.append(len(looked))
+        looked.clear()
+    assert counts[0] == counts[1] > 0

@@ -94,6 +94,15 @@ def test_texts_beside_the_prompts_are_held_to_the_positions(config, tmp_path, me
         prepared(config(method, **{name: str(file)}, max_length=400))
 
 
+def test_pairs_of_the_evaluation_are_held_to_the_positions_and_shape_no_number(config, tmp_path):
+    pair = {"prompt": "a?", "chosen": "yes", "rejected": "no"}
+    file = str(tiny.write_lines(tmp_path / "pairs.jsonl", [pair]))
+    assert prepared(config(held_out_pairs_file=file)).identity == prepared(config()).identity
+    tiny.write_lines(Path(file), [pair, {**pair, "chosen": "y" * 300}])
+    with pytest.raises(OptionError, match=r"of pairs\.jsonl has 3.. tokens, .* only 256 positions"):
+        prepared(config(held_out_pairs_file=file, max_length=400))
+
+
 def test_split_models_cannot_sample():
     with pytest.raises(TrainingError, match="Launch it without --use_fsdp"):
         check_launch(get_method("grpo"), DistributedType.FSDP)
