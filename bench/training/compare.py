@@ -14,6 +14,7 @@ from bench.training.cases import STEPS, Case, write_rows
 from bench.training.figures import (
     AGREEMENT_STEPS,
     agreement,
+    computed_operations,
     counts,
     median,
     resources,
@@ -41,14 +42,18 @@ def compare(case: Case, *, steps: int = STEPS, rounds: int = ROUNDS) -> dict[str
             runs["trl"].append(train_theirs("trl_peer.py", peer, folder, f"trl-{number}"))
         exact = [] if config.dtype == "float32" else _exact_losses(config, folder, steps)
         weights = weights_used(Path(config.base_model), projects=not case.is_reward)
+        layers = weights_used(Path(config.base_model), projects=False)
     timed = rows[case.batch :]
     tokens, limit = useful_tokens(timed), max(limits)
-    operations = useful_operations(timed, weights, frozen=case.adapter == "lora")
+    frozen = case.adapter == "lora"
+    operations = useful_operations(timed, weights, frozen=frozen)
+    # What TRL's kernels compute is not known here.
+    computed = {"prefloop": computed_operations(timed, layers, weights - layers, frozen=frozen)}
     sides = {
         name: {
             "tokens_per_second": round(tokens / median(each, "seconds"), 1),
             "examples_per_second": round(len(timed) / median(each, "seconds"), 3),
-            **resources(each, operations, limit),
+            **resources(each, operations, limit, computed.get(name)),
         }
         for name, each in runs.items()
     }

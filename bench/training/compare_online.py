@@ -15,6 +15,7 @@ from bench.training.compare import ROUNDS, ratios
 from bench.training.figures import (
     AGREEMENT,
     AGREEMENT_STEPS,
+    COMPUTED,
     Run,
     agreement,
     apart,
@@ -59,12 +60,19 @@ def compare_online(
             runs["prefloop"].append(train_ours(config, folder, f"ours-{number}"))
             runs["trl"].append(train_theirs(SCRIPT, peer, folder, f"trl-{number}"))
         weights = weights_used(Path(config.base_model), projects=True)
+        layers = weights_used(Path(config.base_model), projects=False)
     asked = sum(len(prompt) for step in answers[1:] for prompt in step["prompts"])
     count = case.prompts * case.samples * (steps - 1)
     sides = {
         name: _side(each, NAMES[name], (asked, count, steps - 1), weights, max(limits))
         for name, each in runs.items()
     }
+    mine = sides["prefloop"]
+    written = mine["mean_tokens"] * count
+    computed = computed_online(asked / case.samples, written, layers, weights - layers)
+    # What TRL's kernels compute is not known here.
+    seconds = mine["seconds_per_step"] * (steps - 1)
+    mine[COMPUTED] = round(computed / seconds / max(limits), 3)
     return {
         **counts(found),
         **found,
@@ -168,6 +176,12 @@ def _side(
         **{f"mean_{what}": round(_mean(runs, name), 4) for what, name in names.items()},
         **resources(runs, 10.0 * weights * (asked + written), limit),
     }
+
+
+def computed_online(prompts: float, written: float, layers: int, projection: int) -> float:
+    """What ours computes, of so many tokens: a prompt once for its answers, the vocabulary for
+    these alone. 2 N for writing, 4 N for scoring under policy and reference, 6 N for training."""
+    return 12.0 * (layers * (prompts + written) + projection * written)
 
 
 def _mean(runs: Sequence[Run], name: str) -> float:

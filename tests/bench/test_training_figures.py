@@ -9,10 +9,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from bench.training.compare_online import same
+from bench.training.compare_online import computed_online, same
 from bench.training.figures import (
     agreement,
     apart,
+    computed_operations,
     counts,
     parameters,
     resources,
@@ -34,6 +35,19 @@ def test_useful_operations_tell_training_from_looking() -> None:
     assert useful_operations([PAIR], 10, frozen=False) == 6 * 10 * 9
     assert useful_operations([PAIR], 10, frozen=True) == 4 * 10 * 9
     assert useful_operations([THUMB], 10, frozen=False) == 10 * (6 * 3 + 2 * 5)
+
+
+def test_computed_operations_count_a_shared_prompt_once_and_project_answers_alone() -> None:
+    """The prompt of three and answers of two and one; a looked-at answer has a pass of its own."""
+    pair = 10 * (3 + 2 + 1) + 7 * (2 + 1)
+    assert computed_operations([PAIR], 10, 7, frozen=False) == 6 * pair
+    assert computed_operations([PAIR], 10, 7, frozen=True) == 4 * pair
+    thumb, looked_at = 10 * (2 + 1) + 7 * 1, 10 * (2 + 3) + 7 * 3
+    assert computed_operations([THUMB], 10, 7, frozen=False) == 6 * thumb + 2 * looked_at
+    assert computed_operations([PAIR], 10, 7, frozen=False) < useful_operations(
+        [PAIR], 17, frozen=False
+    )
+    assert computed_online(6.0, 20.0, 10, 7) == 12 * (10 * 26 + 7 * 20)
 
 
 def test_losses_agree_within_a_thousandth_at_every_one_of_the_first_steps() -> None:
@@ -75,6 +89,9 @@ def test_resources_are_medians_and_the_share_is_of_the_limit() -> None:
     found = resources(runs, operations=200.0, limit=100.0)
     assert (found["peak_mb"], found["share_of_matrix_limit"]) == (40, 0.5)
     assert found["seconds_of_each_run"] == [4.0, 2.0, 9.0]
+    assert "computed_share_of_matrix_limit" not in found
+    both = resources(runs, operations=800.0, limit=100.0, computed=300.0)
+    assert (both["share_of_matrix_limit"], both["computed_share_of_matrix_limit"]) == (2.0, 0.75)
 
 
 def test_parameters_are_counted_from_the_headers(tmp_path: Path) -> None:
