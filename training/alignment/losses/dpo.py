@@ -10,6 +10,7 @@ from training.alignment.losses.results import (
     PairLoss,
     bradley_terry,
     check_batch,
+    expected_loss,
     pair_log_ratios,
 )
 
@@ -151,6 +152,7 @@ def dpop_loss(
     policy_rejected_logps: Tensor,
     reference_chosen_logps: Tensor,
     reference_rejected_logps: Tensor,
+    target_probabilities: Tensor | None = None,
     *,
     beta: float,
     penalty_weight: float,
@@ -160,11 +162,13 @@ def dpop_loss(
         loss = -log sigmoid(beta * (m - lambda * max(0, reference_chosen - policy_chosen)))
 
     The penalty stands inside the sigmoid and acts only while the chosen answer is less likely than
-    under the reference.
+    under the reference. With `target_probabilities` the penalty is on the rejected answer where
+    that is the better one: a tie keeps both from falling.
 
     Args:
         policy_chosen_logps, policy_rejected_logps: [b], with gradient.
         reference_chosen_logps, reference_rejected_logps: [b], treated as constants.
+        target_probabilities: [b] in [0, 1], the loss in expectation over the label; None means 1.
         beta: > 0.
         penalty_weight: the paper's lambda, >= 0.
 
@@ -177,7 +181,11 @@ def dpop_loss(
         reference_chosen_logps,
         reference_rejected_logps,
     )
-    losses = bradley_terry(beta * (chosen - rejected - penalty_weight * relu(-chosen)))
+
+    def of(better: Tensor, worse: Tensor) -> Tensor:
+        return bradley_terry(beta * (better - worse - penalty_weight * relu(-better)))
+
+    losses = expected_loss(of, chosen, rejected, target_probabilities)
     return _rewarded(losses, beta, chosen, rejected)
 
 

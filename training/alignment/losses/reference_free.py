@@ -1,4 +1,8 @@
-"""Pairs without a reference model: SLiC-HF, ORPO, SimPO, CPO."""
+"""Pairs without a reference model: SLiC-HF, ORPO, SimPO, CPO.
+
+Soft labels p enter as the expected loss, likelihood terms included:
+p * L(w, l) + (1 - p) * L(l, w).
+"""
 
 import math
 
@@ -6,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu
 
-from training.alignment.losses.results import PairLoss, bradley_terry, check_batch
+from training.alignment.losses.results import PairLoss, bradley_terry, check_batch, expected_loss
 
 # A probability of 1 has infinite odds; this is the largest mean log-probability that counts.
 LARGEST_MEAN = -1e-6
@@ -15,6 +19,7 @@ LARGEST_MEAN = -1e-6
 def slic_hf_loss(
     policy_chosen_logps: Tensor,
     policy_rejected_logps: Tensor,
+    target_probabilities: Tensor | None = None,
     *,
     delta: float,
     regularisation_weight: float,
@@ -25,6 +30,7 @@ def slic_hf_loss(
 
     Args:
         policy_chosen_logps, policy_rejected_logps: [b] sums over the answer, with gradient.
+        target_probabilities: [b] in [0, 1]; None means 1.
         delta: the margin asked for, in nats, >= 0.
         regularisation_weight: the paper's lambda, >= 0.
 
@@ -34,8 +40,11 @@ def slic_hf_loss(
     check_batch(
         policy_chosen_logps=policy_chosen_logps, policy_rejected_logps=policy_rejected_logps
     )
-    calibration = relu(delta - policy_chosen_logps + policy_rejected_logps)
-    losses = calibration - regularisation_weight * policy_chosen_logps
+
+    def of(better: Tensor, worse: Tensor) -> Tensor:
+        return relu(delta - better + worse) - regularisation_weight * better
+
+    losses = expected_loss(of, policy_chosen_logps, policy_rejected_logps, target_probabilities)
     return PairLoss(losses, policy_chosen_logps.detach(), policy_rejected_logps.detach())
 
 
@@ -46,6 +55,7 @@ def orpo_loss(
     rejected_lengths: Tensor,
     policy_text_logps: Tensor | None = None,
     text_lengths: Tensor | None = None,
+    target_probabilities: Tensor | None = None,
     *,
     odds_ratio_weight: float,
 ) -> PairLoss:
@@ -56,12 +66,15 @@ def orpo_loss(
         loss = -l_chosen + lambda * -log sigmoid(log odds(l_chosen) - log odds(l_rejected))
 
     The likelihood term is over the completion. With `policy_text_logps` it is over prompt and
-    chosen answer, policy_text / |text|, as the authors' code has it unless told otherwise.
+    chosen answer, policy_text / |text|, as the authors' code has it unless told otherwise. Then the
+    rejected answer, where `target_probabilities` ask for its likelihood, stands in the chosen one's
+    place in that text.
 
     Args:
         policy_chosen_logps, policy_rejected_logps: [b] sums over the answer, with gradient.
         chosen_lengths, rejected_lengths: [b] tokens.
         policy_text_logps, text_lengths: [b] of prompt and chosen answer, their first token apart.
+        target_probabilities: [b] in [0, 1]; None means 1.
         odds_ratio_weight: the paper's lambda, >= 0.
 
     Raises:
@@ -70,15 +83,22 @@ def orpo_loss(
     chosen, rejected = _means(
         policy_chosen_logps, policy_rejected_logps, chosen_lengths, rejected_lengths
     )
-    odds_ratio = _log_odds(chosen) - _log_odds(rejected)
-    likelihood = chosen
+    likelihoods = chosen, rejected
     if policy_text_logps is not None:
         if text_lengths is None:
             raise ValueError("policy_text_logps needs text_lengths")
         check_batch(policy_text_logps=policy_text_logps, text_lengths=text_lengths)
-        likelihood = policy_text_logps / text_lengths
-    losses = -likelihood + odds_ratio_weight * bradley_terry(odds_ratio)
+        prompt, tokens = policy_text_logps - policy_chosen_logps, text_lengths - chosen_lengths
+        other = (prompt + policy_rejected_logps) / (tokens + rejected_lengths)
+        likelihoods = policy_text_logps / text_lengths, other
     weight = odds_ratio_weight
+
+    def of(better: tuple[Tensor, Tensor], worse: tuple[Tensor, Tensor]) -> Tensor:
+        return -better[1] + weight * bradley_terry(_log_odds(better[0]) - _log_odds(worse[0]))
+
+    losses = expected_loss(
+        of, (chosen, likelihoods[0]), (rejected, likelihoods[1]), target_probabilities
+    )
     return PairLoss(losses, (weight * chosen).detach(), (weight * rejected).detach())
 
 
@@ -87,6 +107,7 @@ def simpo_loss(
     policy_rejected_logps: Tensor,
     chosen_lengths: Tensor,
     rejected_lengths: Tensor,
+    target_probabilities: Tensor | None = None,
     *,
     beta: float,
     gamma_beta_ratio: float,
@@ -96,9 +117,12 @@ def simpo_loss(
         loss = -log sigmoid(beta * policy_chosen / |chosen|
                             - beta * policy_rejected / |rejected| - gamma)
 
+    With `target_probabilities` the target margin is asked of whichever answer is the better one.
+
     Args:
         policy_chosen_logps, policy_rejected_logps: [b] sums over the answer, with gradient.
         chosen_lengths, rejected_lengths: [b] tokens.
+        target_probabilities: [b] in [0, 1]; None means 1.
         beta: scale of the length-normalised reward, > 0.
         gamma_beta_ratio: the target margin over beta, >= 0.
 
@@ -108,7 +132,11 @@ def simpo_loss(
     chosen, rejected = _means(
         policy_chosen_logps, policy_rejected_logps, chosen_lengths, rejected_lengths
     )
-    losses = bradley_terry(beta * (chosen - rejected - gamma_beta_ratio))
+
+    def of(better: Tensor, worse: Tensor) -> Tensor:
+        return bradley_terry(beta * (better - worse - gamma_beta_ratio))
+
+    losses = expected_loss(of, chosen, rejected, target_probabilities)
     return PairLoss(losses, (beta * chosen).detach(), (beta * rejected).detach())
 
 
@@ -116,6 +144,8 @@ def cpo_loss(
     policy_chosen_logps: Tensor,
     policy_rejected_logps: Tensor,
     chosen_lengths: Tensor,
+    rejected_lengths: Tensor,
+    target_probabilities: Tensor | None = None,
     *,
     beta: float,
     nll_weight: float,
@@ -129,7 +159,8 @@ def cpo_loss(
 
     Args:
         policy_chosen_logps, policy_rejected_logps: [b] sums over the answer, with gradient.
-        chosen_lengths: [b] tokens.
+        chosen_lengths, rejected_lengths: [b] tokens.
+        target_probabilities: [b] in [0, 1]; None means 1.
         beta: > 0.
         nll_weight: 1 in the paper, >= 0.
         nll: "summed" or "token_mean".
@@ -137,20 +168,17 @@ def cpo_loss(
     Raises:
         ValueError: when the shapes differ or are not [b], or `nll` is unknown.
     """
-    check_batch(
-        policy_chosen_logps=policy_chosen_logps,
-        policy_rejected_logps=policy_rejected_logps,
-        chosen_lengths=chosen_lengths,
-    )
+    means = _means(policy_chosen_logps, policy_rejected_logps, chosen_lengths, rejected_lengths)
     if nll not in ("summed", "token_mean"):
         raise ValueError(f"nll must be summed or token_mean, not {nll!r}")
-    anchor = policy_chosen_logps if nll == "summed" else policy_chosen_logps / chosen_lengths
-    preference = bradley_terry(beta * (policy_chosen_logps - policy_rejected_logps))
-    return PairLoss(
-        preference - nll_weight * anchor,
-        (beta * policy_chosen_logps).detach(),
-        (beta * policy_rejected_logps).detach(),
-    )
+    sums = policy_chosen_logps, policy_rejected_logps
+    chosen, rejected = zip(sums, sums if nll == "summed" else means, strict=True)
+
+    def of(better: tuple[Tensor, Tensor], worse: tuple[Tensor, Tensor]) -> Tensor:
+        return bradley_terry(beta * (better[0] - worse[0])) - nll_weight * better[1]
+
+    losses = expected_loss(of, chosen, rejected, target_probabilities)
+    return PairLoss(losses, (beta * sums[0]).detach(), (beta * sums[1]).detach())
 
 
 def log1mexp(values: Tensor) -> Tensor:

@@ -1,9 +1,12 @@
 """What losses return, what they ask of their arguments' shapes, and what pair losses share."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 from torch import Tensor
 from torch.nn.functional import logsigmoid
+
+Side = TypeVar("Side")
 
 
 class PairLoss(NamedTuple):
@@ -86,3 +89,27 @@ def bradley_terry(logits: Tensor, target_probabilities: Tensor | None = None) ->
     if target_probabilities is None:
         return losses
     return target_probabilities * losses - (1.0 - target_probabilities) * logsigmoid(-logits)
+
+
+def expected_loss(
+    loss: Callable[[Side, Side], Tensor],
+    chosen: Side,
+    rejected: Side,
+    target_probabilities: Tensor | None,
+) -> Tensor:
+    """A pair's loss in expectation over its label: p * loss(w, l) + (1 - p) * loss(l, w), [b].
+
+    Args:
+        loss: of the better and the worse side, [b].
+        chosen, rejected: what the loss wants to know of either side.
+        target_probabilities: p [b] in [0, 1], that the chosen side is the better one; None means 1.
+
+    Raises:
+        ValueError: when the shapes differ or are not [b].
+    """
+    losses = loss(chosen, rejected)
+    if target_probabilities is None:
+        return losses
+    check_batch(losses=losses, target_probabilities=target_probabilities)
+    swapped = loss(rejected, chosen)
+    return target_probabilities * losses + (1.0 - target_probabilities) * swapped

@@ -9,6 +9,7 @@ from training.alignment.losses.results import (
     bradley_terry,
     check_batch,
     check_lists,
+    expected_loss,
 )
 
 
@@ -16,6 +17,7 @@ def bradley_terry_loss(
     chosen_scores: Tensor,
     rejected_scores: Tensor,
     margins: Tensor | None = None,
+    target_probabilities: Tensor | None = None,
     *,
     margin_scale: float = 0.0,
     centering_weight: float = 0.0,
@@ -26,11 +28,13 @@ def bradley_terry_loss(
 
     mu = margin_scale * margins asks more of pairs that judges found far apart (Touvron et al.
     2023, arXiv 2307.09288, eq. 2); c holds the scores' mean at 0 (Eisenstein et al. 2023,
-    arXiv 2312.09244).
+    arXiv 2312.09244). Soft labels p enter as the expectation over the label, as in
+    `soft_label_reward_loss`; mu is asked of whichever answer is the better one.
 
     Args:
         chosen_scores, rejected_scores: [b], with gradient.
         margins: [b] >= 0, each pair's strength; None means 0.
+        target_probabilities: p [b] in [0, 1]; None means 1.
         margin_scale: score units per unit of strength, >= 0.
         centering_weight: c, >= 0.
 
@@ -38,10 +42,12 @@ def bradley_terry_loss(
         ValueError: when the shapes differ or are not [b].
     """
     check_batch(chosen_scores=chosen_scores, rejected_scores=rejected_scores, margins=margins)
-    logits = chosen_scores - rejected_scores
-    if margins is not None:
-        logits = logits - margin_scale * margins
-    losses = bradley_terry(logits)
+    asked: Tensor | float = 0.0 if margins is None else margin_scale * margins
+
+    def of(better: Tensor, worse: Tensor) -> Tensor:
+        return bradley_terry(better - worse - asked)
+
+    losses = expected_loss(of, chosen_scores, rejected_scores, target_probabilities)
     losses = losses + centering_weight * (chosen_scores + rejected_scores).square()
     return PairLoss(losses, chosen_scores.detach(), rejected_scores.detach())
 

@@ -59,11 +59,15 @@ METHODS = (
             "code: M_i = m_i, running values start at 0 and are updated before use.",
             "Both: β is computed from the kept pairs and is at least 0.001, as in the authors' "
             "code. M0 and the deviation are kept in checkpoints.",
+            "No soft labels: the gap of a tie has no sign, and taken as 0 it would soon be far "
+            "from M0, so that the filter would leave out the ties.",
             "Pairs are drawn by Gumbel noise, seeded by the step's number: equal in all processes "
             "and after a resume; the authors' multinomial draw may underflow.",
         ),
         evidence="code agrees with the authors' loss as executed (their commit 1629047). The "
         "paper's formulas are confirmed by an independent text that quotes them; whether M0 is "
-        "updated before or after it is used is not settled by that text.",
+        "updated before or after it is used is not settled by that text. The "
+        "momentum of 0.9 and ρ = 0.8 are those of the code; the paper's wording of them was not "
+        "read.",
     ),
 )

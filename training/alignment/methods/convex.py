@@ -109,7 +109,8 @@ METHODS = (
         ),
         evidence="The family and its names (logistic, hinge, squared, exponential, truncated "
         "quadratic, Savage) agree with an independent implementation's table; logistic, hinge and "
-        "squared equal DPO, RSO and IPO, which are checked against other code.",
+        "squared equal DPO, RSO and IPO, which are checked against other code. Of the other three "
+        "there are worked values of our own alone.",
     ),
     Method(
         name="rso",

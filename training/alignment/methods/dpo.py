@@ -12,6 +12,8 @@ NLL_HELP = (
     "less likely; of a soft label, of both answers' by their probabilities. 0 is the paper's loss; "
     "1 is Iterative RPO's."
 )
+# What a soft label of probability p makes of a loss whose paper knows hard labels alone.
+EXPECTED = "Soft labels give the loss in expectation over the label: p·L(w, l) + (1 − p)·L(l, w)."
 
 
 def beta_option(default: float, words: str = "") -> Any:
@@ -172,6 +174,7 @@ METHODS = (
         needs_reference=True,
         summary="DPO with a penalty while the chosen answer is less likely than under the "
         "reference.",
+        soft_labels=True,
         hyperparameters=DPOPHyperparameters,
         loss="training.alignment.losses:dpop_loss",
         formula=r"L = -\log \sigma(\beta (m - \lambda \max(0, -\Delta_w)))",
@@ -184,6 +187,8 @@ METHODS = (
         conventions=(
             "The penalty stands inside the sigmoid and is multiplied by β, as in the paper. "
             "Implementations that add it outside optimise something else.",
+            f"{EXPECTED} The penalty then holds the rejected answer as well, by its probability; "
+            "the paper has hard labels only.",
         ),
         evidence="The authors published no training code and the paper's text could not be read "
         "for this entry. Four independent texts quote this formula, one of them by authors who "

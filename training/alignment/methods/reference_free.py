@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from training.alignment.methods.dpo import EXPECTED
 from training.alignment.methods.method import Method
 from training.alignment.options import option
 
@@ -82,6 +83,7 @@ METHODS = (
         needs_reference=False,
         summary="A hinge between the log-probabilities of both answers, with the likelihood of the "
         "chosen one as the anchor.",
+        soft_labels=True,
         hyperparameters=SLiCHyperparameters,
         loss="training.alignment.losses:slic_hf_loss",
         formula=r"L = \max(0, \delta - \ell_w + \ell_l) - \lambda \ell_w",
@@ -89,10 +91,13 @@ METHODS = (
         pitfalls=(
             "Sums over answers favour short ones: a longer answer has a lower log-probability.",
             "The regulariser is a sum over tokens as well, so its weight depends on the length.",
+            "A hinge learns which answer is likelier to be better, not by how much: soft labels "
+            "weigh pairs, and of 0.7 and 0.9 both end at the margin δ.",
         ),
         conventions=(
             "The chosen answer stands for the paper's SFT target, one of the two choices that the "
             "paper names.",
+            f"{EXPECTED} So is the anchor, of both answers; the paper has hard labels only.",
             "HALOs broadcasts its regulariser over padded positions, and TRL's hinge is RSO's "
             "loss: neither is the paper's.",
         ),
@@ -111,6 +116,7 @@ METHODS = (
         needs_reference=False,
         summary="Supervised fine-tuning on the chosen answer with a push against the rejected one, "
         "in one stage.",
+        soft_labels=True,
         hyperparameters=ORPOHyperparameters,
         loss="training.alignment.losses:orpo_loss",
         defaults={"learning_rate": 8e-6},
@@ -127,6 +133,8 @@ METHODS = (
             "the paper. text takes it over prompt and chosen answer: so do TRL 1.16, always, and "
             "the authors' code unless disable_prompt_loss is set. Both take one mean over all "
             "tokens of a batch, which weighs long texts more; here each pair has its own.",
+            f"{EXPECTED} Both answers are then imitated, each by its probability; the paper has "
+            "hard labels only.",
             "log(1 − exp x) is computed without cancellation; the naive form gives infinities at "
             "probabilities near 1.",
         ),
@@ -145,6 +153,7 @@ METHODS = (
         needs_reference=False,
         summary="The reward is the mean log-probability of a token, so that length does not pay; "
         "a target margin separates the answers.",
+        soft_labels=True,
         hyperparameters=SimPOHyperparameters,
         loss="training.alignment.losses:simpo_loss",
         defaults={"learning_rate": 6e-7},
@@ -159,6 +168,9 @@ METHODS = (
         conventions=(
             "gamma_beta_ratio is the authors' parameter. TRL's and LLaMA-Factory's simpo_gamma is "
             "γ itself, and TRL adds an NLL term unless cpo_alpha is 0.",
+            f"{EXPECTED} The target margin is asked of whichever answer is the better one, so a "
+            "tie ends at equal rewards. TRL's label_smoothing turns the margin's sign as well: a "
+            "tie would end γ apart.",
         ),
         evidence="Agrees with TRL 1.16 and three other implementations as executed.",
     ),
@@ -173,6 +185,7 @@ METHODS = (
         also=("lists",),
         needs_reference=False,
         summary="DPO with a uniform reference, anchored by the likelihood of the chosen answer.",
+        soft_labels=True,
         hyperparameters=CPOHyperparameters,
         loss="training.alignment.losses:cpo_loss",
         formula=r"L = -\log \sigma(\beta (\ell_w - \ell_l)) - \lambda \ell_w",
@@ -185,6 +198,8 @@ METHODS = (
             "summed (default) is the paper's −log π(y_w). token_mean divides by the answer's "
             "tokens; TRL and ALMA take one mean over all tokens of a batch, which weighs long "
             "answers more.",
+            f"{EXPECTED} So is the anchor, of both answers; TRL's label_smoothing leaves it on the "
+            "chosen one.",
             "ALMA's main branch multiplies the rejected side by a relaxation factor: that is "
             "X-ALMA's variant and not CPO.",
         ),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from training.alignment.methods.demonstrations import NoHyperparameters
+from training.alignment.methods.dpo import EXPECTED
 from training.alignment.methods.method import Method
 from training.alignment.options import option
 
@@ -39,6 +40,7 @@ METHODS = (
         trains="reward",
         needs_reference=False,
         summary="Learns a score whose differences predict which of two answers is preferred.",
+        soft_labels=True,
         hyperparameters=BradleyTerryHyperparameters,
         loss="training.alignment.losses:bradley_terry_loss",
         defaults={"learning_rate": 1e-5},
@@ -53,6 +55,8 @@ METHODS = (
         conventions=(
             "The margin is Llama 2's (arXiv 2307.09288, eq. 2) and centring that of Eisenstein et "
             "al. (arXiv 2312.09244); both are off by default, as in the original.",
+            f"{EXPECTED} That is reward_soft_labels with margin and centring; the margin is asked "
+            "of whichever answer is the better one.",
         ),
         evidence="Agrees with OpenRLHF's loss as executed and with TRL 1.16 where both have the "
         "term; the centred value by hand.",

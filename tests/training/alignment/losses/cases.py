@@ -41,6 +41,8 @@ class Case:
         generator = torch.Generator().manual_seed(seed)
         names = inspect.signature(self.loss).parameters
         made = {name: _made(name, generator, dtype, spread) for name in names}
+        if "text_lengths" in made:  # the text is the chosen answer with its prompt
+            made["text_lengths"] = made["text_lengths"] + made["chosen_lengths"]
         given = {k: v for k, v in self.hyperparameters.items() if k in names}
         return {**{k: v for k, v in made.items() if v is not None}, **given}
 
@@ -54,6 +56,20 @@ class Case:
             arguments["reference_point"] = torch.zeros((), dtype=torch.float64)
         arguments.pop("target_probabilities", None)
         return arguments
+
+
+def swapped(arguments: Arguments) -> Arguments:
+    """The same with the two answers of each pair changed for one another."""
+    other = {"chosen": "rejected", "rejected": "chosen"}
+    found = {
+        re.sub("chosen|rejected", lambda match: other[match[0]], name): value
+        for name, value in arguments.items()
+    }
+    for name, sides in (("policy_text_logps", "policy_{}_logps"), ("text_lengths", "{}_lengths")):
+        if name in found:
+            chosen, rejected = (arguments[sides.format(side)] for side in other)
+            found[name] = arguments[name] - chosen + rejected
+    return found
 
 
 def _made(name: str, generator: torch.Generator, dtype: torch.dtype, spread: float) -> Any:

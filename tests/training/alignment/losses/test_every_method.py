@@ -3,11 +3,13 @@
 import inspect
 import math
 import re
+from typing import Any
 
 import pytest
 import torch
 
-from tests.training.alignment.losses.cases import BATCH, CASES, OFFLINE, Case
+from tests.training.alignment.losses.cases import BATCH, CASES, OFFLINE, Case, swapped
+from training.alignment.options import Option, describe_options
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 referenced = [case for case in CASES if case.method.needs_reference and not case.note]
@@ -142,26 +144,60 @@ def test_a_constant_added_to_policy_and_reference_changes_nothing(case: Case):
     torch.testing.assert_close(case.call(moved).losses, case.call(arguments).losses)
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        case
-        for case in CASES
-        if "target_probabilities" in inspect.signature(case.loss).parameters and not case.note
-    ],
-    ids=lambda case: case.name,
-)
+soft = [case for case in CASES if case.method.soft_labels]
+
+
+@pytest.mark.parametrize("case", soft, ids=lambda case: case.name)
 def test_swapping_the_sides_turns_the_target_round(case: Case):
     arguments = case.arguments()
-    swap = {"chosen": "rejected", "rejected": "chosen"}
-    turned = {
-        re.sub("chosen|rejected", lambda match: swap[match[0]], name): value
-        for name, value in arguments.items()
-    }
-    turned["target_probabilities"] = 1.0 - arguments["target_probabilities"]
-    if "rejected_lengths" not in arguments:  # its chosen_lengths serve the anchor alone
-        turned.pop("rejected_lengths", None)
+    turned = swapped(arguments) | {"target_probabilities": 1 - arguments["target_probabilities"]}
     torch.testing.assert_close(case.call(turned).losses, case.call(arguments).losses)
+
+
+@pytest.mark.parametrize("case", soft, ids=lambda case: case.name)
+def test_a_soft_label_gives_the_loss_in_expectation_over_the_label(case: Case):
+    """Certain ones give the loss of hard labels, as they stand or swapped."""
+    arguments = case.arguments(seed=2)
+    p = arguments.pop("target_probabilities")
+    p[:2] = torch.tensor([1.0, 0.0])
+    certain = {}
+    if case.method.name == "reward_soft_labels":  # it knows no other labels
+        certain = {"target_probabilities": torch.ones_like(p)}
+    right = case.call(arguments | certain).losses
+    wrong = case.call(swapped(arguments) | certain).losses
+    losses = case.call(arguments | {"target_probabilities": p}).losses
+    torch.testing.assert_close(losses, p * right + (1 - p) * wrong)
+    assert (losses[0], losses[1]) == (right[0], wrong[1])
+    assert right[1] != wrong[1]
+
+
+def _another(option: Option, value: Any) -> list[Any]:
+    if option.choices:
+        return [choice for choice in option.choices if choice != value]
+    return [value / 2 + 0.2]
+
+
+@pytest.mark.parametrize("method", OFFLINE, ids=lambda method: method.name)
+def test_22_no_setting_is_silently_ignored(method):
+    """Each changes the loss in some setting of the others, or is what the step's statistic or the
+    choice of sequences is about."""
+    cases = [case for case in CASES if case.method is method]
+    statistic = method.load_step_statistic()
+    elsewhere = {} if statistic is None else inspect.signature(statistic).parameters
+    names = inspect.signature(method.load_loss()).parameters
+    for option in describe_options(method.hyperparameters):
+        if option.name in names:
+            assert any(
+                not torch.equal(
+                    case.call(case.arguments() | {option.name: other}).losses,
+                    case.call(case.arguments()).losses,
+                )
+                for case in cases
+                for other in _another(option, case.hyperparameters[option.name])
+            ), option.name
+        else:
+            sequences = {f"policy_{choice}_logps" for choice in option.choices or ()}
+            assert option.name in elsewhere or sequences & set(names), option.name
 
 
 @pytest.mark.parametrize("method", OFFLINE, ids=lambda method: method.name)

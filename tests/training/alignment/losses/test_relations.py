@@ -164,7 +164,7 @@ def test_log1mexp_keeps_its_digits(values, exact):
         lambda: losses.ipo_loss(*pairs(), *LENGTHS, tau=0.1, normalisation="mean"),
         lambda: losses.gpo_loss(*pairs(), beta=0.1, convex_function="cubic"),
         lambda: losses.f_dpo_loss(*pairs(), beta=0.1, divergence="tv"),
-        lambda: losses.cpo_loss(*pairs()[:2], LENGTHS[0], beta=1, nll_weight=1, nll="mean"),
+        lambda: losses.cpo_loss(*pairs()[:2], *LENGTHS, beta=1, nll_weight=1, nll="mean"),
         lambda: losses.plackett_luce_loss(
             *[torch.zeros(2, 2)] * 2, torch.ones(2, 2, dtype=torch.long), beta=1, ties="efron"
         ),

@@ -114,7 +114,7 @@ def test_rewards_under_a_divergence(name, divergence, alpha):
 
 
 def test_cpo_with_either_likelihood():
-    arguments = inputs("cpo", "logp_w", "logp_l", "len_w")
+    arguments = inputs("cpo", "logp_w", "logp_l", "len_w", "len_w")
     summed = losses.cpo_loss(*arguments, beta=0.1, nll_weight=1.0)
     assert summed.losses.item() == expected("cpo", "loss_sequence_sum")
     mean = losses.cpo_loss(*arguments, beta=0.1, nll_weight=1.0, nll="token_mean")
