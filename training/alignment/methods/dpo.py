@@ -98,6 +98,9 @@ METHODS = (
             "nll_weight is no part of the paper: it is the anchor of Iterative RPO (arXiv "
             "2404.19733), and 0 by default.",
             "Soft labels give the cross-entropy with each pair's own probability.",
+            "The implicit reward can be read token by token (From r to Q*, arXiv 2404.12358, eq. "
+            "14): `python -m training.alignment.credit --config run.json --output credit.jsonl` "
+            "writes what each token of given pairs contributes.",
         ),
         evidence="Agrees with the losses of TRL 1.16 and of four other implementations, the "
         "authors' among them, as executed.",
