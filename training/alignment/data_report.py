@@ -8,6 +8,8 @@ import numpy as np
 from training.alignment.data import SourceReport
 
 NAMED = 20
+# A ratio that was meant to be 1 or 4/3 may miss it by so much.
+ROUNDING = 1e-3
 PADDING_BATCH = 8
 
 
@@ -35,7 +37,8 @@ class DataReport:
 
     `padding_share` is what batches of eight examples in the file's order would waste if they were
     padded to their longest sequence. `unusual_prompts` counts chats whose template opens a turn
-    otherwise than it writes a finished one. `source` tells what the file held.
+    otherwise than it writes a finished one. `warnings` say what of the data suits the method badly.
+    `source` tells what the file held.
     """
 
     rows: int = 0
@@ -53,6 +56,7 @@ class DataReport:
     prompt_lengths: Lengths | None = None
     completion_lengths: Lengths | None = None
     padding_share: float = 0.0
+    warnings: list[str] = field(default_factory=list)
     source: SourceReport | None = None
 
     def drop(self, name: str) -> None:
@@ -69,3 +73,28 @@ def padding_share(groups: Sequence[Sequence[int]], batch: int = PADDING_BATCH) -
         real += sum(lengths)
         padded += max(lengths, default=0) * len(lengths)
     return 1.0 - real / padded if padded else 0.0
+
+
+def balance_warnings(
+    good: float, bad: float, *, desirable_weight: float, undesirable_weight: float
+) -> list[str]:
+    """KTO's advice (Ethayarajh et al. 2024, arXiv 2402.01306) on answers marked good and bad, where
+    they do not follow it:
+
+        1 <= desirable_weight * good / (undesirable_weight * bad) <= 4/3
+
+    `good` and `bad` are numbers of answers, or sums of their weights.
+    """
+    gains, losses = desirable_weight * good, undesirable_weight * bad
+    if losses * (1.0 - ROUNDING) <= gains <= losses * (4.0 / 3.0 + ROUNDING):
+        return []
+    words = (
+        f"desirable_weight {desirable_weight:g} x {good:g} good answers stand against "
+        f"undesirable_weight {undesirable_weight:g} x {bad:g} bad ones; KTO's authors keep the "
+        "first between 1 and 4/3 of the second"
+    )
+    if not gains or not losses:
+        return [f"{words}, and here one of them is nothing."]
+    if gains < losses:
+        return [f"{words}: set desirable_weight to {desirable_weight * losses / gains:.3g}."]
+    return [f"{words}: set undesirable_weight to {undesirable_weight * gains / losses:.3g}."]

@@ -22,6 +22,7 @@ from training.alignment.data import (
     read_data,
     without_ties,
 )
+from training.alignment.data_report import balance_warnings
 from training.alignment.files import write_json
 from training.alignment.journal import Journal
 from training.alignment.models import fingerprint, positions
@@ -80,10 +81,14 @@ def load_data(
     )
     extra = demonstrations(config, tokenizer)
     held_out_pairs(config, tokenizer)  # the evaluation's: a bad row must not wait until then
+    if "desirable_weight" in objective.hyperparameters:
+        report.warnings += _balance(objective, train_side)
     if accelerator.is_main_process:
         reports = {"train": asdict(report), "held_out": asdict(held_out_report)}
         write_json(Path(config.output_dir) / "data_report.json", reports)
         journal.say(f"Data: {reports}")
+        for warning in report.warnings:
+            journal.say(f"WARNING {warning}")
     # Mismatched answers join other prompts than those that the reports have measured them with.
     reported = (report.longest_sequence, held_out_report.longest_sequence)
     _check_positions(config, max(*reported, *map(len, train_side), *map(len, held_out)))
@@ -109,6 +114,13 @@ def load_data(
         key,
         extra,
     )
+
+
+def _balance(objective: Objective, examples: Sequence[Example]) -> list[str]:
+    good = sum(example.weight for example in examples if example.target == 1.0)
+    bad = sum(example.weight for example in examples if example.target != 1.0)
+    names = ("desirable_weight", "undesirable_weight")
+    return balance_warnings(good, bad, **{name: objective.hyperparameters[name] for name in names})
 
 
 def load_examples(

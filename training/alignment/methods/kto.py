@@ -51,7 +51,8 @@ METHODS = (
         pitfalls=(
             "z0 is estimated from answers paired with other prompts: batches under four are noisy, "
             "and a batch of one prompt has none.",
-            "With many more bad answers than good ones, set the weights.",
+            "With many more bad answers than good ones, set the weights: data_report.json and the "
+            "log warn, with a weight that would do, where the advised range is left.",
             "An answer far from z0 hardly moves: learning rates are smaller than DPO's.",
         ),
         conventions=(
