@@ -1,8 +1,11 @@
 """The vocabulary projection against float64, whichever way its gradient is made."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from training.alignment import projection
 from training.alignment.projection import target_log_probs
@@ -46,6 +49,36 @@ def test_values_and_gradients_are_those_of_float64(with_bias, is_frozen, rows, k
         results.append([values.detach(), *slopes(values, *leaves)])
     for exact, found in zip(*results, strict=True):
         torch.testing.assert_close(found.double(), exact, rtol=1e-5, atol=1e-5)
+
+
+class Logits(TorchDispatchMode):
+    """The most rows of the vocabulary that any operation gives."""
+
+    rows = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        found = func(*args, **(kwargs or {}))
+        shape = found.shape if isinstance(found, Tensor) else ()
+        if len(shape) == 2 and shape[1] == WORDS and shape[0] != FEATURES:
+            self.rows = max(self.rows, shape[0])
+        return found
+
+
+@pytest.mark.parametrize("is_frozen", [True, False])
+def test_1_to_4_no_more_than_a_chunk_of_logits_stands_anywhere(is_frozen, monkeypatch):
+    monkeypatch.setattr(projection, "ROWS_AT_ONCE", 3)
+    monkeypatch.setattr(projection, "_KEPT_BYTES", 1)
+    seen = []
+    for function in (naive, target_log_probs):
+        hidden, weight, _, targets = inputs()
+        for leaf in [hidden] if is_frozen else [hidden, weight]:
+            leaf.requires_grad_()
+        with Logits() as logits:
+            function(hidden, weight, None, targets).sum().backward()
+        seen.append(logits.rows)
+    assert seen == [ROWS, 3]
 
 
 def test_rounded_products_leave_the_targets_exact():
