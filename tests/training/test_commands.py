@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,11 +11,13 @@ from django.core.management import CommandError, call_command
 from django.core.management.base import BaseCommand
 
 from annotation.models import Item
+from core.errors import PrefloopError
+from core.jobs import REGISTRY, JobContext
 from core.models import Job
 from feedback.models import Snapshot
 from tests.cast import Cast
 from tests.training.conftest import QUICK, TINY
-from training.management.commands import promote, sample, train
+from training.management.commands import promote, resume, sample, train
 from training.models import ModelVersion, TrainingRun
 from training.selectors.promotion import promoted_version
 
@@ -69,6 +72,31 @@ def test_a_sweep_from_a_terminal(snapshot: Snapshot) -> None:
         call("train", *train_words(snapshot, "--vary", "beta"))
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("tiny_model_folder")
+def test_a_sweep_goes_on_after_a_run_that_fails(
+    snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def child(context: JobContext) -> dict[str, int]:
+        """As if trained: the first of the two rates is too large."""
+        if context.job.training_run.config["learning_rate"] == 1.0:
+            raise PrefloopError("The gradient is not finite.")
+        return {"version": 1}
+
+    monkeypatch.setitem(REGISTRY, "train", replace(REGISTRY["train"], handler=child))
+    out, err = io.StringIO(), io.StringIO()
+    words = train_words(snapshot, "--vary", "learning_rate=1.0,1e-5", "--inline")
+    with pytest.raises(CommandError, match="1 of 2 runs have not succeeded"):
+        call_command("train", *words, stdout=out, stderr=err)
+    assert "learning_rate 1.0: The gradient is not finite." in err.getvalue()
+    table = out.getvalue().splitlines()[-2:]
+    assert sorted(line.split()[:2] for line in table) == [
+        ["learning_rate", "1.0"], ["learning_rate", "1e-05"],
+    ]  # fmt: skip
+    states = TrainingRun.objects.order_by("pk").values_list("job__state", flat=True)
+    assert list(states) == [Job.State.FAILED, Job.State.SUCCEEDED]
+
+
 @pytest.mark.usefixtures("tiny_model_folder")
 def test_an_estimate_trains_nothing(snapshot: Snapshot) -> None:
     said = call("train", *train_words(snapshot, "--estimate"))
@@ -108,6 +136,7 @@ def test_without_a_promoted_version_nothing_is_sampled(cast: Cast) -> None:
         (train, ["How strongly the policy is held", "--binary-from-pairs", "examples"]),
         (sample, ["promoted version", "--limit"]),
         (promote, ["--roll-back", "--note"]),
+        (resume, ["last checkpoint", "--kl-budget"]),
     ],
 )
 def test_help_is_worth_reading(module: Any, words: list[str]) -> None:

@@ -18,6 +18,7 @@ from training.alignment.options import Option, describe_options
 from training.forms.choice import by_family
 from training.forms.rewards import reward_source
 from training.management.waiting import finish
+from training.models import TrainingRun
 from training.selectors.model import base_models
 from training.selectors.sweep import sweep_table
 from training.services import queue_run, queue_sweep
@@ -158,12 +159,22 @@ class Command(BaseCommand):
         self.stdout.write(f"Sweep {sweep.pk}: {len(runs)} runs are queued.")
         if options["no_wait"]:
             return
-        for run in runs:
-            finish(run.job, f"Training with {run.name}", inline=options["inline"])
+        failed = [run for run in runs if not self._has_succeeded(run, inline=options["inline"])]
         table = sweep_table(sweep)
         for row in table.rows:
             value = "–" if row.value is None else f"{row.value:.4f}"
             self.stdout.write(f"  {row.run.name:60} {table.metric} {value}")
+        if failed:
+            raise CommandError(f"{len(failed)} of {len(runs)} runs have not succeeded.")
+
+    def _has_succeeded(self, run: TrainingRun, *, inline: bool) -> bool:
+        """One that fails must not keep the others from being tried."""
+        try:
+            finish(run.job, f"Training with {run.name}", inline=inline)
+        except CommandError as error:
+            self.stderr.write(f"{run.name}: {error}")
+            return False
+        return True
 
     def _asked(self, options: dict[str, Any]) -> dict[str, Any]:
         """The arguments of `queue_run`."""
