@@ -86,6 +86,10 @@ def test_a_run_is_drawn_with_what_its_method_and_settings_have(launch: Launch) -
     titles = {one.title for one in plots_of([alone])}
     assert "Reward by distance" in titles
     assert not {"Value model", "Rewards by source", "Loss"} & titles
+    alone.config["missing_end_penalty"] = 0.5
+    assert plot(alone, "Rewards by source").names == {
+        "reward_short": "short", "reward_missing_end": "missing end",
+    }  # fmt: skip
     assert {one.title for one in plots_of([launch("dpo")])}.isdisjoint(titles)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from training.alignment.methods import get_method
+from training.alignment.rewards.settings import MISSING_END
 from training.models import TrainingRun
 from training.selectors.judge import SOURCES
 
@@ -145,7 +146,7 @@ def _reward_plots(runs: Sequence[TrainingRun]) -> Iterator[Plot]:
         along="sqrt_kl",
         x_label="√KL from the reference",
     )
-    sources = [name for run in runs for key in SOURCES for name in run.config.get(key) or {}]
+    sources = [name for run in runs for name in _sources(run)]
     if len(set(sources)) > 1:
         yield Plot(
             "Rewards by source",
@@ -153,6 +154,11 @@ def _reward_plots(runs: Sequence[TrainingRun]) -> Iterator[Plot]:
             {f"reward_{name}": name.replace("_", " ") for name in sources},
             "Each before its weight, those that are only watched among them.",
         )
+
+
+def _sources(run: TrainingRun) -> list[str]:
+    named = [name for key in SOURCES for name in run.config.get(key) or {}]
+    return [*named, MISSING_END] if run.config.get("missing_end_penalty") else named
 
 
 def _watched(name: str) -> str:
