@@ -15,8 +15,12 @@ from annotation.judging.own_template import (
     formats_for,
 )
 from annotation.judging.protocol import get_protocol
-from annotation.models import JudgeTemplate, Kind, Project
+from annotation.judging.protocols.base import Template
+from annotation.models import Judge, JudgeTemplate, Kind, Project, ProviderModel
+from annotation.selectors.judge import kinds_of, spec_of
 from annotation.selectors.judge_choice import OWN, kinds_asked
+from annotation.selectors.judge_pages import models_on_offer
+from annotation.services.judge_template import DRAFT
 
 # Those that mean something for some kinds alone; the others do for each.
 FOR_KINDS: dict[str, tuple[str, ...]] = {
@@ -83,6 +87,18 @@ class TemplateForm(forms.Form):
         names = ("name", "kind", "answer_format", "system", "body")
         return {name: getattr(template, name) for name in names}
 
+    @staticmethod
+    def values_of_draft(project: Project, judge: Judge) -> dict[str, str]:
+        """What was tried, to go on with."""
+        texts, able = Template.from_json(judge.template), kinds_of(spec_of(judge))
+        return {
+            "name": judge.name.removeprefix(DRAFT).removeprefix(" of "),
+            "kind": next((kind for kind in kinds_asked(project) if kind in able), able[0]),
+            "answer_format": texts.answer_format,
+            "system": texts.system,
+            "body": texts.body,
+        }
+
     def so_far(self) -> dict[str, str]:
         """The texts as they stand, valid or not; choices that are none are the first."""
         texts = {
@@ -92,3 +108,18 @@ class TemplateForm(forms.Form):
         kind = kind if kind in self.kinds else self.kinds[0]
         answers = answers if answers in FORMATS else formats_for(kind)[0].key
         return {"kind": kind, "answer_format": answers, **texts}
+
+
+class TryForm(forms.Form):
+    """Which model is asked about ten items, by a text that need not be saved."""
+
+    model = forms.ModelChoiceField(
+        queryset=ProviderModel.objects.none(), empty_label=None, label="Model to try it on"
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        models = models_on_offer()
+        self.fields["model"].queryset = models  # type: ignore[attr-defined]
+        self.fields["model"].initial = models.exclude(can={}).first()
+        self.is_offered = models.exists()

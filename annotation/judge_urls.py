@@ -58,6 +58,11 @@ urlpatterns = [
         name="judge-template-check",
     ),
     path(
+        f"{_project}/judge-templates/try/",
+        judge_template.try_template,
+        name="judge-template-try",
+    ),
+    path(
         f"{_project}/judge-templates/<int:template_id>/",
         judge_template.template,
         name="judge-template",

@@ -54,6 +54,8 @@ class Judge(models.Model):
     class Origin(models.TextChoices):
         CONFIGURED = "configured"
         IMPORTED = "imported"
+        # Of a text that is not saved: it is tried, and answers nothing that counts.
+        DRAFT = "draft"
 
     # Null for imported judges, which belong to a data set.
     project = models.ForeignKey(

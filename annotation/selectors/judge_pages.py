@@ -34,7 +34,11 @@ UNPARSABLE = "unparsable"
 
 
 def judges_in(project: Project) -> QuerySet[Judge]:
-    """Those made here, and imported ones that have answered here."""
+    """Those made here, and imported ones that have answered here; no drafts."""
+    return with_drafts(project).exclude(origin=Judge.Origin.DRAFT)
+
+
+def with_drafts(project: Project) -> QuerySet[Judge]:
     answered = Assignment.objects.filter(annotator__judge=OuterRef("pk"), item__project=project)
     return (
         Judge.objects.filter(Q(project=project) | Q(project=None) & Exists(answered))

@@ -30,6 +30,7 @@ def create_judge(
     template: str,
     settings: JudgeSettings | Mapping[str, Any],
     created_by: User | None,
+    origin: str = Judge.Origin.CONFIGURED,
 ) -> Judge:
     """A new version where the name is taken; where nothing differs from it, that version itself.
 
@@ -42,7 +43,7 @@ def create_judge(
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     versions = Judge.objects.filter(project=project, name=name)
     key = content_key(model, spec)
-    same = versions.filter(content_key=key).order_by("-version").first()
+    same = versions.filter(content_key=key, origin=origin).order_by("-version").first()
     if same is not None:
         return same
     newest = versions.order_by("-version").first()
@@ -50,6 +51,7 @@ def create_judge(
         project=project,
         name=name,
         version=newest.version + 1 if newest else 1,
+        origin=origin,
         model=model,
         model_name=model.name,
         family=model.family,

@@ -171,8 +171,13 @@ def checked_selection(
     """With the items drawn and numbered where only a sample is asked again."""
     if purpose not in Purpose.values:
         raise PrefloopError(f"There is no purpose “{purpose}”.", field="purpose")
-    if judge.origin != Judge.Origin.CONFIGURED or judge.project_id != project.pk:
+    if judge.project_id != project.pk:
         raise PrefloopError(f"{judge} cannot be asked in “{project}”: it was not made there.")
+    if judge.origin == Judge.Origin.DRAFT and purpose != Purpose.TRIAL:
+        raise PrefloopError(
+            f"{judge} is a text that is not saved, so it can only be tried. Save it as a template, "
+            "then make a judge of it."
+        )
     provider_of(judge)
     unknown = sorted(set(selection) - KEYS)
     if unknown:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from django.db import transaction
 
 from annotation.judging.own_template import check_template
-from annotation.models import Judge, JudgeTemplate, Project, ProjectJudge
+from annotation.judging.protocols.base import Template
+from annotation.models import Judge, JudgeTemplate, Project, ProjectJudge, ProviderModel
+from annotation.selectors.judge_choice import OWN
+from annotation.services.judge import LONGEST_NAME, create_judge
 from core.errors import PrefloopError
 from core.models import User
 from core.services.audit import record_event
+
+# What judges of texts that are not saved are called.
+DRAFT = "Draft"
 
 
 @transaction.atomic
@@ -23,9 +29,7 @@ def save_template(
     actor: User,
 ) -> JudgeTemplate:
     """The next version of the template of this name; the newest itself when nothing differs."""
-    problems = check_template(kind, answer_format, system, body)
-    if problems:
-        raise PrefloopError(" ".join(problems), field="body")
+    _check(kind, answer_format, system, body)
     # Two people who save at once get two versions, one after the other.
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     newest = project.judge_templates.filter(name=name).order_by("-version").first()
@@ -46,6 +50,37 @@ def save_template(
     return made
 
 
+def draft_judge(
+    *,
+    project: Project,
+    model: ProviderModel,
+    name: str,
+    kind: str,
+    answer_format: str,
+    system: str,
+    body: str,
+    actor: User,
+) -> Judge:
+    """A judge of a text that is not saved: to be tried, and nothing else."""
+    _check(kind, answer_format, system, body)
+    return create_judge(
+        project=project,
+        name=f"{DRAFT} of {name}"[:LONGEST_NAME] if name.strip() else DRAFT,
+        model=model,
+        protocol=OWN,
+        template=Template(system, body, answer_format).to_json(),
+        settings={},
+        created_by=actor,
+        origin=Judge.Origin.DRAFT,
+    )
+
+
+def _check(kind: str, answer_format: str, system: str, body: str) -> None:
+    problems = check_template(kind, answer_format, system, body)
+    if problems:
+        raise PrefloopError(" ".join(problems), field="body")
+
+
 @transaction.atomic
 def set_project_judge(*, project: Project, judge: Judge, takes: str, actor: User) -> ProjectJudge:
     if takes not in ProjectJudge.Takes.values:
@@ -55,6 +90,10 @@ def set_project_judge(*, project: Project, judge: Judge, takes: str, actor: User
         raise PrefloopError(
             "This judge came with a data set: it is never asked, so it takes no items.",
             field="takes",
+        )
+    if judge.origin == Judge.Origin.DRAFT:
+        raise PrefloopError(
+            "This is a text that is not saved: it is tried, and takes no items.", field="takes"
         )
     choice, _ = ProjectJudge.objects.update_or_create(
         project=project, judge=judge, defaults={"takes": takes}

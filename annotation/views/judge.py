@@ -44,7 +44,8 @@ def judges(request: SignedInRequest, project: Project) -> HttpResponse:
 
 
 def load_judge(project: Project, judge_id: int) -> Judge:
-    return get_object_or_404(judge_pages.judges_in(project), pk=judge_id)
+    """Drafts too: what they were asked can be read."""
+    return get_object_or_404(judge_pages.with_drafts(project), pk=judge_id)
 
 
 @project_view(Capability.RESEARCH)
@@ -82,14 +83,15 @@ def _page(
         "runs": judge_pages.runs_of(project).filter(judge=found)[:RUNS_SHOWN],
         "calls": JudgeCall.objects.filter(judge=found, run__project=project).exists(),
     }
-    if found.origin == Judge.Origin.CONFIGURED:
-        initial = {"takes": judge_pages.takes_of(project, found)}
+    if found.origin != Judge.Origin.IMPORTED:
         context |= {
             "protocol": get_protocol(found.protocol),
             "texts": Template.from_json(found.template),
             "settings": settings_in_words(found.settings),
-            "form": form or TakesForm(initial=initial),
         }
+    if found.origin == Judge.Origin.CONFIGURED:
+        initial = {"takes": judge_pages.takes_of(project, found)}
+        context["form"] = form or TakesForm(initial=initial)
     return render(request, "annotation/judging/judge.html", context, status=422 if form else 200)
 
 

@@ -40,9 +40,10 @@ ACTIONS = {
 }
 
 
-def _judge(project: Project, judge_id: int) -> Judge:
-    """One that can be asked: imported ones cannot."""
-    judges = Judge.objects.filter(project=project, origin=Judge.Origin.CONFIGURED)
+def _judge(project: Project, judge_id: int, *origins: str) -> Judge:
+    """One that can be asked: imported ones cannot, and drafts can only be tried."""
+    asked = [Judge.Origin.CONFIGURED, *origins]
+    judges = Judge.objects.filter(project=project, origin__in=asked)
     return get_object_or_404(judges.select_related("model__provider"), pk=judge_id)
 
 
@@ -97,7 +98,7 @@ def suggested_cap(told: RunEstimate) -> Decimal:
 @never_cache
 def try_it(request: SignedInRequest, project: Project, judge_id: int) -> HttpResponse:
     """Ten items, under a cap of what they can cost at most: told first, then started."""
-    judge = _judge(project, judge_id)
+    judge = _judge(project, judge_id, Judge.Origin.DRAFT)
     items = judge_pages.trial_items(project, judge, kinds_of(spec_of(judge)))
     if not items:
         raise PrefloopError(

@@ -59,7 +59,8 @@ def judges_of(project: Project) -> list[Judge]:
     """Those made here, and those of a file that have answers here; newest versions first."""
     answers = Assignment.objects.filter(annotator__judge=OuterRef("pk"), item__project=project)
     found = Judge.objects.filter(Q(project=project) | Q(Exists(answers), project=None))
-    return list(found.select_related("model__provider").order_by("name", "-version"))
+    found = found.exclude(origin=Judge.Origin.DRAFT).select_related("model__provider")
+    return list(found.order_by("name", "-version"))
 
 
 def has_orders(judge: Judge) -> bool:

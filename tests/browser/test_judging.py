@@ -184,7 +184,7 @@ def run_it(hands: Hands, endpoint: LlmServer) -> None:
 def test_a_text_of_ones_own_is_written_with_buttons(
     cast: Cast, context: BrowserContext, page: Page, live_server
 ) -> None:
-    """Placeholders are put in where the writer stands; the preview follows."""
+    """Placeholders are put in where the writer stands; the preview follows; it is tried unsaved."""
     make_item(cast.project)
     make_model()
     sign_in(context, cast.rosa, live_server.url)
@@ -197,6 +197,11 @@ def test_a_text_of_ones_own_is_written_with_buttons(
         hands.press(page.get_by_role("button", name=name, exact=True))
         expect(page.get_by_label("Body")).to_be_focused()
     expect(page.locator("#check pre").nth(1)).to_contain_text("Which is shorter?")
+    hands.button("Try on ten items")
+    expect(page.get_by_role("heading", name="Try Draft of Ours v1")).to_be_visible()
+    expect(page.get_by_text("1 item,")).to_be_visible()
+    hands.link("Back to the text")
+    expect(page.get_by_label("Body")).to_have_value(re.compile("Which is shorter?"))
     hands.button("Save")
     expect(page.get_by_role("heading", name="Ours v1")).to_be_visible()
     hands.link("Make a judge of it")
