@@ -29,9 +29,11 @@ from core.errors import PrefloopError
 
 NAME = "llmfao"
 PAIRS, VOTES, MODELS = "pairs-crowd.jsonl", "crowd-comparisons.csv", "models.jsonl"
+# As the set names who made each model.
+MAKER = "OpenAI"
 JUDGES = {
-    "gpt4-crowd-comparisons.csv": Who(NAME, "GPT-4 (llmfao)", is_judge=True, family="GPT-4"),
-    "gpt3-crowd-comparisons.csv": Who(NAME, "GPT-3.5 (llmfao)", is_judge=True, family="GPT-3.5"),
+    "gpt4-crowd-comparisons.csv": Who(NAME, "GPT-4 (llmfao)", is_judge=True, family=MAKER),
+    "gpt3-crowd-comparisons.csv": Who(NAME, "GPT-3.5 (llmfao)", is_judge=True, family=MAKER),
 }
 WINNER = {"left": values.win(0), "right": values.win(1), "tie": values.win(None)}
 

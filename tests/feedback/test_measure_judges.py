@@ -448,6 +448,9 @@ def test_real_verdicts_give_the_published_figures(db: None, data: str) -> None:
         for key, expected in REFERENCE[name].items():
             assert value(report, key) == pytest.approx(expected, abs=TOLERANCE[key]), (name, key)
         assert not judge_row(project, report.judge).is_open
+    # No generator of pandalm is its judges'.
+    own = {name: figures(report)["own"] for name, report in reports.items()}
+    assert all((one["units"] > 0) == (data == "llmfao") for one in own.values()), own
     crowd = {"llmfao": 0.389, "pandalm": 0.109}[data]
     tied = [value(report, "people_ties") for report in reports.values()]
     assert max(one or 0 for one in tied) == pytest.approx(crowd, abs=1e-3)
