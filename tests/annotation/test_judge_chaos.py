@@ -8,8 +8,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bench.proofs.judge_chaos import not_booked
+
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 170  # under 40 on an idle machine
+
+
+def test_what_is_booked_and_was_never_sent_makes_up_for_nothing() -> None:
+    """Chain a timed out once, and only the second try is booked; b was out at two kills."""
+    assert not_booked({"a": 2, "b": 1}, {"a": 1, "b": 3}) == 1
+    assert not_booked({"a": 2, "b": 1}, {"a": 2, "b": 3}) == 0
+    assert not_booked({"a": 1}, {}) == 1
 
 
 def test_no_verdict_is_doubled_and_no_call_repeated_while_the_worker_is_killed() -> None:

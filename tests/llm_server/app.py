@@ -12,6 +12,7 @@ from hashlib import blake2b
 from typing import Any
 
 from tests.llm_server.http import Asked, Sent, framed
+from tests.llm_server.judging import mark_in, prompt_text
 from tests.llm_server.replies import chat_reply
 from tests.llm_server.script import Script, check_rates
 
@@ -21,12 +22,14 @@ CHAT = "/v1/chat/completions"
 
 
 class App:
-    """One script played to all connections. `answered` counts right answers by question."""
+    """One script played to all connections. `answered` counts right answers by question, `billed`
+    the calls that were not turned away by the mark in them: answered or not, they may cost."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
         self.asked: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()
+        self.billed: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
         self.calls = 0
         self.tokens = Counter({"prompt": 0, "completion": 0})
@@ -38,7 +41,7 @@ class App:
         if asked.path == CHAT and self._canned is not None:
             self.calls += 1
             return Sent((self._canned,), wait=self.script.sleep_ms / 1000)
-        if asked.path in ("/stats", "/seen", "/script"):
+        if asked.path in ("/stats", "/seen", "/billed", "/script"):
             return self._account(asked)
         if self.script.key and asked.authorization != f"Bearer {self.script.key}":
             return _refused(401, "Incorrect API key provided.", "invalid_api_key")
@@ -63,6 +66,8 @@ class App:
         self.asked[question] += 1
         fault = self.script.fault(question, self.asked[question])
         self.faults[fault] += bool(fault)
+        if not fault.isdigit():
+            self.billed[mark_in(prompt_text(body["messages"]))] += 1
         return self._faulty(fault) or self._answer(body, question, fault)
 
     def _unfit(self, body: Mapping[str, Any]) -> Sent | None:
@@ -125,9 +130,11 @@ class App:
         return f"Retry-After: {format_datetime(at, usegmt=True)}\r\n"
 
     def _account(self, asked: Asked) -> Sent:
-        """/stats, /seen, and POST /script, which changes the script of a running server."""
+        """/stats, /seen, /billed, and POST /script, which changes a running server's script."""
         if asked.path == "/seen":
             return _plain(list(self.seen))
+        if asked.path == "/billed":
+            return _plain(self.billed)
         if asked.path == "/script":
             for name, value in json.loads(asked.body).items():
                 if not hasattr(self.script, name):

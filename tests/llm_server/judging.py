@@ -28,6 +28,12 @@ def answers_in(text: str) -> list[str]:
     return [_plain(found) for _, found in ANSWER.findall(text)]
 
 
+def mark_in(text: str) -> str:
+    """The secret of the call, which is the same in all calls of a chain; empty without answers."""
+    found = ANSWER.search(text)
+    return found[1] if found else ""
+
+
 def scores_of(answers: Sequence[str], script: Script, question: str) -> list[float]:
     """A number from 0 to 1 for each answer: equal answers have equal ones, unless places count."""
     rule = script.verdict

@@ -37,6 +37,11 @@ class LlmServer:
         told: list[dict[str, Any]] = self._get("/seen")
         return told
 
+    def billed(self) -> dict[str, int]:
+        """Calls that it did not turn away, by the mark of their chain; see App."""
+        told: dict[str, int] = self._get("/billed")
+        return told
+
     def change(self, **script: Any) -> None:
         """Plays on by another script: rates={"500": 1.0}, verdict="first", sleep_ms=20, …"""
         self._get("/script", json.dumps(script).encode())

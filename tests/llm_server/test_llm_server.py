@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 import time
@@ -237,6 +238,20 @@ def test_the_same_question_answered_twice_is_told(llm_server):
     ask(server, "a", "b", seed=2)
     stats = server.stats()
     assert (stats["questions"], stats["answered"], stats["answered_again"]) == (2, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "bills"),
+    [("malformed", 1), ("dropped", 1), ("timeout", 1), ("slow", 1), ("429", 0), ("500", 0)],
+)
+def test_what_is_not_turned_away_may_be_billed(llm_server, fault, bills):
+    server = llm_server("--slow-ms", "10", rates={fault: 1.0})
+    with (
+        contextlib.suppress(openai.APIError, json.JSONDecodeError),
+        client(server, timeout=0.5) as asking,
+    ):
+        asking.chat.completions.create(model="scripted", messages=question("a", "b"))
+    assert server.billed() == ({"4f3c": 1} if bills else {})
 
 
 def test_a_canned_answer_takes_its_time_and_many_come_at_once(llm_server):
