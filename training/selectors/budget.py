@@ -18,9 +18,11 @@ from core.errors import PrefloopError
 from feedback.models import Snapshot
 from feedback.snapshot_files import read_records
 from training.alignment import budget
-from training.alignment.budget import Budget, DataSize, Machine, ModelSize, Speed
+from training.alignment.budget import Budget, Speed
 from training.alignment.config import TrainingConfig
-from training.alignment.methods import Method, get_method
+from training.alignment.methods import Method, get_method, methods
+from training.alignment.options import OptionError
+from training.alignment.sizes import DataSize, Machine, ModelSize, RewardModel
 from training.models import MetricPoint, TrainingRun
 from training.selectors.model import ModelChoice, Source, find_model, find_reward_model
 from training.selectors.training_data import rows_by_criterion
@@ -60,8 +62,11 @@ def run_budget(
     reward_like: str = "",
 ) -> Budget:
     """`config` is a checked one; `reward_like` names a model of the size of a reward model that is
-    still to be trained. Raises PrefloopError where the model is not here to measure, or has no
-    positions for the config."""
+    still to be trained, and comes to those that the config names.
+
+    Raises PrefloopError where the model is not here to measure or has no positions for the config,
+    or where the source of rollouts is none.
+    """
     known = get_method(method)
     whole = _library_config(method, config)
     size = model_size(project, base_model)
@@ -78,8 +83,13 @@ def run_budget(
     if former:
         step = budget.step_operations(whole, known, size, data)
         machine = budget.measured(machine, comparable(former_speeds(whole), step))
-    reward = model_size(project, reward_like) if reward_like else _reward_size(project, config)
-    return budget.estimate(whole, known, size, data, machine, reward)
+    rewards = _reward_models(project, config)
+    if reward_like:
+        rewards.append(RewardModel(model_size(project, reward_like)))
+    try:
+        return budget.estimate(whole, known, size, data, machine, rewards)
+    except OptionError as error:
+        raise PrefloopError(f"{error}.", **{error.name: error.problem}) from error
 
 
 def model_size(project: Project, name: str) -> ModelSize:
@@ -116,12 +126,21 @@ def check_positions(project: Project, base_model: str, config: Mapping[str, Any]
         raise PrefloopError(f"max_length is {config['max_length']}, but {words}.", max_length=words)
 
 
-def _reward_size(project: Project, config: Mapping[str, Any]) -> ModelSize | None:
-    """Of the first reward model that the run would load."""
-    for source in config.get("reward_sources", {}).values():
-        for name in source.get("folders", []):
-            return size_of(find_reward_model(project, name))
-    return None
+def _reward_models(project: Project, config: Mapping[str, Any]) -> list[RewardModel]:
+    """Every one that the run would load: of an ensemble each, and those that only watch."""
+    sources = [
+        source
+        for name in ("reward_sources", "watch_sources")
+        for source in config.get(name, {}).values()
+    ]
+    return [
+        RewardModel(
+            size_of(find_reward_model(project, name)),
+            width=2 if source.get("dtype") == "bfloat16" else 4,
+        )
+        for source in sources
+        for name in source.get("folders", [])
+    ]
 
 
 def data_size(
@@ -158,9 +177,15 @@ def this_machine(config: TrainingConfig) -> Machine:
 
 
 def former_speeds(config: TrainingConfig) -> list[Speed]:
-    """Of the newest runs that computed on the same device in the same precision."""
+    """Of the newest runs that computed on the same device in the same precision.
+
+    A step of an online run samples and scores as well, so its length says nothing of the speed.
+    """
     runs = TrainingRun.objects.filter(
-        job__state="succeeded", config__device=config.device, config__dtype=config.dtype
+        job__state="succeeded",
+        config__device=config.device,
+        config__dtype=config.dtype,
+        method__in=[method.name for method in methods() if method.loop == "offline"],
     ).select_related("project", "snapshot")
     found = (_speed(run) for run in runs[:FORMER_RUNS])
     return [speed for speed in found if speed is not None]

@@ -9,13 +9,20 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    LlamaForSequenceClassification,
+)
 
 from tests.training.alignment import tiny
 from training.alignment import budget
-from training.alignment.budget import GIBI, DataSize, Machine, ModelSize, Speed
+from training.alignment.budget import GIBI, Budget, Speed
 from training.alignment.config import TrainingConfig
 from training.alignment.methods import get_method
+from training.alignment.sizes import DataSize, Machine, ModelSize, RewardModel
 
 DATA = DataSize(examples=64, held_out=16, prompt=60, completion=40, longest=120)
 MACHINE = Machine(memory=8 * GIBI, speed=1e10, bandwidth=1e10, basis="a test")
@@ -94,6 +101,31 @@ def test_memory_is_near_what_a_real_run_takes(
     assert found.bytes == pytest.approx(measured, rel=0.5), found.memory
 
 
+def test_memory_of_a_run_that_samples_is_near_what_a_real_one_takes(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """The snapshot's answers are short, the sampled ones long; policy and critic learn together."""
+    torch.manual_seed(0)
+    policy, reward = tmp_path / "policy", tmp_path / "reward"
+    LlamaForCausalLM(llama()).save_pretrained(policy)
+    LlamaForSequenceClassification(llama(num_labels=1)).save_pretrained(reward)
+    for folder in (policy, reward):
+        tiny.byte_tokenizer().save_pretrained(folder)
+    length, answer = 100, 500
+    rows = [{"prompt": tiny.user(f"{number}" + "x" * length)} for number in range(4)]
+    asked = config(
+        method="ppo", base_model=str(policy), output_dir=str(tmp_path / "run"), device="cpu",
+        train_file=str(tiny.write_lines(tmp_path / "t", rows)), max_steps=1, batch_size=8,
+        prompts_per_step=4, samples_per_prompt=2, max_new_tokens=answer, max_length=700,
+        max_prompt_length=200, hyperparameters={"epochs_per_batch": 1},
+        reward_sources={"reward": {"kind": "reward_model", "folders": [str(reward)]}},
+    )  # fmt: skip
+    measured = peak_memory(asked, tmp_path, environment)
+    data = DataSize(4, 0, length + 20, 8, length + 30, sequences=1)
+    found = budget.estimate(asked, get_method("ppo"), SMALL, data, MACHINE, [RewardModel(SMALL)])
+    assert found.bytes == pytest.approx(measured, rel=0.35), found.memory
+
+
 def peak_memory(asked: TrainingConfig, folder: Path, environment: dict[str, str]) -> int:
     (folder / "given.json").write_text(asked.to_json())
     arguments = ["-m", "training.alignment.train", "--config", str(folder / "given.json")]
@@ -144,6 +176,78 @@ def test_what_costs_less_and_what_more(changes: dict[str, Any], part: str, less:
     assert (amount(config(**changes)) < amount(config())) is less
 
 
+def online(name: str, **changes: Any) -> Budget:
+    """Of 8 prompts with 4 answers of 128 tokens to each, from a snapshot of short answers."""
+    asked = config(method=name, samples_per_prompt=4, **changes)
+    rewards = [RewardModel(SMALL), RewardModel(SMALL), RewardModel(SMALL, width=2)]
+    return budget.estimate(asked, get_method(name), SMALL, PROMPTS, MACHINE, rewards)
+
+
+PROMPTS = replace(DATA, sequences=1)
+KEPT = SMALL.layers * 4 * (12 * 256 + 2 * 128 + 4 * 768)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "tokens"),
+    [
+        ("grpo", {}, 80 + 4 * 128),
+        ("grpo", {"max_new_tokens": 256}, 80 + 4 * 256),
+        ("grpo", {"batch_size": 8}, 2 * 80 + 8 * 128),
+        ("ppo", {}, 2 * (80 + 4 * 128)),
+        ("ppo_ptx", {}, 2 * (80 + 4 * 128)),
+        ("ppo_ptx", {"max_new_tokens": 1, "batch_size": 64}, 64 * 120),
+    ],
+)
+def test_what_is_sampled_decides_the_activations_of_a_run_that_samples(
+    name: str, changes: dict[str, Any], tokens: int
+) -> None:
+    """Answers of max_new_tokens after prompts of up to 80, of the value model as of the policy; a
+    micro-batch of PPO-ptx's texts, the longest 120, where that is more."""
+    parts = {part.name: part.amount for part in online(name, **changes).memory}
+    assert parts["Activations of a pass"] == tokens * KEPT
+
+
+def test_all_that_stands_beside_the_policy_counts() -> None:
+    whole = SMALL.parameters
+    parts = {part.name: part.amount for part in online("ppo").memory}
+    assert parts["Reward models"] == (4 + 4 + 2) * whole
+    assert parts["Reference model"] == 4 * whole
+    assert parts["Value model, its gradients and moments"] == 16 * whole
+    low = {part.name: part.amount for part in online("reinforce", dtype="bfloat16").memory}
+    assert low["Reference model"] == 4 * whole
+    assert low["The sampler's copy of the policy"] > 2 * SMALL.block_parameters
+    assert "Value model, its gradients and moments" not in low
+    served = {"kind": "serve", "url": "http://localhost:1", "model": "m", "folder": "f"}
+    away = {part.name for part in online("grpo", dtype="bfloat16", rollout_source=served).memory}
+    assert "The sampler's copy of the policy" not in away
+
+
+def test_keys_and_values_count_where_they_are_more_than_the_update_takes() -> None:
+    name = "Keys and values of the rollouts"
+    assert name not in {part.name for part in online("grpo").memory}
+    many = online("grpo", batch_size=1, gradient_checkpointing=True, adapter="lora",
+                  prompts_per_step=64, rollout_source={"rows": 256})  # fmt: skip
+    parts = {part.name: part.amount for part in many.memory}
+    taken = parts[name] + parts["Gradients"] + parts["Activations of a pass"]
+    assert taken == pytest.approx(5 / 3 * 2 * SMALL.layers * 128 * 4 * 256 * 256)
+
+
+def test_worked_operations_of_a_run_that_samples() -> None:
+    """32 answers of 128 tokens to 8 prompts of 60; PPO makes 4 passes over them, with a value model
+    that has no projection, and PPO-ptx besides trains 8 texts of 100 tokens for each answer."""
+    tokens = 8 * 60 + 32 * 128
+    assert online("grpo").step_operations == 3 * SMALL.operations * tokens
+    split = online("grpo", batch_size=2)
+    assert split.step_operations == 3 * SMALL.operations * (tokens + 8 * 60)
+    ppo, ptx = (
+        online(name, hyperparameters={"epochs_per_batch": 4}) for name in ("ppo", "ppo_ptx")
+    )
+    once = 3 * (SMALL.operations + 2 * SMALL.block_parameters) * tokens
+    assert ppo.step_operations == online("ppo").step_operations == 4 * once
+    texts = ptx.step_operations - ppo.step_operations
+    assert texts == 4 * 3 * SMALL.operations * 8 * 32 * (60 + 40)
+
+
 def test_a_pass_is_never_larger_than_its_limit() -> None:
     def activations(machine: Machine = MACHINE, **changes: Any) -> float:
         asked = config(batch_size=64, **changes)
@@ -168,3 +272,28 @@ def test_a_rule_of_thumb_says_that_it_is_one(gpu: bool) -> None:
     found = budget.rule_of_thumb(memory=GIBI, cores=2, gpu=gpu, dtype="bfloat16")
     assert "rule of thumb" in found.basis
     assert found.speed == (1e14 if gpu else 4e10)
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_a_frozen_base_in_bfloat16_takes_more_after_training(gpu: bool) -> None:
+    """Two bytes a weight while it trains; then a float32 copy is saved and evaluated."""
+    large = replace(SMALL, layers=32, hidden=4096, intermediate=11008, key_value=1024)
+    asked = config(adapter="lora", dtype="bfloat16", batch_size=1, gradient_checkpointing=True)
+
+    def estimated(**changes: Any) -> dict[str, float]:
+        whole = replace(asked, **changes)
+        machine = replace(MACHINE, on_cpu=not gpu)
+        found = budget.estimate(whole, get_method("dpo"), large, DATA, machine)
+        return {part.name: part.amount for part in found.memory}
+
+    parts, weights = estimated(), large.parameters
+    evaluated = budget.PROCESS_BYTES + 4 * weights + 2 * large.block_parameters
+    assert parts["Weights"] == 2 * weights
+    assert sum(parts.values()) == pytest.approx(
+        max(evaluated, (2 + 4 * (not gpu)) * weights), rel=0.1
+    )
+    assert sum(parts.values()) >= evaluated
+    name = "Saving and evaluating, beyond training"
+    assert name in parts
+    assert name not in estimated(dtype="float32")
+    assert name not in estimated(adapter="full")
