@@ -166,8 +166,14 @@ class TakesForm(forms.Form):
         label="Which items it takes",
         choices=ProjectJudge.Takes.choices,
         widget=forms.RadioSelect,
-        help_text="Runs begin with this choice; with “None” the judge makes no judgments here. "
-        "Nothing is asked by itself.",
+        help_text="Runs begin with this choice; with “None” the judge makes no judgments here.",
+    )
+    by_itself = forms.BooleanField(
+        label="Start runs by itself",
+        required=False,
+        help_text="Over new items of this choice, looked for every ten minutes, one run at a time "
+        "and within the project's budget for judges. After a run that stopped, somebody has to "
+        "resume it or start the next.",
     )
 
 

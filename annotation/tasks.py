@@ -11,6 +11,7 @@ from annotation.services.expire_leases import expire_leases
 from annotation.services.import_job import KIND, remove_old_uploads, run_import
 from annotation.services.judge_run import KIND as JUDGE
 from annotation.services.pause_rules import apply_pause_rules
+from annotation.services.start_judges import start_due_judges
 from core import jobs
 from core.models import Job, User
 
@@ -35,6 +36,11 @@ def clear_uploads() -> None:
 @jobs.sweeper
 def book_lost_calls() -> None:
     lose_abandoned_calls()
+
+
+@jobs.sweeper
+def start_judges() -> None:
+    start_due_judges()
 
 
 @jobs.job_kind(KIND)

@@ -109,6 +109,9 @@ class ProjectJudge(models.Model):
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="judge_choices")
     judge = models.ForeignKey(Judge, on_delete=models.CASCADE, related_name="choices")
     takes = models.CharField(max_length=10, choices=Takes.choices, default=Takes.NONE)
+    # A sweep starts runs over what is new, within the project's budget.
+    by_itself = models.BooleanField(default=False, db_default=False)
+    looked_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [

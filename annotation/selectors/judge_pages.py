@@ -82,8 +82,13 @@ def _judged(project: Project, keys: Sequence[int]) -> dict[int, int]:
 
 def takes_of(project: Project, judge: Judge) -> str:
     """Empty while nobody has chosen."""
-    choice = ProjectJudge.objects.filter(project=project, judge=judge).first()
-    return choice.takes if choice else ""
+    return str(project_choice(project, judge).get("takes", ""))
+
+
+def project_choice(project: Project, judge: Judge) -> dict[str, Any]:
+    """Which items it takes, and whether by itself."""
+    choices = ProjectJudge.objects.filter(project=project, judge=judge)
+    return choices.values("takes", "by_itself").first() or {}
 
 
 def models_on_offer() -> QuerySet[ProviderModel]:

@@ -130,11 +130,17 @@ class JudgeOut(serializers.ModelSerializer[Judge]):
 
 class TakesIn(Input):
     takes = Choice(choices=ProjectJudge.Takes.choices)
+    by_itself = Flag(
+        required=False,
+        default=False,
+        help_text="Start runs over new items by itself, within the project's budget for judges.",
+    )
 
 
 class TakesOut(serializers.Serializer[Any]):
     judge = serializers.IntegerField()
     takes = serializers.ChoiceField(choices=ProjectJudge.Takes.choices)
+    by_itself = serializers.BooleanField()
 
 
 class JudgeTemplateIn(Input):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 from typing import Any, NamedTuple
 
 from django.db import transaction
@@ -41,6 +41,9 @@ LOOKED_AT = 100
 REPAIR = SHOWN_OF_A_BAD_REPLY + 400
 LATEST = 500
 MOST_MONEY = Decimal(999_999)
+CENT = Decimal("0.01")
+# Retries, and answers longer than the last ones: what the suggested cap leaves room for.
+ROOM = Decimal("1.2")
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,10 @@ class RunEstimate:
     price_known: bool
     sampled: int
     too_long: int
+
+    @property
+    def suggested_cap(self) -> Decimal:
+        return (self.cost * ROOM).quantize(CENT, rounding=ROUND_UP)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"cost": str(self.cost), "likely_cost": str(self.likely_cost)}

@@ -82,7 +82,10 @@ def _check(kind: str, answer_format: str, system: str, body: str) -> None:
 
 
 @transaction.atomic
-def set_project_judge(*, project: Project, judge: Judge, takes: str, actor: User) -> ProjectJudge:
+def set_project_judge(
+    *, project: Project, judge: Judge, takes: str, actor: User, by_itself: bool = False
+) -> ProjectJudge:
+    """`by_itself`: a sweep starts runs over what is new, within the project's budget."""
     if takes not in ProjectJudge.Takes.values:
         allowed = ", ".join(ProjectJudge.Takes.values)
         raise PrefloopError(f"A judge takes one of {allowed}.", field="takes")
@@ -95,14 +98,23 @@ def set_project_judge(*, project: Project, judge: Judge, takes: str, actor: User
         raise PrefloopError(
             "This is a text that is not saved: it is tried, and takes no items.", field="takes"
         )
+    if by_itself and project.judge_budget is None:
+        raise PrefloopError(
+            "A judge that starts by itself spends money while nobody looks, so the project needs a "
+            "budget for its judges. A manager sets one in the project's settings.",
+            field="by_itself",
+        )
     choice, _ = ProjectJudge.objects.update_or_create(
-        project=project, judge=judge, defaults={"takes": takes}
+        project=project,
+        judge=judge,
+        # Looked at anew.
+        defaults={"takes": takes, "by_itself": by_itself, "looked_at": None},
     )
     record_event(
         actor=actor,
         action="set_project_judge",
         target=judge,
         project_id=project.pk,
-        detail={"takes": takes},
+        detail={"takes": takes, "by_itself": by_itself},
     )
     return choice

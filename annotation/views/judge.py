@@ -90,7 +90,7 @@ def _page(
             "settings": settings_in_words(found.settings),
         }
     if found.origin == Judge.Origin.CONFIGURED:
-        initial = {"takes": judge_pages.takes_of(project, found)}
+        initial = judge_pages.project_choice(project, found)
         context["form"] = form or TakesForm(initial=initial)
     return render(request, "annotation/judging/judge.html", context, status=422 if form else 200)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_UP, Decimal
 from typing import Any
 
 from django.contrib import messages
@@ -18,7 +17,6 @@ from annotation.models import Judge, JudgeRun, Project
 from annotation.selectors import judge_pages
 from annotation.selectors.judge import kinds_of, price_of, spec_of
 from annotation.services.judge_run import (
-    RunEstimate,
     estimate_run,
     pause_run,
     queue_run,
@@ -31,9 +29,6 @@ from core.health import is_swept
 from core.models import Job
 
 STOP_POLLING = 286  # htmx's word for "do not ask again"
-CENT = Decimal("0.01")
-# Retries, and answers longer than the last ones: what the suggested cap leaves room for.
-ROOM = Decimal("1.2")
 ACTIONS = {
     "pause": (pause_run, "The run pauses when the calls that are out have come back."),
     "stop": (stop_run, "The run stops when the calls that are out have come back."),
@@ -86,11 +81,7 @@ def _told(project: Project, judge: Judge, form: RunForm) -> dict[str, Any]:
         told = estimate_run(project=project, judge=judge, **form.so_far())
     except PrefloopError as error:
         return {"no_estimate": error.message}
-    return {"told": told, "cap": suggested_cap(told)}
-
-
-def suggested_cap(told: RunEstimate) -> Decimal:
-    return (told.cost * ROOM).quantize(CENT, rounding=ROUND_UP)
+    return {"told": told, "cap": told.suggested_cap}
 
 
 @project_view(Capability.RESEARCH)
@@ -106,7 +97,7 @@ def try_it(request: SignedInRequest, project: Project, judge_id: int) -> HttpRes
         )
     asked: dict[str, Any] = {"selection": {"items": items}, "purpose": JudgeRun.Purpose.TRIAL}
     told = estimate_run(project=project, judge=judge, **asked)
-    cap = suggested_cap(told)
+    cap = told.suggested_cap
     if request.method == "GET":
         context = {"project": project, "judge": judge, "told": told, "cap": cap}
         return render(request, "annotation/judging/try.html", context)
