@@ -58,7 +58,7 @@ def record_verdicts(*, run: JudgeRun, annotator: Annotator, ended: Sequence[Ende
     ]
     columns = [list(column) for column in zip(*rows, strict=True)]
     with connection.cursor() as cursor:
-        values = [run.judge_id, run.pk, timezone.now(), *columns, protocol_of(run).pk]
+        values: list[Any] = [run.judge_id, run.pk, timezone.now(), *columns, protocol_of(run).pk]
         cursor.execute(_WRITE, values)
 
 
