@@ -88,7 +88,8 @@ def takes_of(project: Project, judge: Judge) -> str:
 def project_choice(project: Project, judge: Judge) -> dict[str, Any]:
     """Which items it takes, and whether by itself."""
     choices = ProjectJudge.objects.filter(project=project, judge=judge)
-    return choices.values("takes", "by_itself").first() or {}
+    found = choices.values("takes", "by_itself").first()
+    return dict(found) if found else {}
 
 
 def models_on_offer() -> QuerySet[ProviderModel]:

@@ -14,9 +14,10 @@ from feedback.services import freeze_snapshot
 from tests.cast import Cast
 from tests.training.conftest import TINY
 from tests.training.test_pages import form_data
-from training.alignment.budget import GIBI, Budget, Machine, Part
+from training.alignment.budget import GIBI, Budget
 from training.alignment.methods import get_method
 from training.alignment.options import describe_options
+from training.alignment.sizes import Machine, Part
 from training.models import Recipe
 from training.views.estimates import stages_in_words
 

@@ -194,7 +194,8 @@ def _after_training(
     if low and config.adapter == "lora" and machine.on_cpu:
         lasting = sum(part.amount for part in memory if part.name not in _OF_A_PASS)
         saving = lasting + 4 * size.parameters
-    evaluating = PROCESS_BYTES + 4 * size.parameters + (2 * size.block_parameters if low else 0)
+    copies = 2 * size.block_parameters if low else 0
+    evaluating: float = PROCESS_BYTES + 4 * size.parameters + copies
     if method.trains == "policy":
         prompt = min(data.prompt, config.max_prompt_length)
         answers = min(config.sample_prompts, 2 * config.batch_size)

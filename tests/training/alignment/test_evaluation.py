@@ -11,7 +11,7 @@ import torch
 
 from tests.training.alignment import tiny
 from tests.training.alignment.conftest import read_metrics
-from training.alignment import evaluate, offline
+from training.alignment import evaluate, offline, policies
 from training.alignment.estimates import bootstrap, divergence_estimates
 from training.alignment.evaluation import evaluate_model, reward
 from training.alignment.journal import Journal
@@ -285,7 +285,7 @@ def test_a_reward_model_is_judged_by_accuracy_calibration_and_slices(make_config
 
 def test_nothing_that_was_trained_lies_beside_the_evaluation(make_config, monkeypatch):
     config, alive = make_config(max_steps=1, adapter="lora", dtype="bfloat16"), []
-    load = offline.load_trainee
+    load = policies.load_trainee
 
     def loaded(*arguments):
         module = load(*arguments)
