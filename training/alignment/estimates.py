@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +53,7 @@ def _interval(
     if len(clusters) == 0:
         return {"value": None, "low": None, "high": None}
     names, index = np.unique(clusters, return_inverse=True)
-    size, sums = len(names), []
+    size, sums = len(names), list[tuple[NDArray[Any], NDArray[Any]]]()
     for values in parts:
         known = np.where(np.isnan(values), 0.0, weights)
         total = np.bincount(index, known * np.nan_to_num(values), minlength=size)
