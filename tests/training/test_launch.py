@@ -78,7 +78,7 @@ def test_every_method_has_its_fields_and_its_own_defaults(
         ("robust_dpo", {"gradient_accumulation", "evaluation_limit"}, {"soft_labels", "shard"}),
         ("grpo", {"temperature", "evaluate_every", "sample_prompts"},
          {"gradient_accumulation", "pass_tokens", "evaluation_limit", "step_sample_prompts",
-          "shard", "soft_labels"}),
+          "shard", "soft_labels", "value_learning_rate"}),
         ("reward_bradley_terry", {"score_zero", "evaluation_limit"},
          {"sample_prompts", "sample_max_new_tokens", "step_sample_prompts", "shard"}),
     ],

@@ -34,6 +34,8 @@ def is_used(option: Option, method: Method, adapter: str) -> bool:
         return method.trains == "reward"
     if name == "soft_labels":
         return method.soft_labels
+    if name == "value_learning_rate":
+        return method.needs_value_model
     if name in NEVER or (name in WRITING and method.trains == "reward"):
         return False
     return not option.help.startswith(OFFLINE if method.loop == "online" else ONLINE)
