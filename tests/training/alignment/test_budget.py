@@ -111,12 +111,12 @@ def test_memory_of_a_run_that_samples_is_near_what_a_real_one_takes(
     LlamaForSequenceClassification(llama(num_labels=1)).save_pretrained(reward)
     for folder in (policy, reward):
         tiny.byte_tokenizer().save_pretrained(folder)
-    length, answer = 100, 500
+    length, answer = 100, 250
     rows = [{"prompt": tiny.user(f"{number}" + "x" * length)} for number in range(4)]
     asked = config(
         method="ppo", base_model=str(policy), output_dir=str(tmp_path / "run"), device="cpu",
         train_file=str(tiny.write_lines(tmp_path / "t", rows)), max_steps=1, batch_size=8,
-        prompts_per_step=4, samples_per_prompt=2, max_new_tokens=answer, max_length=700,
+        prompts_per_step=4, samples_per_prompt=2, max_new_tokens=answer, max_length=450,
         max_prompt_length=200, hyperparameters={"epochs_per_batch": 1},
         reward_sources={"reward": {"kind": "reward_model", "folders": [str(reward)]}},
     )  # fmt: skip
