@@ -199,7 +199,7 @@ def test_a_text_of_ones_own_is_written_with_buttons(
     expect(page.locator("#check pre").nth(1)).to_contain_text("Which is shorter?")
     hands.button("Try on ten items")
     expect(page.get_by_role("heading", name="Try Draft of Ours v1")).to_be_visible()
-    expect(page.get_by_text("1 item,")).to_be_visible()
+    expect(page.get_by_text("1 item, 2 calls")).to_be_visible()
     hands.link("Back to the text")
     expect(page.get_by_label("Body")).to_have_value(re.compile("Which is shorter?"))
     hands.button("Save")
