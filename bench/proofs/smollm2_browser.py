@@ -117,6 +117,7 @@ def launched(page: Page, project: int, method: str) -> dict[str, Any]:
     page.locator("summary", has_text="Advanced").click()
     for name, value in FIELDS.items():
         page.fill(f"input[name={name}]", str(value))
+    page.select_option("select[name=dtype]", "bfloat16")
     page.get_by_role("button", name="Launch").click()
     page.wait_for_url("**/runs/*/")
     number = int(page.url.rstrip("/").rpartition("/")[2])
