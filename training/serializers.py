@@ -109,7 +109,7 @@ class RunIn(Input):
     )
 
 
-class ResumeIn(Input):
+class ResumeTrainingIn(Input):
     kl_budget = Number(
         required=False,
         allow_null=True,

@@ -18,7 +18,15 @@ from training.alignment.methods import get_method
 from training.models import TrainingRun
 from training.selectors.budget import known_positions, run_budget
 from training.selectors.run import curves
-from training.serializers import BudgetOut, LogOptions, LogOut, MetricsOut, ResumeIn, RunIn, RunOut
+from training.serializers import (
+    BudgetOut,
+    LogOptions,
+    LogOut,
+    MetricsOut,
+    ResumeTrainingIn,
+    RunIn,
+    RunOut,
+)
 from training.services import cancel_run, queue_run, resume_run
 from training.services.child import log_tail
 from training.services.rewards import check_rewards
@@ -145,8 +153,8 @@ class CancelRun(_OneRun):
 class ResumeRun(_OneRun):
     scope = ADMIN
 
-    @operation("Resume a run from its last checkpoint", request=ResumeIn, response=RunOut)
+    @operation("Resume a run from its last checkpoint", request=ResumeTrainingIn, response=RunOut)
     def post(self, request: Request, run_id: int) -> Response:
         run = self.run(Capability.TRAIN)
-        resume_run(run=run, actor=self.user, **self.given(ResumeIn))
+        resume_run(run=run, actor=self.user, **self.given(ResumeTrainingIn))
         return self.rendered(RunOut, run)
