@@ -82,12 +82,6 @@ def queue_run(
     options = {"binary_from_pairs": binary_from_pairs, "rewrites": rewrites}
     _check_data(snapshot, method, criterion, convert=checked["convert_data"], **options)
     _check_demonstrations(snapshot, get_method(method), criterion, checked)
-    job = jobs.enqueue(
-        "train",
-        created_by=created_by,
-        project_id=project.pk,
-        idempotency_key=f"train:{project.pk}:{client_key}" if client_key else None,
-    )
     asked: dict[str, Any] = {
         "project": project,
         "snapshot": snapshot,
@@ -97,7 +91,7 @@ def queue_run(
         "config": checked,
     }
     run, created = TrainingRun.objects.get_or_create(
-        job=job,
+        job=_enqueued(project, created_by, client_key),
         defaults=asked
         | {
             "name": name.strip(),
@@ -112,6 +106,15 @@ def queue_run(
     if created:
         record_event(actor=created_by, action="queue_run", target=run, project_id=project.pk)
     return run
+
+
+def _enqueued(project: Project, created_by: User | None, client_key: str | None) -> Job:
+    return jobs.enqueue(
+        "train",
+        created_by=created_by,
+        project_id=project.pk,
+        idempotency_key=f"train:{project.pk}:{client_key}" if client_key else None,
+    )
 
 
 def _foretold(**asked: Any) -> dict[str, Any]:
