@@ -126,7 +126,8 @@ def launched(page: Page, project: int, method: str) -> dict[str, Any]:
     say(f"{method}: {ended['job']['state']} after {time.monotonic() - began:.0f} s")
     if ended["job"]["state"] != "succeeded":
         raise AssertionError(f"{method}: {ended['job']['error']}")
-    page.reload()
+    # The page loads itself again when the run is over.
+    expect(page.get_by_role("heading", name="What changed")).to_be_visible(timeout=60_000)
     keep(page, f"run-{method}")
     return evaluated(page, project, number, method) | {
         "seconds_from_launch_to_end": round(time.monotonic() - began, 1)

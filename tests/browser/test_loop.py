@@ -157,7 +157,8 @@ class Story:
         page.wait_for_url(re.compile(r"/runs/\d+/"))
         run = TrainingRun.objects.get()
         self.wait_for(run.job)
-        page.reload()
+        # The page loads itself again when the run is over; to load it here as well would race.
+        expect(page.get_by_role("heading", name="What changed")).to_be_visible(timeout=60_000)
         expect(page.get_by_text("log-probabilit", exact=False).first).to_be_visible()
         losses = MetricPoint.objects.filter(run=run, name="loss").order_by("step")
         assert [point.step for point in losses] == list(range(1, STEPS + 1))
