@@ -19,6 +19,7 @@ from annotation.models import (
     Project,
     Provider,
     ProviderModel,
+    Response,
 )
 from annotation.services.judge import create_judge
 from annotation.services.judge_run import queue_run
@@ -71,6 +72,16 @@ def make_asked_judge(
 
 def make_items(project: Project, count: int, **fields: Any) -> list[Item]:
     return [make_item(project, prompt=make_prompt(project), **fields) for _ in range(count)]
+
+
+def make_items_of_equal_texts(project: Project) -> tuple[Item, Item]:
+    """Of one prompt, by models that said the same."""
+    one = make_item(project)
+    two = make_item(project, prompt=one.prompt)
+    said = one.item_responses.order_by("position")
+    for mine, other in zip(said, two.item_responses.order_by("position"), strict=True):
+        Response.objects.filter(pk=other.response_id).update(messages=mine.response.messages)
+    return one, two
 
 
 @dataclass(frozen=True)

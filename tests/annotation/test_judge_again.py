@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from annotation.models import Assignment, Item, JudgeVerdict, Judgment, Protocol
+from annotation.models import Assignment, JudgeVerdict, Judgment, Protocol
 from annotation.selectors.judge import contents_of
 from annotation.services.annotator import annotator_for_judge
 from annotation.services.judge_desk import Failure, Subject, failed
 from annotation.services.judge_verdict import record_verdicts
-from tests.asked_judges import Court, make_asked_judge, make_items
+from tests.asked_judges import Court, make_asked_judge, make_items, make_items_of_equal_texts
 
 pytestmark = pytest.mark.django_db(transaction=True)
 UNREADABLE = {"text": "I would rather not say.", "finish_reason": "stop"}
@@ -46,15 +46,7 @@ def test_only_what_could_not_be_read_is_asked_anew(court: Court) -> None:
 
 
 def test_equal_texts_that_could_not_be_read_are_all_asked_anew(court: Court) -> None:
-    one, two = make_items(court.project, 2)
-    Item.objects.filter(pk=two.pk).update(prompt=one.prompt)
-    for mine, other in zip(
-        one.item_responses.order_by("position"),
-        two.item_responses.order_by("position"),
-        strict=True,
-    ):
-        other.response.messages = mine.response.messages
-        other.response.save()
+    make_items_of_equal_texts(court.project)
     court.server.change(rates={"wrong_schema": 1.0})
     assert court.run().verdicts.filter(outcome="unparsable").count() == 2
     court.server.change(rates={})

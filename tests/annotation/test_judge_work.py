@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 import pytest
-from django.conf import LazySettings
 from django.db import transaction
 
 from annotation.judging.content import Criterion, ItemContent
@@ -28,21 +27,14 @@ from tests.asked_judges import (
     work,
 )
 from tests.cast import make_project
-from tests.llm_server import LlmServer, start_llm_server
+from tests.llm_server import LlmServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[LlmServer]:
-    with start_llm_server() as server:
-        yield server
-
-
 @pytest.fixture
-def court(server: LlmServer, settings: LazySettings) -> Court:
+def court(server: LlmServer) -> Court:
     """One call at a time."""
-    settings.EGRESS_ORIGINS = [server.url]
     project, provider = make_project(), make_provider(server, concurrency=1)
     return Court(project, make_asked_judge(project, make_priced_model(provider)), server)
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from annotation.models import Answer, Assignment, Item, JudgeCall, JudgeVerdict, Judgment
+from annotation.models import Answer, Assignment, JudgeCall, JudgeVerdict, Judgment
 from annotation.selectors.judge import contents_of
 from annotation.services.asked_call import messages_asked
 from core.errors import PrefloopError
-from tests.asked_judges import Court, assert_books_balance, make_asked_judge, make_items
+from tests.asked_judges import (
+    Court,
+    assert_books_balance,
+    make_asked_judge,
+    make_items,
+    make_items_of_equal_texts,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -105,15 +111,7 @@ def test_nothing_is_asked_twice_by_another_run(court: Court) -> None:
 
 
 def test_equal_texts_of_other_models_share_their_calls(court: Court) -> None:
-    one, two = make_items(court.project, 2)
-    Item.objects.filter(pk=two.pk).update(prompt=one.prompt)
-    for mine, other in zip(
-        one.item_responses.order_by("position"),
-        two.item_responses.order_by("position"),
-        strict=True,
-    ):
-        other.response.messages = mine.response.messages
-        other.response.save()
+    make_items_of_equal_texts(court.project)
     run = court.run()
     assert run.job.state == "succeeded", run.job.error
     assert run.calls.count() == 2

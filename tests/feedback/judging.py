@@ -1,4 +1,4 @@
-"""Verdicts of judges as a run leaves them: rows, and nothing is asked."""
+"""Verdicts of judges as a run leaves them: rows, and nothing is asked; what a card says of them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from annotation.models import (
     Kind,
 )
 from core.models import Job
+from feedback.models import JudgeReport
 from tests.feedback.votes import vote
 
 Outcome = JudgeVerdict.Outcome
@@ -81,3 +82,12 @@ def call(judge: Judge, item: Item, run: JudgeRun, key: str, **fields: Any) -> Ju
         judge=judge, item=item, run=run, call_key=key, purpose="judge/verdict",
         **{"state": JudgeCall.State.DONE, **fields},
     )  # fmt: skip
+
+
+def figures(report: JudgeReport) -> dict[str, Any]:
+    return dict(report.figures["sections"][0]["figures"])
+
+
+def value(report: JudgeReport, key: str) -> float | None:
+    found: float | None = figures(report)[key]["value"]
+    return found

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.utils import timezone
 
 from annotation.answers import AnswerValue
 from annotation.models import (
@@ -19,25 +17,20 @@ from annotation.models import (
     JudgeVerdict,
     Kind,
     Price,
-    Project,
     Prompt,
 )
-from core import jobs
-from core.models import Job
-from feedback.models import JudgeReport, JudgeStanding, Policy
+from feedback.models import JudgeStanding, Policy
 from feedback.selectors import judge_card
 from feedback.selectors.judges import judge_row
 from feedback.services.adjudicate import Grounds, adjudicate
 from feedback.services.measure_judges import measure_judges, request_judges
 from feedback.services.policy import current_policy
 from feedback.services.resolve_items import resolve_items
-from feedback.tasks import look_for_news
 from tests.annotation.test_work_views import sign_in
-from tests.cast import Cast, make_item, make_project, make_prompt, make_user
-from tests.feedback.judging import call, ended_job, make_run, say, unread
+from tests.cast import Cast, make_item, make_project, make_prompt
+from tests.feedback.judging import call, figures, make_run, say, unread, value
 from tests.feedback.votes import judge_annotator, judged, revise, vote
 from tests.judges import make_judge
-from tests.real_data import real_data_folder
 
 N = 20
 
@@ -45,15 +38,6 @@ N = 20
 @pytest.fixture
 def judge(cast: Cast) -> Judge:
     return make_judge(cast.project)
-
-
-def figures(report: JudgeReport) -> dict[str, Any]:
-    return dict(report.figures["sections"][0]["figures"])
-
-
-def value(report: JudgeReport, key: str) -> float | None:
-    found: float | None = figures(report)[key]["value"]
-    return found
 
 
 def test_it_works(cast: Cast, judge: Judge) -> None:
@@ -343,49 +327,6 @@ def test_nothing_judged_is_no_card(cast: Cast, judge: Judge) -> None:
     assert request_judges(project=make_project(name="Another")) is None
 
 
-def test_measured_after_a_run_and_when_people_judged_on(cast: Cast, judge: Judge) -> None:
-    item = judged(cast.project, Kind.PAIRWISE, 1, 1)
-    run = make_run(judge, "repeat", job=ended_job(finished_at=timezone.now()))
-    say(judge, item, 1, run=run)
-    for _ in range(2):
-        look_for_news()
-    (job,) = Job.objects.filter(kind="measure_judges")
-    assert job.project_id == cast.project.pk
-    jobs.run(job.pk)
-    assert not judge_row(cast.project, judge).is_behind
-    look_for_news()
-    assert Job.objects.filter(kind="measure_judges").count() == 1
-    vote(item, "c", 1)
-    resolve_items(project=cast.project)
-    assert judge_row(cast.project, judge).is_behind
-    look_for_news()
-    assert Job.objects.filter(kind="measure_judges").count() == 1
-    JudgeReport.objects.update(created_at=timezone.now() - timedelta(minutes=11))
-    look_for_news()
-    assert Job.objects.filter(kind="measure_judges").count() == 2
-
-
-def test_measured_again_when_a_run_that_was_resumed_ends(cast: Cast, judge: Judge) -> None:
-    item = judged(cast.project, Kind.PAIRWISE, 1, 1)
-    first = make_run(judge, "repeat", job=ended_job(finished_at=timezone.now()))
-    say(judge, item, 1, run=first)
-    newest = make_run(judge, "repeat", job=ended_job(finished_at=timezone.now()))
-    say(judge, judged(cast.project, Kind.PAIRWISE, 1, 1), 1, run=newest)
-    look_for_news()
-    jobs.run(Job.objects.get(kind="measure_judges").pk)
-    # A newer run of a judge that has no card keeps asking for one.
-    make_run(make_judge(cast.project, name="Silent"), job=ended_job(finished_at=timezone.now()))
-    look_for_news()
-    jobs.run(Job.objects.filter(kind="measure_judges").latest("pk").pk)
-    for _ in range(2):
-        look_for_news()
-    assert Job.objects.filter(kind="measure_judges").count() == 2
-    Job.objects.filter(pk=first.job_id).update(finished_at=timezone.now())
-    for _ in range(2):
-        look_for_news()
-    assert Job.objects.filter(kind="measure_judges").count() == 3
-
-
 def test_a_new_version_has_a_card_of_its_own(cast: Cast, judge: Judge) -> None:
     say(judge, judged(cast.project, Kind.PAIRWISE, 1, 1), 1)
     measure_judges(project=cast.project)
@@ -419,39 +360,3 @@ def test_the_command(cast: Cast, judge: Judge, capsys: Any) -> None:
     assert plain["gate"] == "closed"
     with pytest.raises(CommandError, match="no such judge"):
         call_command("judge_card", str(cast.project.pk), "--judge", "Nobody")
-
-
-# shared/reference/judges_agreement.md, A2: of 2,139 pairs of llmfao and of 999 of pandalm.
-REFERENCE = {
-    "GPT-4 (llmfao) v1": {"majority": 0.387, "majority_decisive": 0.746, "kappa_decisive": 0.49},
-    "GPT-3.5 (llmfao) v1": {"majority_decisive": 0.631},
-    "GPT-3.5 turbo (pandalm) v1": {"majority": 0.716, "kappa": 0.49},
-    "PandaLM 7B (pandalm) v1": {"majority": 0.668},
-}
-
-
-# Half a unit of the last digit that is given there.
-TOLERANCE = {"majority": 5e-4, "majority_decisive": 5e-4, "kappa": 5e-3, "kappa_decisive": 5e-3}
-
-
-@pytest.mark.parametrize("data", ["llmfao", "pandalm"])
-def test_real_verdicts_give_the_published_figures(db: None, data: str) -> None:
-    make_user("rosa", can_create_projects=True)
-    call_command(
-        "import_data", str(real_data_folder() / data), format=data, create_project=data,
-        username="rosa", verbosity=0,
-    )  # fmt: skip
-    project = Project.objects.get(name=data)
-    reports = {str(report.judge): report for report in measure_judges(project=project)}
-    assert set(reports) == {name for name in REFERENCE if data in name}
-    for name, report in reports.items():
-        for key, expected in REFERENCE[name].items():
-            assert value(report, key) == pytest.approx(expected, abs=TOLERANCE[key]), (name, key)
-        assert not judge_row(project, report.judge).is_open
-    # No generator of pandalm is its judges'.
-    own = {name: figures(report)["own"] for name, report in reports.items()}
-    assert all((one["units"] > 0) == (data == "llmfao") for one in own.values()), own
-    crowd = {"llmfao": 0.389, "pandalm": 0.109}[data]
-    tied = [value(report, "people_ties") for report in reports.values()]
-    assert max(one or 0 for one in tied) == pytest.approx(crowd, abs=1e-3)
-    assert Item.objects.filter(project=project).count() == {"llmfao": 2139, "pandalm": 999}[data]
