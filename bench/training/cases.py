@@ -13,7 +13,6 @@ import numpy as np
 from bench.training import pandalm
 
 STEPS = 51  # the first one warms up
-ONLINE_STEPS = 21
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class OnlineCase:
     dtype: str = "bfloat16"
     prompts: int = 2
     samples: int = 4
-    max_new_tokens: int = 48
+    max_new_tokens: int = 32
     learning_rate: float = 1e-6
     model: str = "smollm2"
     device: str = "cpu"

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.training.cases import ONLINE_STEPS, OnlineCase, prompts
+from bench.training.cases import STEPS, OnlineCase, prompts
 from bench.training.compare import ROUNDS, ratios
 from bench.training.figures import (
     AGREEMENT,
@@ -39,9 +39,7 @@ NAMES = {
 }
 
 
-def compare_online(
-    case: OnlineCase, *, steps: int = ONLINE_STEPS, rounds: int = ROUNDS
-) -> dict[str, Any]:
+def compare_online(case: OnlineCase, *, steps: int = STEPS, rounds: int = ROUNDS) -> dict[str, Any]:
     """Medians over alternating runs; `counts` false means that the losses are not one.
 
     Losses are compared on our answers in the precision that is timed, and in float32 beside it.
@@ -51,7 +49,8 @@ def compare_online(
         config, peer = prepare(case, folder, steps)
         found, answers = same_answers(config, peer, folder)
         if config.dtype != "float32":
-            exact, _ = same_answers(replace(config, dtype="float32"), peer, folder)
+            plain = replace(config, dtype="float32", max_steps=min(steps, AGREEMENT_STEPS))
+            exact, _ = same_answers(plain, peer, folder)
             found["in_float32"] = exact
         limits: list[float] = []
         runs: dict[str, list[dict[str, Any]]] = {"prefloop": [], "trl": []}
@@ -93,8 +92,9 @@ def same_answers(
     name = f"recorded-{config.dtype}"
     run = replace(config, output_dir=str(folder / name))
     mine = json.loads(ours("record", run, folder, folder / f"{name}.json").read_text())
-    given = {**peer, "dtype": config.dtype, "answers": mine["answers"]}
-    other = train_theirs(SCRIPT, given, folder, f"given-{config.dtype}")
+    steps = min(config.max_steps, AGREEMENT_STEPS)
+    firsts = {"dtype": config.dtype, "max_steps": steps, "answers": mine["answers"][:steps]}
+    other = train_theirs(SCRIPT, {**peer, **firsts}, folder, f"given-{config.dtype}")
     return same(mine, other), mine["answers"]
 
 
@@ -103,11 +103,9 @@ def same(mine: Run, other: Run) -> dict[str, Any]:
 
     RLOO's loss is zero before an update whatever the answers, so only its gradient tells.
     """
-    norms = [
-        one["grad_norm"] / two["grad_norm"]
-        for one, two in zip(mine["figures"], other["figures"], strict=True)
-    ]
-    largest, _ = apart(norms[:AGREEMENT_STEPS], [1.0] * len(norms[:AGREEMENT_STEPS]))
+    firsts = [run["figures"][:AGREEMENT_STEPS] for run in (mine, other)]
+    norms = [one["grad_norm"] / two["grad_norm"] for one, two in zip(*firsts, strict=True)]
+    largest, _ = apart(norms, [1.0] * len(norms))
     found = agreement(mine["losses"], other["losses"])
     return {
         **found,
