@@ -92,7 +92,7 @@ def same_answers(
     name = f"recorded-{config.dtype}"
     run = replace(config, output_dir=str(folder / name))
     mine = json.loads(ours("record", run, folder, folder / f"{name}.json").read_text())
-    steps = min(config.max_steps, AGREEMENT_STEPS)
+    steps = min(config.max_steps or AGREEMENT_STEPS, AGREEMENT_STEPS)
     firsts = {"dtype": config.dtype, "max_steps": steps, "answers": mine["answers"][:steps]}
     other = train_theirs(SCRIPT, {**peer, **firsts}, folder, f"given-{config.dtype}")
     return same(mine, other), mine["answers"]
