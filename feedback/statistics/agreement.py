@@ -24,8 +24,23 @@ from feedback.statistics.coefficients import (
     krippendorff_alpha,
     percent_agreement,
 )
-from feedback.statistics.comparisons import among, between, estimate
+from feedback.statistics.comparisons import among, estimate
+from feedback.statistics.judge_agreement import Both, agreement_beside_people
 from feedback.statistics.raters import kappa_of_joint, list_agreement
+
+# What a judge's card calls the same figures.
+WITH_PEOPLE = {
+    "percent": "agreement",
+    "percent_no_ties": "agreement_no_ties",
+    "alpha_ordinal": "alpha_ordinal",
+    "alpha_nominal": "alpha_nominal",
+}
+PEOPLE_ON_SAME_ITEMS = {
+    "percent_by_unit": "people",
+    "percent_by_unit_no_ties": "people_no_ties",
+    "alpha_nominal": "people_alpha_nominal",
+    "alpha_ordinal": "people_alpha_ordinal",
+}
 
 
 @dataclass(frozen=True)
@@ -72,8 +87,8 @@ def agreement_report(
     `percent_by_unit_no_ties`, `alpha_nominal`, `alpha_ordinal`, `ac1`; `alpha_strength` where
     strengths were given, `cohen_kappa` where there are just two raters, `kendall_w` and `tau_b`
     for lists. Judges, one by one: `percent`, `percent_no_ties`, `alpha_nominal`,
-    `alpha_ordinal`, and the people's `percent_by_unit` figures and alphas on the same items to
-    read them against. The items of a list are its pairs of positions.
+    `alpha_ordinal`, and the people's `percent_by_unit` figures and alphas to read them against, on
+    the same items: those that two people answered. The items of a list are its pairs of positions.
     """
     people = votes.only(~votes.is_judge)
     judges = votes.only(votes.is_judge)
@@ -115,23 +130,19 @@ def _people(people: VoteTable, kind: Kind, resamples: int, seed: int) -> GroupFi
 def _judge(
     people: VoteTable, judge: VoteTable, kind: Kind, resamples: int, seed: int
 ) -> JudgeFigures:
-    """Compare one judge with the people on the items that both judged."""
-    units = int(max(people.unit.max(initial=0), judge.unit.max())) + 1
-    shared = np.bincount(people.unit, minlength=units).astype(np.bool_)
-    shared &= np.bincount(judge.unit, minlength=units).astype(np.bool_)
-    mine = Ballot.of(judge.only(shared[judge.unit]), kind)
-    theirs = Ballot.of(people.only(shared[people.unit]), kind)
-    _, theirs_at, mine_at = np.intersect1d(
-        theirs.key, mine.key, assume_unique=True, return_indices=True
+    """Compare one judge with the people, and them with each other, on the same items."""
+    both = Both.of(people, judge, kind, resamples, seed)
+    found = agreement_beside_people(both)
+    with_people, among_people = (
+        {name: found[key] for name, key in keys.items() if key in found}
+        for keys in (WITH_PEOPLE, PEOPLE_ON_SAME_ITEMS)
     )
-    counts, verdicts = theirs.counts[theirs_at], mine.counts[mine_at]
-    bootstrap = ClusterBootstrap(theirs.cluster[theirs_at], resamples, seed)
     return JudgeFigures(
         rater=int(judge.rater[0]),
         votes=len(judge.unit),
-        units_compared=int(shared.sum()),
-        with_people=between(counts, verdicts, bootstrap, kind),
-        people_on_same_items=among(counts, bootstrap, kind),
+        units_compared=len(np.intersect1d(people.unit, judge.unit)),
+        with_people=with_people,
+        people_on_same_items=among_people,
     )
 
 

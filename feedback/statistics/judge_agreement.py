@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from feedback.statistics.arrays import Booleans, Floats, Integers, distinct, divide, shares
-from feedback.statistics.ballots import SIGN_TIE, Ballot, Kind
+from feedback.statistics.ballots import SIGN_TIE, Ballot, Kind, VoteTable
 from feedback.statistics.bootstrap import MINIMUM_CLUSTERS, ClusterBootstrap, Estimate
 from feedback.statistics.coefficients import percent_agreement
 from feedback.statistics.comparisons import among, between, estimate, match_with_person
@@ -31,14 +31,12 @@ class Both:
     seed: int
 
     @classmethod
-    def of(cls, evidence: Evidence, resamples: int, seed: int) -> Both:
-        votes, kind = evidence.votes, evidence.kind
-        theirs = Ballot.of(votes.only(~votes.is_judge), kind)
-        mine = Ballot.of(votes.only(votes.is_judge), kind)
+    def of(cls, people: VoteTable, judge: VoteTable, kind: Kind, resamples: int, seed: int) -> Both:
+        theirs, mine = Ballot.of(people, kind), Ballot.of(judge, kind)
         key, theirs_at, mine_at = np.intersect1d(
             theirs.key, mine.key, assume_unique=True, return_indices=True
         )
-        width = votes.value.shape[1] if votes.value.ndim > 1 else 2
+        width = judge.value.shape[1] if judge.value.ndim > 1 else 2
         return cls(
             kind, key, theirs.cluster[theirs_at], theirs.counts[theirs_at], mine.counts[mine_at],
             width * (width - 1) // 2 if kind == "listwise" else 1, resamples, seed,

@@ -96,17 +96,17 @@ def judge_card(evidence: Evidence, *, resamples: int = 1_000, seed: int = 0) -> 
     items), `same_again` stability, `injection` the rate at which an injected response rose, `ece`
     the calibration error of soft labels.
     """
-    both = Both.of(evidence, resamples, seed)
+    people = evidence.votes.only(~evidence.votes.is_judge)
+    judge = evidence.votes.only(evidence.votes.is_judge)
+    both = Both.of(people, judge, evidence.kind, resamples, seed)
     figures = (
         agreement_beside_people(both) | beside_majority(both) | beside_accepted(both, evidence)
     )
     figures |= _habits(both, evidence) | _behaviour(evidence, both)
-    judges = evidence.votes.only(evidence.votes.is_judge)
-    people = evidence.votes.only(~evidence.votes.is_judge)
     return Card(
         kind=evidence.kind,
-        items=distinct(judges.unit),
-        compared=len(np.intersect1d(judges.unit, people.unit)),
+        items=distinct(judge.unit),
+        compared=len(np.intersect1d(judge.unit, people.unit)),
         shared=_items(both, both.counts.sum(axis=1) >= 2),
         people=distinct(people.rater),
         figures=figures,

@@ -213,8 +213,30 @@ def test_a_judge_is_compared_on_shared_items_only() -> None:
     assert (judge.votes, judge.units_compared) == (21, 20)
     assert value(judge.with_people["percent"]) == 1
     assert value(judge.with_people["alpha_nominal"]) == 1
-    assert value(judge.people_on_same_items["percent"]) == 1
+    assert value(judge.people_on_same_items["percent_by_unit"]) == 1
     assert value(figures.people.estimates["percent"]) == 0.5
+
+
+def test_judge_and_people_are_compared_on_the_same_items() -> None:
+    """Both people agree on items 0-19, and the judge with them; on 20-39 it contradicts one."""
+    unit = np.concatenate([np.arange(40), np.arange(20), np.arange(40)])
+    rater = np.repeat([0, 1, 2], [40, 20, 40])
+    values = np.repeat([1, 1, -1], [60, 20, 20])
+    votes = table(unit, rater, values, is_judge=rater == 2)
+    (judge,) = agreement_report(votes, kind="pairwise").judges
+    assert judge.units_compared == 40
+    for found in (judge.with_people["percent"], judge.people_on_same_items["percent_by_unit"]):
+        assert (found.value, found.units) == (1, 20)
+
+
+def test_without_a_second_person_a_judge_is_compared_on_all() -> None:
+    unit, rater = np.tile(np.arange(40), 2), np.repeat([0, 1], 40)
+    values = np.concatenate([np.ones(40), np.repeat([1, -1], 20)])
+    (judge,) = agreement_report(
+        table(unit, rater, values, is_judge=rater == 1), kind="pairwise"
+    ).judges
+    assert value(judge.with_people["percent"]) == 0.5
+    assert judge.people_on_same_items["percent_by_unit"].value is None
 
 
 def test_a_judge_of_lists() -> None:
