@@ -49,6 +49,38 @@ def test_a_chosen_answer_that_fell_is_explained() -> None:
     assert not risen.remedies
 
 
+@pytest.mark.parametrize("low", [-0.4, None])
+def test_a_change_that_may_be_none_is_not_told_as_a_fact(low: float | None) -> None:
+    unclear = {"difference": {"value": -0.1, "low": low, "high": None if low is None else 0.2}}
+    moved = {"chosen": unclear, "rejected": {"difference": estimate(-2.0)}}
+    found = evaluated({"held_out": {"examples": 9}, "movement": moved})
+    assert found.movement == "Rejected answers became less likely (−2.0 nats an answer)."
+    assert not found.remedies
+    alone = evaluated({"held_out": {"examples": 9}, "movement": {"chosen": unclear}})
+    assert (alone.movement, alone.remedies) == ("", False)
+
+
+def test_a_small_clear_change_is_no_negative_zero() -> None:
+    moved = {"chosen": {"difference": estimate(-0.04, 0.01)}}
+    assert "(−0.04 nats" in evaluated({"held_out": {"examples": 9}, "movement": moved}).movement
+
+
+def test_tiles_have_a_true_minus_and_a_word_where_there_is_no_interval() -> None:
+    kl = {
+        "k1": {"value": -0.31, "low": None, "high": None},
+        "k3": {"value": -0.001, "low": None, "high": None},
+        "unit": "nats per response",
+    }
+    held_out = {"examples": 40, "reward_margin": estimate(-0.2)}
+    margin, k1, k3 = evaluated({"held_out": held_out, "kl": kl}).figures
+    assert (margin.value, margin.interval) == ("−0.200", "−0.300 to −0.100")
+    assert (k1.value, k1.interval) == ("−0.31", "too few prompts for an interval")
+    assert "never below 0" in k1.note
+    assert (k3.value, k3.note) == ("0.00", "nats per response")
+    (alone, _) = evaluated({"held_out": {"examples": 4}, "kl": kl}).figures
+    assert alone.interval == ""
+
+
 def test_a_reward_model_in_words() -> None:
     figures = {
         "kind": "reward",

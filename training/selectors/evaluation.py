@@ -67,7 +67,7 @@ def _is_clear(figures: dict[str, Any]) -> bool:
 
 
 def _movement(figures: dict[str, Any]) -> tuple[str, bool]:
-    """Plain words on why a chosen answer may fall, when it did.
+    """Plain words on why a chosen answer may fall, when it did; only of a change that is clear.
 
     What to do about it is about methods that learn from pairs; others are told of pairs that they
     did not learn from.
@@ -75,14 +75,16 @@ def _movement(figures: dict[str, Any]) -> tuple[str, bool]:
     movement, remedies = figures.get("movement", {}), True
     if "rejected" not in movement and figures.get("preferences"):
         movement, remedies = figures["preferences"]["movement"], False
-    chosen, rejected = movement.get("chosen"), movement.get("rejected")
-    if not chosen or chosen["difference"]["value"] is None:
+    clear = {
+        side: movement[side]["difference"]["value"]
+        for side in ("chosen", "rejected")
+        if side in movement and _is_off_zero(movement[side]["difference"])
+    }
+    if not clear:
         return "", False
-    change = chosen["difference"]["value"]
-    told = f"Chosen answers became {_likelier(change)}"
-    if rejected and rejected["difference"]["value"] is not None:
-        told += f", rejected ones {_likelier(rejected['difference']['value'])}"
-    if change >= 0 or not remedies:
+    words = ", rejected ones ".join(map(_likelier, clear.values()))
+    told = f"{next(iter(clear)).capitalize()} answers became {words}"
+    if clear.get("chosen", 0.0) >= 0 or not remedies:
         return f"{told}.", False
     return (
         f"{told}. A method that looks only at the margin between the two may lower both: pushing "
@@ -94,9 +96,16 @@ def _movement(figures: dict[str, Any]) -> tuple[str, bool]:
     )
 
 
+def _is_off_zero(change: dict[str, Any]) -> bool:
+    """Whether the data say that it went one way: without an interval they do not."""
+    low, high = change.get("low"), change.get("high")
+    return low is not None and (low > 0 or high < 0)
+
+
 def _likelier(change: float) -> str:
     word = "likelier" if change >= 0 else "less likely"
-    return f"{word} ({change:+.1f} nats an answer)".replace("-", "−")
+    form = "{:+.1f}" if abs(change) >= 0.1 else "{:+.1g}"
+    return f"{word} ({_number(change, form)} nats an answer)"
 
 
 def _sentence(figures: dict[str, Any]) -> str:
@@ -200,13 +209,13 @@ def _figures(figures: dict[str, Any]) -> list[Figure]:
         *_preferences(pairs),
         ("Pairs of a list in order", held_out.get("pair_accuracy"), "{:.2f}", ""),
         ("Best of a list first", held_out.get("best_first"), "{:.2f}", ""),
-        ("Reward margin", held_out.get("reward_margin"), "{:.3f}", score),
+        ("Reward margin", held_out.get("reward_margin"), "{:z.3f}", score),
         ("Held-out loss", held_out.get("loss"), "{:.4f}", ""),
         ("Win rate", figures.get("win_rate"), "{:.2f}", "by a reward model, against the reference"),
         ("Calibration error", figures.get("calibration", {}).get("ece"), "{:.3f}", ""),
         ("Brier score", figures.get("calibration", {}).get("brier"), "{:.3f}", "0 is best"),
-        ("KL from the reference (k1)", kl.get("k1"), "{:.2f}", nats),
-        ("KL from the reference (k3)", kl.get("k3"), "{:.2f}", nats),
+        ("KL from the reference (k1)", kl.get("k1"), "{:z.2f}", _noisy(kl.get("k1"), nats)),
+        ("KL from the reference (k3)", kl.get("k3"), "{:z.2f}", nats),
         ("Perplexity before", perplexity.get("before"), "{:.2f}", of),
         ("Perplexity after", perplexity.get("after"), "{:.2f}", of),
         ("Alignment tax: perplexity before", tax.get("before"), "{:.2f}", "other demonstrations"),
@@ -215,11 +224,18 @@ def _figures(figures: dict[str, Any]) -> list[Figure]:
         ("Answer length after", length.get("after"), "{:.0f}", length.get("unit", "")),
         *_diversity(figures.get("diversity", {})),
     ]
+    found = [row for row in rows if row[1] and row[1]["value"] is not None]
+    some = any(figure["low"] is not None for _, figure, _, _ in found)
     return [
-        Figure(label, form.format(figure["value"]), _range(figure, form), note)
-        for label, figure, form, note in rows
-        if figure and figure["value"] is not None
+        Figure(label, _number(figure["value"], form), _range(figure, form, some), note)
+        for label, figure, form, note in found
     ]
+
+
+def _noisy(k1: dict[str, Any] | None, unit: str) -> str:
+    if k1 is None or k1["value"] is None or k1["value"] >= 0:
+        return unit
+    return f"{unit}; a KL is never below 0, this estimate of it may be by chance"
 
 
 def _preferences(pairs: dict[str, Any]) -> list[tuple[str, Any, str, str]]:
@@ -230,9 +246,9 @@ def _preferences(pairs: dict[str, Any]) -> list[tuple[str, Any, str, str]]:
     gained, nats = f"by log-ratio, {pairs['pairs']} pairs", "nats an answer"
     return [
         ("Preferred answer gained more", pairs["accuracy"], "{:.2f}", gained),
-        ("Log-ratio margin", pairs["log_ratio_margin"], "{:.2f}", nats),
-        ("Log-probability of chosen, change", moved["chosen"]["difference"], "{:+.2f}", nats),
-        ("Log-probability of rejected, change", moved["rejected"]["difference"], "{:+.2f}", nats),
+        ("Log-ratio margin", pairs["log_ratio_margin"], "{:z.2f}", nats),
+        ("Log-probability of chosen, change", moved["chosen"]["difference"], "{:+z.2f}", nats),
+        ("Log-probability of rejected, change", moved["rejected"]["difference"], "{:+z.2f}", nats),
         ("Perplexity of chosen before", texts["before"], "{:.2f}", ""),
         ("Perplexity of chosen after", texts["after"], "{:.2f}", ""),
     ]
@@ -251,7 +267,12 @@ def _diversity(found: dict[str, Any]) -> list[tuple[str, Any, str, str]]:
     ]
 
 
-def _range(figure: dict[str, Any], form: str) -> str:
+def _range(figure: dict[str, Any], form: str, others_have: bool) -> str:
     if figure["low"] is None:
-        return ""
-    return f"{form.format(figure['low'])} to {form.format(figure['high'])}"
+        return "too few prompts for an interval" if others_have else ""
+    return f"{_number(figure['low'], form)} to {_number(figure['high'], form)}"
+
+
+def _number(value: float, form: str) -> str:
+    """With a true minus, as the plots have it."""
+    return form.format(value).replace("-", "−")
