@@ -18,10 +18,11 @@ from tests.api import Api
 from tests.cast import Cast
 from tests.training.conftest import TINY, Launch
 from tests.training.test_pages import form_data
+from training.alignment.config import TrainingConfig
 from training.alignment.methods import get_method, methods
 from training.alignment.options import describe_options
 from training.models import MetricPoint, TrainingRun
-from training.selectors.budget import run_budget
+from training.selectors.budget import FEWEST_STEPS, FORMER_RUNS, former_speeds, run_budget
 from training.selectors.run import run_settings
 from training.selectors.training_data import usable_methods
 
@@ -179,19 +180,42 @@ def test_an_estimate_warns_of_what_does_not_fit(
     assert "more than fits" in estimate_of(admin, cast, **given)
 
 
-def test_former_runs_tell_the_speed(admin: Client, cast: Cast, launch: Launch) -> None:
-    run = launch()
+def done(run: TrainingRun, seconds: list[float]) -> TrainingRun:
+    """The run as if it had taken such steps."""
     Job.objects.filter(pk=run.job_id).update(state="succeeded", finished_at=timezone.now())
-    MetricPoint.objects.create(run=run, step=1, name="seconds_per_step", value=2.0)
+    MetricPoint.objects.bulk_create(
+        MetricPoint(run=run, step=step, name="seconds_per_step", value=value)
+        for step, value in enumerate(seconds, start=1)
+    )
+    return run
+
+
+def test_former_runs_tell_the_speed(admin: Client, cast: Cast, launch: Launch) -> None:
+    done(launch(), [2.0] * 11)
     given = form_data(form_page(admin, cast)) | {"base_model": TINY, "device": "cpu"}
-    assert "measured on 1 former run here" in estimate_of(admin, cast, **given)
+    shown, _, _ = estimate_of(admin, cast, **given).partition("<details>")
+    assert "measured on 1 former run here" in shown
+    assert "three times as long" in shown
+    done(launch(), [2.0] * 11)
+    shown, _, _ = estimate_of(admin, cast, **given).partition("<details>")
+    assert "measured on 2 former runs here" in shown
+    assert "three times" not in shown
+
+
+def test_a_run_of_few_steps_says_nothing_of_the_speed(launch: Launch) -> None:
+    """Six steps on a busy machine foretold three times the time of the rule of thumb."""
+    long = done(launch(), [90.0] + [2.0] * 10)
+    for _ in range(FORMER_RUNS):
+        done(launch(), [90.0] * FEWEST_STEPS)
+    places = dict.fromkeys(("base_model", "train_file", "output_dir"), "-")
+    config = TrainingConfig.from_dict({**long.config, **places, "method": "dpo"})
+    (speed,) = former_speeds(config)
+    assert speed.seconds == 2.0
 
 
 def test_a_tiny_runs_speed_says_nothing_of_a_large_one(launch: Launch, cast: Cast) -> None:
     """Its steps take the time of their overhead: hours were foretold for minutes."""
-    run = launch()
-    Job.objects.filter(pk=run.job_id).update(state="succeeded", finished_at=timezone.now())
-    MetricPoint.objects.create(run=run, step=1, name="seconds_per_step", value=2.0)
+    run = done(launch(), [2.0] * 11)
     asked: dict[str, Any] = {
         "project": run.project, "snapshot": run.snapshot, "method": "dpo", "criterion": "overall",
         "base_model": TINY,

@@ -73,6 +73,8 @@ def test_a_run_that_sampled_says_nothing_of_the_speed(
     source = {"reward": {"kind": "reward_model", "folders": [scorer]}}
     run = launch("ppo", config={"reward_sources": source})
     Job.objects.filter(pk=run.job_id).update(state="succeeded", finished_at=timezone.now())
-    MetricPoint.objects.create(run=run, step=1, name="seconds_per_step", value=2.0)
+    MetricPoint.objects.bulk_create(
+        MetricPoint(run=run, step=step, name="seconds_per_step", value=2.0) for step in range(20)
+    )
     found = budget_of(cast, run.snapshot, reward_sources=source)
     assert "rule of thumb" in found.machine.basis

@@ -102,7 +102,8 @@ def measured(machine: Machine, former: Sequence[Speed]) -> Machine:
     if not speeds:
         return machine
     count = f"{len(speeds)} former run{'' if len(speeds) == 1 else 's'} here"
-    return replace(machine, speed=median(speeds), basis=f"measured on {count}")
+    basis = f"measured on {count}"
+    return replace(machine, speed=median(speeds), basis=basis, former_runs=len(speeds))
 
 
 def estimate(

@@ -86,13 +86,17 @@ class DataSize:
 
 @dataclass(frozen=True)
 class Machine:
-    """Memory in bytes, speed in operations and in bytes a second, and where the speed is from."""
+    """Memory in bytes, speed in operations and in bytes a second, and where the speed is from.
+
+    `former_runs` is how many runs the speed was measured on: one says little of the next.
+    """
 
     memory: int
     speed: float
     bandwidth: float
     basis: str
     on_cpu: bool = True
+    former_runs: int = 0
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from statistics import mean, median
 from typing import Any
 
 import psutil
+from django.db.models import Exists, OuterRef
 
 from annotation.models import Project
 from core.errors import PrefloopError
@@ -42,6 +43,8 @@ PACKAGED = ModelSize(
     positions=8192,
 )
 FORMER_RUNS = 3
+# Steps after its first, which warms up, that a former run must have for its pace to be one.
+FEWEST_STEPS = 10
 # A former run tells the speed of steps up to so many times its own operations.
 COMPARABLE = 10
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
@@ -177,11 +180,15 @@ def this_machine(config: TrainingConfig) -> Machine:
 
 
 def former_speeds(config: TrainingConfig) -> list[Speed]:
-    """Of the newest runs that computed on the same device in the same precision.
+    """Of the newest runs of some length that computed on the same device in the same precision.
 
     A step of an online run samples and scores as well, so its length says nothing of the speed.
     """
+    beyond = MetricPoint.objects.filter(
+        run=OuterRef("pk"), name="seconds_per_step", step__gt=FEWEST_STEPS
+    )
     runs = TrainingRun.objects.filter(
+        Exists(beyond),
         job__state="succeeded",
         config__device=config.device,
         config__dtype=config.dtype,
@@ -199,9 +206,7 @@ def comparable(former: list[Speed], step_operations: float) -> list[Speed]:
 
 def _speed(run: TrainingRun) -> Speed | None:
     points = MetricPoint.objects.filter(run=run, name="seconds_per_step")
-    seconds = list(points.values_list("value", flat=True)[:500])
-    if not seconds:
-        return None
+    seconds = list(points.order_by("step").values_list("value", flat=True)[1:500])
     method = get_method(run.method)
     options = {
         "binary_from_pairs": run.data_options.get("binary_from_pairs", False),

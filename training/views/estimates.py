@@ -11,6 +11,7 @@ from core.errors import PrefloopError
 from core.models import Job
 from training.alignment.budget import Budget
 from training.alignment.methods import get_method
+from training.alignment.sizes import Machine
 from training.models import TrainingRun
 from training.selectors.budget import known_positions, run_budget
 from training.services.recipe import Stage
@@ -21,9 +22,11 @@ GIBI = 2**30
 
 @dataclass(frozen=True)
 class Told:
-    """`sentence` first; then each part of memory and time with its amount in words."""
+    """`sentence` first, then how far `speed` is known; then each part of memory and time with its
+    amount in words."""
 
     sentence: str
+    speed: str
     warning: str
     memory: list[tuple[str, str]]
     time: list[tuple[str, str]]
@@ -74,13 +77,23 @@ def in_words(budget: Budget, runs: int = 1) -> Told:
     machine = f" of the {size(budget.machine.memory)} here" if budget.machine.memory else ""
     return Told(
         sentence=f"{total} for {steps_in_words(budget.steps)}." + (of_all if runs > 1 else ""),
+        speed=_speed(budget.machine),
         warning=_warning(budget, machine),
         memory=[(part.name, size(part.amount)) for part in budget.memory],
         time=[(part.name, duration(part.amount)) for part in budget.time],
-        basis=f"Speed: {budget.machine.basis}. Lengths: the snapshot's first texts at about four "
-        "characters a token. Where those lengths are right, runs of a small model on a CPU took "
-        "within a tenth of the memory; expect a third either way, and half of the time.",
+        basis="Lengths: the snapshot's first texts at about four characters a token. Where those "
+        "lengths are right, runs of a small model on a CPU took within a tenth of the memory; "
+        "expect a third either way.",
     )
+
+
+def _speed(machine: Machine) -> str:
+    if machine.former_runs == 1:
+        return (
+            f"The speed is {machine.basis}, which does not tell how busy the machine will be: it "
+            "may take a third of this time, or three times as long."
+        )
+    return f"The speed is {machine.basis}: expect half of the time either way."
 
 
 def stages_in_words(budgets: Mapping[str, Budget]) -> Told:

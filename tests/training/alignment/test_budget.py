@@ -263,6 +263,7 @@ def test_former_runs_count_more_than_a_rule() -> None:
     found = budget.measured(MACHINE, [Speed(1e9, 1.0), Speed(4e9, 1.0), Speed(9e9, 3.0)])
     assert found.speed == 3e9
     assert "3 former runs" in found.basis
+    assert found.former_runs == 3
     assert budget.measured(MACHINE, []) == MACHINE
     assert budget.measured(MACHINE, [Speed(1e9, 0.0)]) == MACHINE
 
