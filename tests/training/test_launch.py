@@ -158,10 +158,22 @@ def test_an_estimate_stands_beside_the_form(admin: Client, cast: Cast) -> None:
     assert estimate_of(admin, cast, **given | {"max_steps": "900", "epochs": "1000"}) != first
 
 
-def test_an_estimate_of_a_half_filled_form(admin: Client, cast: Cast) -> None:
-    given = form_data(form_page(admin, cast)) | {"base_model": TINY, "batch_size": "none"}
-    assert "of memory and" in estimate_of(admin, cast, **given)
-    given |= {"base_model": "../../etc"}
+def test_a_form_with_a_wrong_number_has_no_estimate(admin: Client, cast: Cast) -> None:
+    """The number of before stood there as if it were that of what was typed."""
+    given = form_data(form_page(admin, cast)) | {"base_model": TINY}
+    wrong = {"learning_rate": "-1", "epochs": "0", "batch_size": "1.5"}
+    shown = estimate_of(admin, cast, **given | wrong)
+    assert "correct “Learning rate”, “Epochs” and “Batch size” first" in shown
+    assert "of memory" not in shown
+    assert "correct “Batch size” first" in estimate_of(admin, cast, **given | {"batch_size": "0"})
+    sent = admin.post(reverse("training:launch", args=[cast.project.pk]), given | wrong)
+    assert "correct “Learning rate”, “Epochs” and “Batch size” first" in sent.text
+    built_again = form_page(admin, cast, **given | {"batch_size": "0"})
+    assert "correct “Batch size” first" in built_again
+
+
+def test_an_estimate_of_a_model_that_is_not_offered(admin: Client, cast: Cast) -> None:
+    given = form_data(form_page(admin, cast)) | {"base_model": "../../etc"}
     assert "is not offered here" in estimate_of(admin, cast, **given)
 
 

@@ -128,7 +128,9 @@ def test_an_estimate_of_all_stages_stands_beside_the_form(admin: Client, cast: C
     assert "Proximal policy optimisation, 77 steps" in more
     too_long = estimate_of(admin, cast, given | {"max_length": "4000"})
     assert "has only 2048 positions" in too_long
-    assert "of memory in" in estimate_of(admin, cast, given | {"sft-batch_size": "none"})
+    wrong = estimate_of(admin, cast, given | {"sft-batch_size": "none"})
+    assert "correct “Batch size” first" in wrong
+    assert "of memory in" not in wrong
 
 
 def test_one_stage_runs_after_another() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from django import forms
 from django.conf import settings
@@ -225,9 +225,8 @@ class LaunchForm(forms.Form):
     def advanced_has_errors(self) -> bool:
         return any(row.errors for row in self.advanced_rows)
 
-    def so_far(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, list[Any]]]:
-        """What is valid as it stands, the config and the grid that it makes; an untouched form is
-        whole."""
+    def filled(self) -> Self:
+        """Validated, as it stands; an untouched form as a browser would send it."""
         form = self
         if not self.is_bound:
             form = type(self)(
@@ -236,7 +235,7 @@ class LaunchForm(forms.Form):
             )  # fmt: skip
         # Not full_clean, which would forget what a service has refused.
         form.is_valid()
-        return form.cleaned_data, form.run_config(), form.grid
+        return form
 
     def refuse(self, error: PrefloopError) -> None:
         """Puts what a service did not take beside the field that it is about."""

@@ -51,6 +51,18 @@ def untouched_data(form: forms.Form) -> dict[str, Any]:
     return found
 
 
+def numbers_to_correct(form: forms.Form) -> str:
+    """Why an estimate has to wait: the numbers of a validated form that are none, or out of
+    range."""
+    # FloatField is one of them.
+    rows = [row for row in form if row.errors and isinstance(row.field, forms.IntegerField)]
+    names = [f"“{row.label}”" for row in rows]
+    if not names:
+        return ""
+    listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    return f"No estimate yet: correct {listed} first."
+
+
 def _sentence(words: str) -> str:
     """Without the library's mark of the loop, which a form shows by its place."""
     plain = words.removeprefix(ONLINE).removeprefix(OFFLINE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from django import forms
 from django.conf import settings
@@ -179,14 +179,14 @@ class RecipeForm(forms.Form):
         fields = ([self[name] for name in part] for part in (basic, online, [*own, *timed]))
         return StageRows(title, self.methods[stage], *fields)
 
-    def so_far(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-        """What is valid as it stands, and the stages' configs that it makes; an untouched form is
-        whole."""
+    def filled(self) -> Self:
+        """Validated, as it stands; an untouched form as a browser would send it."""
         form = self
         if not self.is_bound:
             form = type(self)(untouched_data(self), project=self.project, choice=self.choice)
+        # Not full_clean, which would forget what a service has refused.
         form.is_valid()
-        return form.cleaned_data, form.stage_configs()
+        return form
 
     def refuse(self, error: PrefloopError) -> None:
         """Puts what a service did not take beside the field that it is about."""

@@ -20,6 +20,7 @@ from feedback.models import Snapshot
 from training.alignment.methods import get_method, methods
 from training.forms import LaunchChoice, LaunchForm, completed_choice, untouched_values
 from training.forms.launch import METHOD_PREFIX
+from training.forms.options import numbers_to_correct
 from training.forms.rewards import SEVERAL
 from training.models import Sweep
 from training.services import queue_run, queue_sweep
@@ -106,18 +107,21 @@ def _typed(kept: MultiValueDict[str, Any], method: str) -> dict[str, Any]:
 
 
 def _estimate(project: Project, form: LaunchForm) -> dict[str, Any]:
-    """Of what is valid of the form; the rest counts as not given."""
-    given, config, grid = form.so_far()
+    """Of the form as it stands; not while a number is wrong, which would count as not given."""
+    form = form.filled()
+    if words := numbers_to_correct(form):
+        return {"no_estimate": words}
+    given = form.cleaned_data
     return estimate_or_reason(
         project=project,
         snapshot=form.snapshot,
         method=form.method.name,
         criterion=given.get("criterion", ""),
         base_model=given.get("base_model", ""),
-        config=config,
+        config=form.run_config(),
         binary_from_pairs=given.get("binary_from_pairs", False),
         rewrites=given.get("rewrites", False),
-        runs=_count(grid),
+        runs=_count(form.grid),
     )
 
 

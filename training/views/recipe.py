@@ -17,6 +17,7 @@ from core.access import SignedInRequest
 from core.errors import PrefloopError
 from training.alignment.methods import get_method
 from training.forms.choice import snapshots_of
+from training.forms.options import numbers_to_correct
 from training.forms.recipe import RecipeForm, recipe_choice
 from training.models import Recipe
 from training.services import resume_recipe, start_recipe, stop_recipe
@@ -61,16 +62,19 @@ def _form(project: Project, data: Any, *, kept: Mapping[str, Any]) -> RecipeForm
 
 
 def _estimate(project: Project, form: RecipeForm) -> dict[str, Any]:
-    """Of what is valid of the form; the rest counts as not given."""
-    given, configs = form.so_far()
+    """Of the form as it stands; not while a number is wrong, which would count as not given."""
+    form = form.filled()
+    given = form.cleaned_data
     if "snapshot" not in given:
         return {}
+    if words := numbers_to_correct(form):
+        return {"no_estimate": words}
     return recipe_estimate_or_reason(
         project=project,
         snapshot=given["snapshot"],
         criterion=given.get("criterion", ""),
         base_model=given.get("base_model", ""),
-        stages=rlhf_stages(policy_method=form.choice["policy_method"], **configs),
+        stages=rlhf_stages(policy_method=form.choice["policy_method"], **form.stage_configs()),
     )
 
 
