@@ -80,8 +80,8 @@ class TrainingConfig:
     )
     learning_rate: float = option(
         1e-6,
-        help="Peak learning rate. About 1e-6 for full fine-tuning (5e-6 for small models), "
-        "1e-5 to 1e-4 for LoRA.",
+        help="Peak learning rate. For full fine-tuning each method has a default of its own, and "
+        "small models often take more; for LoRA 1e-5 to 1e-4.",
         min=0.0,
         max=1.0,
     )

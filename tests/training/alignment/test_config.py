@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from dataclasses import fields
@@ -137,3 +138,11 @@ def test_what_a_run_does_unlike_its_name_is_in_the_help():
     assert "the one after the crossing is still made" in found["step_kl_limit"]
     for name in ("lora_rank", "lora_alpha"):
         assert "A start adapter that is trained on keeps its own" in found[name]
+
+
+def test_the_help_of_the_learning_rate_contradicts_no_methods_default():
+    (rate,) = (one for one in describe_options(TrainingConfig) if one.name == "learning_rate")
+    full, _, _ = rate.help.partition("LoRA")
+    defaults = {method.defaults.get("learning_rate", rate.default) for method in methods()}
+    assert len(defaults) > 1
+    assert not re.search(r"\de-\d", full)
