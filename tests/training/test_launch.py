@@ -172,6 +172,20 @@ def test_a_form_with_a_wrong_number_has_no_estimate(admin: Client, cast: Cast) -
     assert "correct “Batch size” first" in built_again
 
 
+def test_steps_that_come_to_nothing_in_a_short_run_are_told(admin: Client, cast: Cast) -> None:
+    given = form_data(form_page(admin, cast)) | {"base_model": TINY, "batch_size": "1"}
+    given |= {"epochs": "6", "gradient_accumulation": "4"}
+    short = estimate_of(admin, cast, **given)
+    assert "for 12 steps" in short
+    assert "10 of 12 steps warm up" in short
+    assert "no evaluation before the end" in short
+    fitting = estimate_of(admin, cast, **given | {"warmup_steps": "5", "evaluate_every": "6"})
+    assert "warm up" not in fitting
+    assert "no evaluation" not in fitting
+    last = estimate_of(admin, cast, **given | {"evaluate_every": "12"})
+    assert "no evaluation before the end" in last
+
+
 def test_an_estimate_of_a_model_that_is_not_offered(admin: Client, cast: Cast) -> None:
     given = form_data(form_page(admin, cast)) | {"base_model": "../../etc"}
     assert "is not offered here" in estimate_of(admin, cast, **given)

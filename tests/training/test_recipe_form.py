@@ -136,7 +136,8 @@ def test_an_estimate_of_all_stages_stands_beside_the_form(admin: Client, cast: C
 def test_one_stage_runs_after_another() -> None:
     def budget(memory: float, seconds: float, steps: int) -> Budget:
         machine = Machine(4 * GIBI, 1e10, 1e10, "a test")
-        return Budget((Part("All", memory * GIBI),), (Part("All", seconds),), steps, 1.0, machine)
+        parts = (Part("All", memory * GIBI),), (Part("All", seconds),)
+        return Budget(*parts, steps, 1.0, machine, warm_up=2, evaluations=steps // 8)
 
     told = stages_in_words(
         {"A": budget(1, 60, 1), "B": budget(3.9, 120, 8), "C": budget(2, 600, 3)}
@@ -146,6 +147,8 @@ def test_one_stage_runs_after_another() -> None:
     )
     assert "more than fits" in told.warning
     assert told.memory == [("A", "1.0 GiB"), ("B", "3.9 GiB"), ("C", "2.0 GiB")]
+    assert told.notes[0].startswith("C: 2 of 3 steps warm up")
+    assert told.notes[1].startswith("C: There is no evaluation before the end")
     assert told.time[1:] == [("B, 8 steps", "2 minutes"), ("C, 3 steps", "10 minutes")]
 
 

@@ -50,13 +50,18 @@ FULL = 0.9
 
 @dataclass(frozen=True)
 class Budget:
-    """An estimate: `memory` in bytes by part, `time` in seconds by phase."""
+    """An estimate: `memory` in bytes by part, `time` in seconds by phase.
+
+    `warm_up` is how many of the steps warm up, `evaluations` how many there are between the steps.
+    """
 
     memory: tuple[Part, ...]
     time: tuple[Part, ...]
     steps: int
     step_operations: float
     machine: Machine
+    warm_up: int = 0
+    evaluations: int = 0
 
     @property
     def bytes(self) -> float:
@@ -129,7 +134,13 @@ def estimate(
     memory += _after_training(config, method, size, data, machine, memory)
     training = Part("Training", steps * step / machine.speed)
     return Budget(
-        tuple(memory), (training, *(part for part in time if part.amount)), steps, step, machine
+        memory=tuple(memory),
+        time=(training, *(part for part in time if part.amount)),
+        steps=steps,
+        step_operations=step,
+        machine=machine,
+        warm_up=min(config.warmup_steps, steps),
+        evaluations=(steps - 1) // config.evaluate_every,
     )
 
 

@@ -22,11 +22,12 @@ GIBI = 2**30
 
 @dataclass(frozen=True)
 class Told:
-    """`sentence` first, then how far `speed` is known; then each part of memory and time with its
-    amount in words."""
+    """`sentence` first, then how far `speed` is known, and `notes` on settings that do not fit so
+    short a run; then each part of memory and time with its amount in words."""
 
     sentence: str
     speed: str
+    notes: list[str]
     warning: str
     memory: list[tuple[str, str]]
     time: list[tuple[str, str]]
@@ -78,6 +79,7 @@ def in_words(budget: Budget, runs: int = 1) -> Told:
     return Told(
         sentence=f"{total} for {steps_in_words(budget.steps)}." + (of_all if runs > 1 else ""),
         speed=_speed(budget.machine),
+        notes=_notes(budget),
         warning=_warning(budget, machine),
         memory=[(part.name, size(part.amount)) for part in budget.memory],
         time=[(part.name, duration(part.amount)) for part in budget.time],
@@ -96,6 +98,22 @@ def _speed(machine: Machine) -> str:
     return f"The speed is {machine.basis}: expect half of the time either way."
 
 
+def _notes(budget: Budget) -> list[str]:
+    """What of the steps comes to nothing where they are few."""
+    notes = []
+    if budget.warm_up and 2 * budget.warm_up >= budget.steps > 1:
+        notes.append(
+            f"{budget.warm_up} of {steps_in_words(budget.steps)} warm up, at less than the "
+            "learning rate: lower the warm-up steps."
+        )
+    if budget.evaluations == 0 and budget.steps > 1:
+        notes.append(
+            "There is no evaluation before the end: to see how the run goes, evaluate after fewer "
+            "steps."
+        )
+    return notes
+
+
 def stages_in_words(budgets: Mapping[str, Budget]) -> Told:
     """One stage runs after another: the memory is that of the largest, the time of all together."""
     largest = max(budgets.values(), key=lambda budget: budget.bytes)
@@ -105,6 +123,7 @@ def stages_in_words(budgets: Mapping[str, Budget]) -> Told:
         told,
         sentence=f"About {size(largest.bytes)} of memory in the largest stage, and "
         f"{duration(seconds)} for all of them.",
+        notes=[f"{title}: {note}" for title, one in budgets.items() for note in _notes(one)],
         memory=[(title, size(budget.bytes)) for title, budget in budgets.items()],
         time=[
             (f"{title}, {steps_in_words(budget.steps)}", duration(budget.seconds))

@@ -218,7 +218,7 @@ class Command(BaseCommand):
         if told is None:
             self.stdout.write(found["no_estimate"])
             return
-        self.stdout.write(f"{told.sentence} {told.speed}")
+        self.stdout.write(" ".join([told.sentence, told.speed, *told.notes]))
         for name, amount in (*told.memory, *told.time):
             self.stdout.write(f"  {name:34}{amount:>12}")
         self.stdout.write(told.basis)
