@@ -59,6 +59,22 @@ class DataReport:
     warnings: list[str] = field(default_factory=list)
     source: SourceReport | None = None
 
+    def in_words(self) -> str:
+        """One line for a log; what happened to no row is left out."""
+        counted = {
+            "ties dropped": self.ties_dropped,
+            "prompts cut": self.prompts_truncated,
+            "completions cut": self.completions_truncated,
+            "rows dropped without room for a completion": self.dropped_without_room,
+            "rows dropped as too long": self.dropped_too_long,
+            "bad rows left out": self.source.bad_rows if self.source else 0,
+        }
+        parts = [f"{self.examples} examples of {self.rows} rows"]
+        parts += [f"{what} {count}" for what, count in counted.items() if count]
+        parts.append(f"the longest sequence has {self.longest_sequence} tokens")
+        parts.append(f"batches of {PADDING_BATCH} would be {self.padding_share:.0%} padding")
+        return ", ".join(parts)
+
     def drop(self, name: str) -> None:
         """Remember which example was left out; the first twenty are named."""
         if len(self.dropped_ids) < NAMED:

@@ -86,7 +86,9 @@ def load_data(
     if accelerator.is_main_process:
         reports = {"train": asdict(report), "held_out": asdict(held_out_report)}
         write_json(Path(config.output_dir) / "data_report.json", reports)
-        journal.say(f"Data: {reports}")
+        journal.say(f"Training data: {report.in_words()}.")
+        if held_out:
+            journal.say(f"Held-out data: {held_out_report.in_words()}.")
         for warning in report.warnings:
             journal.say(f"WARNING {warning}")
     # Mismatched answers join other prompts than those that the reports have measured them with.
@@ -276,7 +278,10 @@ def _reference(
 ) -> dict[str, Tensor]:
     folder, adapter = config.reference, config.reference_adapter
     words = f"{Path(folder).name} with the adapter {Path(adapter).name}" if adapter else folder
-    journal.say(f"The reference is {Path(words).name}; scoring {len(examples)} examples.")
+    journal.say(
+        f"The reference is {Path(words).name}; scoring the different answers of {len(examples)} "
+        "examples, but for those that are known from before."
+    )
     return reference_log_probs(
         examples,
         objective.roles,

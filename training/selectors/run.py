@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from training.alignment.config import TrainingConfig
@@ -41,6 +43,23 @@ def run_settings(run: TrainingRun) -> list[tuple[str, str]]:
     common = [one.name for one in describe_options(TrainingConfig) if is_used(one, method, adapter)]
     found = _ordered(run.config["hyperparameters"], own) | _ordered(run.config, common)
     return [(name.replace("_", " "), _in_words(value)) for name, value in found.items()]
+
+
+def cut_in_words(output: Path) -> str:
+    """What of the run's texts was too long for its limits, from the library's report in `output`;
+    nothing where all fitted, or nothing was read yet."""
+    try:
+        sides = json.loads((output / "data_report.json").read_text()).values()
+    except (OSError, ValueError):
+        return ""
+    counted = {
+        "prompts cut": "prompts_truncated",
+        "completions cut": "completions_truncated",
+        "rows left out": "dropped_too_long",
+        "rows left out whose prompt leaves no room": "dropped_without_room",
+    }
+    found = {words: sum(side[name] for side in sides) for words, name in counted.items()}
+    return ", ".join(f"{words} {count}" for words, count in found.items() if count)
 
 
 def _ordered(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

@@ -30,11 +30,13 @@ from training.services.version import register_version
 PHASES = {
     "loading": "Loading the model and the data",
     "reference": "Scoring the data with the reference model",
-    "training": "Training",
     "saving": "Saving the model",
     "evaluating": "Answering held-out prompts before and after",
     "done": "Keeping the model version",
 }
+# What a phase counts. The reference scores each different answer once, be it in two examples, and
+# none that an earlier run has had scored.
+COUNTED = {"reference": "different answers", "evaluating": "answers"}
 
 
 def run_folder(run: TrainingRun) -> Path:
@@ -92,13 +94,21 @@ def _show_progress(context: JobContext, progress: Path, pace: Pace) -> None:
         now = json.loads(progress.read_text())
     except (OSError, ValueError):
         now = {"phase": "loading", "done": 0, "total": 0}
-    message = PHASES.get(now["phase"], now["phase"])
     if now["phase"] == "training":
         left = pace.seconds_left(now["total"])
-        context.progress(done=now["done"], total=now["total"], message=message, seconds_left=left)
+        context.progress(
+            done=now["done"], total=now["total"], message="Training", seconds_left=left
+        )
     else:
-        part = f": {now['done']} of {now['total']}" if now["total"] > 1 else ""
-        context.progress(done=0, total=0, message=f"{message}{part}")
+        context.progress(done=0, total=0, message=phase_in_words(**now))
+
+
+def phase_in_words(*, phase: str, done: int, total: int, **_: Any) -> str:
+    """Of what comes before and after training, from the library's progress.json."""
+    words = PHASES.get(phase, phase)
+    if total <= 1:
+        return words
+    return " ".join(filter(None, [f"{words}: {done} of {total}", COUNTED.get(phase)]))
 
 
 def _write_data(run: TrainingRun, folder: Path) -> None:

@@ -25,7 +25,13 @@ from training.forms.again import launch_query, left_out
 from training.models import TrainingRun
 from training.selectors.evaluation import evaluated
 from training.selectors.plot import plots_of
-from training.selectors.run import curves, rewards_parted, run_settings, step_samples
+from training.selectors.run import (
+    curves,
+    cut_in_words,
+    rewards_parted,
+    run_settings,
+    step_samples,
+)
 from training.services import cancel_run, resume_run
 from training.services.child import log_tail
 from training.services.supervise import run_folder
@@ -80,6 +86,7 @@ def run(request: SignedInRequest, project: Project, run_id: int) -> HttpResponse
         "again": launch_query(found),
         "left_out": left_out(found),
         "needs": held_against(found),
+        "cut": cut_in_words(run_folder(found) / "output"),
     }
     version = getattr(found, "model_version", None)
     if version is not None:

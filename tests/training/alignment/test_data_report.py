@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.training.alignment import tiny
-from training.alignment.data_report import balance_warnings
+from training.alignment.data import SourceReport
+from training.alignment.data_report import DataReport, balance_warnings
 from training.alignment.train import run
 
 EVEN = {"desirable_weight": 1.0, "undesirable_weight": 1.0}
@@ -52,5 +53,21 @@ def test_a_run_of_kto_is_warned_in_its_report_and_log(make_config, tmp_path, cap
     report = json.loads((Path(config.output_dir) / "data_report.json").read_text())
     (warning,) = report["train"]["warnings"]
     assert "set desirable_weight to 3." in warning
-    assert f"WARNING {warning}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"WARNING {warning}" in said
+    assert "Training data: 8 examples of 8 rows, the longest sequence has " in said
+    assert "Held-out data" not in said
+    assert "{" not in said
     assert report["held_out"]["warnings"] == []
+
+
+def test_a_report_in_words_names_what_happened_and_nothing_else():
+    report = DataReport(
+        rows=40, examples=38, prompts_truncated=3, completions_truncated=1, dropped_too_long=2,
+        longest_sequence=512, padding_share=0.214, source=SourceReport(bad_rows=5),
+    )  # fmt: skip
+    assert report.in_words() == (
+        "38 examples of 40 rows, prompts cut 3, completions cut 1, rows dropped as too long 2, "
+        "bad rows left out 5, the longest sequence has 512 tokens, "
+        "batches of 8 would be 21% padding"
+    )

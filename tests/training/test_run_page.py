@@ -1,0 +1,49 @@
+"""What a run's page says of its data and of its phases."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import pytest
+from django.test import Client
+
+from tests.cast import Cast
+from tests.training.conftest import Launch
+from tests.training.test_pages import page
+from training.alignment.data_report import DataReport
+from training.services.supervise import phase_in_words, run_folder
+
+
+def test_a_runs_page_tells_what_of_its_data_was_cut(
+    cast: Cast, client: Client, launch: Launch
+) -> None:
+    run, words = launch(), "Data beyond max length"
+    client.force_login(cast.ada)
+    assert words not in page(client, "run", run.project_id, run.pk)
+    output = run_folder(run) / "output"
+    output.mkdir(parents=True)
+    whole = asdict(DataReport(rows=8, examples=8))
+    cut = whole | {"prompts_truncated": 1, "completions_truncated": 2}
+    for train, is_told in ((whole, False), (cut, True)):
+        file = json.dumps({"train": train, "held_out": cut if is_told else whole})
+        (output / "data_report.json").write_text(file)
+        assert (words in page(client, "run", run.project_id, run.pk)) is is_told
+    shown = page(client, "run", run.project_id, run.pk)
+    assert f"{words} or max prompt length: prompts cut 2, completions cut 4." in shown
+
+
+@pytest.mark.parametrize(
+    ("phase", "total", "words"),
+    [
+        ("reference", 246, "with the reference model: 8 of 246 different answers"),
+        ("evaluating", 32, "before and after: 8 of 32 answers"),
+        ("loading", 1, "Loading the model and the data"),
+        ("a later one", 9, "a later one: 8 of 9"),
+    ],
+)
+def test_what_is_counted_before_and_after_training_is_named(
+    phase: str, total: int, words: str
+) -> None:
+    told = phase_in_words(phase=phase, done=8, total=total, time=0.0)
+    assert told.endswith(words)
