@@ -12,6 +12,7 @@ from tests.cast import Cast
 from tests.training.conftest import Launch
 from tests.training.test_pages import page
 from training.alignment.data_report import DataReport
+from training.models import StepSample
 from training.services.supervise import phase_in_words, run_folder
 
 
@@ -47,3 +48,26 @@ def test_what_is_counted_before_and_after_training_is_named(
 ) -> None:
     told = phase_in_words(phase=phase, done=8, total=total, time=0.0)
     assert told.endswith(words)
+
+
+@pytest.mark.parametrize(
+    ("figures", "words"),
+    [
+        ({"ended": 1.0, "tokens": 15}, "15 tokens, ended by itself"),
+        ({"ended": 0.0, "tokens": 16}, "cut at 16 tokens"),
+        (
+            {"kl": -0.25, "ended": 1.0, "reward": 2.0, "tokens": 1, "reward_length": 1.5},
+            "1 token, ended by itself, KL −0.25, reward 2, reward length 1.5",
+        ),
+    ],
+)
+def test_how_an_answer_through_training_ended_is_in_words(
+    cast: Cast, client: Client, launch: Launch, figures: dict[str, float], words: str
+) -> None:
+    run = launch()
+    asked = [{"role": "user", "content": "Why?"}]
+    StepSample.objects.create(
+        run=run, step=2, position=0, prompt_messages=asked, text="So.", figures=figures
+    )
+    client.force_login(cast.ada)
+    assert f">{words}</p>" in page(client, "run", run.project_id, run.pk)

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from annotation.models import Project, Prompt
 from core.models import Job
+from core.plots.scales import format_number
 from feedback.models import Snapshot
 from training.alignment.methods import get_method
 
@@ -129,3 +130,17 @@ class StepSample(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["run", "position", "step"], name="step_sample_unique"),
         ]
+
+    @property
+    def in_words(self) -> str:
+        """How long the answer is and how it ended, then what else was measured on it."""
+        rest = dict(self.figures)
+        tokens, ended = rest.pop("tokens", 0), rest.pop("ended", None)
+        length = f"{tokens:g} token{'' if tokens == 1 else 's'}"
+        told = f"cut at {length}" if ended == 0 else length
+        told += ", ended by itself" if ended else ""
+        measured = (
+            f"{name.replace('_', ' ').replace('kl', 'KL')} {format_number(value)}"
+            for name, value in sorted(rest.items())
+        )
+        return ", ".join([told, *measured])
