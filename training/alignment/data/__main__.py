@@ -34,6 +34,12 @@ def described(found: Survey) -> str:
     if report.identical_sides:
         lines.append(f"  pairs of two equal texts: {report.identical_sides}")
     lines += [f"  {problem}" for problem in report.problems]
+    if found.odd:
+        lines.append(
+            "  mixed: a method takes the rows of its kind and refuses the file for the others, or "
+            "leaves them out (bad_rows skip):"
+        )
+    lines += [f"    {problem}" for problem in found.odd]
     return "\n".join(lines)
 
 

@@ -106,6 +106,15 @@ def _told(report: SourceReport) -> str:
     return "\n".join(lines)
 
 
+# What makes a row of each kind of a prompt alone.
+_ANSWERED: dict[Kind, str] = {
+    "pairs": "the fields 'chosen' and 'rejected'",
+    "lists": "the fields 'completions' and 'ranks' or 'scores'",
+    "binary": "the fields 'completion' and 'label'",
+    "demonstrations": "the field 'completion'",
+}
+
+
 @dataclass
 class _Reading:
     data: Kind
@@ -167,6 +176,8 @@ class _Reading:
             return f"{text}; it can be made from {kind} when that is asked for"
         if (kind, self.data) == ("demonstrations", "binary"):
             return f"{text}: add the field 'label'"
+        if kind == "prompts":
+            return f"{text}: add {_ANSWERED[self.data]}"
         return text
 
     def _count(self, name: str, kind: Kind, row: Row) -> None:

@@ -4,18 +4,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.alignment.data.conversions import CONVERSIONS
-from training.alignment.data.read import ReadOptions, SourceReport, read_data
+from training.alignment.data.read import Problem, ReadOptions, SourceReport, read_data
 from training.alignment.data.rows import KINDS, DataError, Kind
 
 
 @dataclass(frozen=True)
 class Survey:
     """`rows` counts what there is of each kind, `convertible` what conversions would make of it;
-    kinds that the file cannot feed are left out of both."""
+    kinds that the file cannot feed are left out of both. `odd` names the first rows that a method
+    of the commonest kind would refuse for being of another."""
 
     rows: dict[Kind, int]
     convertible: dict[Kind, int]
     report: SourceReport
+    odd: tuple[Problem, ...] = ()
 
 
 def survey(path: Path) -> Survey:
@@ -30,12 +32,21 @@ def survey(path: Path) -> Survey:
         sources = [have for have in rows if (have, kind) in CONVERSIONS]
         if sources:
             convertible[kind] = _converted(path, kind, sources)
-    return Survey(rows, {kind: count for kind, count in convertible.items() if count}, report)
+    made = {kind: count for kind, count in convertible.items() if count}
+    return Survey(rows, made, report, _odd(path, rows, report))
 
 
 def _report(path: Path) -> SourceReport:
     """Everything can be asked as a prompt, so nothing is of the wrong kind."""
     return read_data(path, "prompts", ReadOptions(convert=KINDS, skip_bad=True)).report
+
+
+def _odd(path: Path, rows: dict[Kind, int], report: SourceReport) -> tuple[Problem, ...]:
+    if len(rows) < 2:
+        return ()
+    commonest = max(rows, key=lambda kind: rows[kind])
+    refused = read_data(path, commonest, ReadOptions(skip_bad=True)).report.problems
+    return tuple(problem for problem in refused if problem not in report.problems)
 
 
 def _converted(path: Path, kind: Kind, sources: list[Kind]) -> int:

@@ -28,3 +28,23 @@ def test_the_command_names_methods_and_bad_rows(tmp_path, capsys):
 def test_the_command_fails_where_nothing_can_be_used(tmp_path, capsys):
     assert main([str(tmp_path / "nothing.jsonl")]) == 1
     assert "no such file or folder" in capsys.readouterr().err
+
+
+def test_a_row_of_another_kind_than_the_others_is_named(tmp_path, capsys):
+    """A pair without its answers is a prompt, which nobody may have meant."""
+    path = write_lines(tmp_path / "rows.jsonl", [PAIR, {"prompt": "x"}, PAIR, {"text": "x"}])
+    (odd,) = survey(path).odd
+    assert (odd.row, survey(path).rows) == (2, {"pairs": 2, "prompts": 1})
+    assert main([str(path)]) == 0
+    _, told = capsys.readouterr().out.split("mixed: ")
+    assert (
+        "row 2: has the shape of prompts data, but the method needs pairs: add the fields " in told
+    )
+    assert "'chosen' and 'rejected'" in told
+    assert "row 4" not in told
+
+
+def test_rows_of_one_kind_are_not_called_mixed(tmp_path, capsys):
+    path = write_lines(tmp_path / "rows.jsonl", [PAIR, PAIR, {"text": "x"}])
+    assert main([str(path)]) == 0
+    assert "mixed" not in capsys.readouterr().out
