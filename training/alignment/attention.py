@@ -4,6 +4,8 @@ Registered with transformers' attention interface, so that models stay as they a
 not of a packed row is handed on to transformers' own SDPA attention.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,9 +16,10 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from training.alignment.packing import Group, Packing, pack
+from training.alignment.packing import Group, Packing, pack, pieces_of
 
 NAME = "shared_prompt"
+Attend = Callable[..., Tensor]
 
 
 def packed_attention(
@@ -50,16 +53,46 @@ def packed_attention(
             dropout=dropout,
             **options,
         )
-    dtype = query.dtype
-    q, k, v = (_unfold(tensor, packing) for tensor in (query, key, value))
-    if query.device.type == "cpu":
-        # Without matrix units for it, bfloat16 attention is slower than float32, and worse.
-        q, k, v = q.float(), k.float(), v.float()
+    attend = partial(
+        scaled_dot_product_attention, scale=scaling, dropout_p=dropout, enable_gqa=True
+    )
+    by_device = attend_by_group if query.device.type == "cpu" else attend_at_once
     with torch.autocast(query.device.type, enabled=False):
-        output = scaled_dot_product_attention(
-            q, k, v, is_causal=True, scale=scaling, dropout_p=dropout, enable_gqa=True
-        )
-    return output.transpose(1, 2).flatten(0, 1)[packing.folded][None].to(dtype), None
+        output = by_device(attend, query, key, value, packing)
+    return output.to(query.dtype), None
+
+
+def attend_by_group(
+    attend: Attend, query: Tensor, key: Tensor, value: Tensor, packing: Packing
+) -> Tensor:
+    """Each prompt once, then each of its completions; [1, t, heads, d].
+
+    In float32: without matrix units for it, bfloat16 attention is slower on a CPU, and worse.
+    """
+    sizes = [size for span in packing.spans for size in pieces_of(span)]
+    # One split: the gradient of a slice would be as long as the row.
+    parts = zip(
+        *(torch.split(part.float(), sizes, dim=2) for part in (query, key, value)), strict=True
+    )
+    masks = iter(packing.masks)
+    outputs = []
+    for span in packing.spans:
+        q, k, v = next(parts)
+        outputs.append(attend(q, k, v, is_causal=True))
+        for _ in pieces_of(span)[1:]:
+            own_q, own_k, own_v = next(parts)
+            keys, values = torch.cat([k, own_k], dim=2), torch.cat([v, own_v], dim=2)
+            outputs.append(attend(own_q, keys, values, attn_mask=next(masks)))
+    return torch.cat(outputs, dim=2).transpose(1, 2)
+
+
+def attend_at_once(
+    attend: Attend, query: Tensor, key: Tensor, value: Tensor, packing: Packing
+) -> Tensor:
+    """All of the row by one kernel, each prompt once a completion; [1, t, heads, d]."""
+    q, k, v = (_unfold(tensor, packing) for tensor in (query, key, value))
+    output = attend(q, k, v, is_causal=True)
+    return output.transpose(1, 2).flatten(0, 1)[packing.folded][None]
 
 
 @torch.no_grad()

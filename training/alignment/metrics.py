@@ -72,7 +72,7 @@ def records(
         columns |= _sides(examples, "log_probability", policy)
         columns |= _sides(examples, "log_ratio", ratios)
     if LIST_ROLE in policy:
-        rewards = output.list_rewards.detach()
+        rewards = without_rounding(output.list_rewards.detach(), policy, reference)
         columns |= list_agreement(rewards, list_ranks(examples, rewards.device))
     if isinstance(output, DemonstrationLoss):
         tokens = [example.sequences["completion"].trained_tokens for example in examples]
@@ -166,6 +166,14 @@ def list_agreement(rewards: Tensor, ranks: Tensor) -> dict[str, Tensor]:
         "kendall_tau": torch.where((count > 0) & (distinct == 0), 0.0, tau),
         "best_first": torch.where(count > 0, first, math.nan),
     }
+
+
+def without_rounding(rewards: Tensor, policy: LogProbs, reference: LogProbs) -> Tensor:
+    """Rewards of lists, 0 where policy and reference differ by no more than float32 rounds."""
+    if LIST_ROLE not in reference:
+        return rewards
+    ratio = policy[LIST_ROLE] - reference[LIST_ROLE]
+    return rewards.masked_fill(ratio.abs() <= ROUNDING * policy[LIST_ROLE].abs(), 0.0)
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> float:

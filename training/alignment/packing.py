@@ -44,6 +44,8 @@ class Packing(NamedTuple):
         lengths: [s] tokens of each completion.
         unfolded: [s, w] the row as ordinary padded sequences, prompts repeated, as places.
         folded: [t] where each token of the row stands first in `unfolded`, flattened.
+        masks: for each completion that shares its prompt, [its tokens, prompt and its tokens] what
+            is added to its attention scores: 0, or -inf for what is ahead. On a CPU alone.
         spans: the groups.
     """
 
@@ -53,6 +55,7 @@ class Packing(NamedTuple):
     lengths: Tensor
     unfolded: Tensor
     folded: Tensor
+    masks: tuple[Tensor, ...]
     spans: tuple[Span, ...]
 
 
@@ -108,9 +111,25 @@ def pack(groups: Sequence[Group], device: torch.device) -> PackedBatch:
         lengths=_tensor(np.array(lengths), device),
         unfolded=_tensor(unfolded, device),
         folded=_tensor(folded, device),
+        masks=_masks(spans) if device.type == "cpu" else (),
         spans=spans,
     )
     return PackedBatch(_tensor(ids[None], device), _tensor(mask[None], device), packing)
+
+
+def pieces_of(span: Span) -> tuple[int, ...]:
+    """Tokens that are attended from at once: a lone completion with its prompt, else each part."""
+    if len(span.completions) == 1:
+        return (span.prompt + span.completions[0],)
+    return (span.prompt, *span.completions)
+
+
+def _masks(spans: Sequence[Span]) -> tuple[Tensor, ...]:
+    sizes = [(span.prompt, length) for span in spans for length in pieces_of(span)[1:]]
+    return tuple(
+        torch.full((length, prompt + length), -torch.inf).triu(prompt + 1)
+        for prompt, length in sizes
+    )
 
 
 def _spans(groups: Sequence[Group]) -> tuple[Span, ...]:

@@ -8,7 +8,14 @@ import pytest
 import torch
 from scipy.stats import kendalltau
 
-from training.alignment.metrics import COLUMNS, correctness, list_agreement, summarize
+from training.alignment.batches import LIST_ROLE
+from training.alignment.metrics import (
+    COLUMNS,
+    correctness,
+    list_agreement,
+    summarize,
+    without_rounding,
+)
 
 
 def row(**values: float) -> list[float]:
@@ -31,6 +38,15 @@ def test_rounding_is_no_preference() -> None:
     noise = {"log_ratio_chosen": 6e-4, "chosen_reward": 6e-5}
     rows = torch.tensor([row(**noise, chosen_log_probability=-200.0)])
     assert correctness(rows).tolist() == [0.5]
+
+
+def test_rounding_orders_no_list() -> None:
+    reference = {LIST_ROLE: torch.tensor([[-200.0, -100.0, -50.0]])}
+    policy = {LIST_ROLE: reference[LIST_ROLE] + torch.tensor([[6e-4, -3e-4, 1.0]])}
+    rewards = 0.1 * (policy[LIST_ROLE] - reference[LIST_ROLE])
+    found = without_rounding(rewards, policy, reference)
+    assert found.tolist() == [[0.0, 0.0, pytest.approx(0.1)]]
+    assert torch.equal(without_rounding(rewards, policy, {}), rewards)
 
 
 def test_what_ties_takes_no_part_in_accuracy_and_margin() -> None:

@@ -1,9 +1,12 @@
 """The packed path against the plain one: values, gradients, and what must not matter."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import scaled_dot_product_attention
 from transformers import (
     AttentionInterface,
     AttentionMaskInterface,
@@ -16,11 +19,11 @@ from transformers import (
 from transformers.masking_utils import sdpa_mask
 
 from tests.training.alignment import tiny
-from training.alignment.attention import NAME, packed_attention
+from training.alignment.attention import NAME, attend_at_once, attend_by_group, packed_attention
 from training.alignment.batches import collate
 from training.alignment.log_probs import CompletionScorer, sequence_log_probs
 from training.alignment.models import add_lora
-from training.alignment.packing import Group
+from training.alignment.packing import Group, pack
 from training.alignment.reward_model import RewardScorer, load_reward_model
 from training.alignment.scoring import packs, score_all, score_sequences, score_tokens
 from training.alignment.tokenization import TokenSequence
@@ -216,9 +219,37 @@ def test_other_models_pack_where_that_changes_nothing(config, is_packed):
     torch.testing.assert_close(found, plain(scorer, items), rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("make", [attend_at_once, attend_by_group])
+def test_attention_of_either_device_is_each_sequences_own(make):
+    """On a GPU the whole row goes through one kernel, on a CPU group by group."""
+    packing = pack(groups(), CPU).packing
+    torch.manual_seed(0)
+    tokens, wide = packing.folded.numel(), 8
+    shapes = [(1, heads, tokens, wide) for heads in (4, 2, 2)]
+    row = [torch.randn(shape, requires_grad=True) for shape in shapes]
+    attend = partial(scaled_dot_product_attention, enable_gqa=True)
+    found = make(attend, *row, packing)
+    assert found.shape == (1, tokens, 4, wide)
+    ends = packing.lengths + torch.tensor([span.prompt for span in packing.spans
+                                           for _ in span.completions])  # fmt: skip
+    weights = torch.randn(tokens, 4, wide)
+    slopes = torch.autograd.grad((found[0] * weights).sum(), row)
+    total = torch.zeros(())
+    seen = torch.zeros(tokens, dtype=torch.bool)
+    for places, end in zip(packing.unfolded, ends, strict=True):
+        alone = attend(*(part[:, :, places[:end]] for part in row), is_causal=True)[0]
+        alone, here = alone.transpose(0, 1), places[:end]
+        torch.testing.assert_close(found[0, here], alone, rtol=1e-5, atol=1e-5)
+        total = total + (alone * weights[here])[~seen[here]].sum()
+        seen[here] = True
+    assert seen.all()
+    for slope, expected in zip(slopes, torch.autograd.grad(total, row), strict=True):
+        torch.testing.assert_close(slope, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_a_token_that_sees_too_much_is_caught(monkeypatch):
     def ahead(*inputs, packing=None, **options):
-        crossed = packing and packing._replace(unfolded=packing.unfolded.flip(0))
+        crossed = packing and packing._replace(masks=tuple(map(torch.zeros_like, packing.masks)))
         return packed_attention(*inputs, packing=crossed, **options)
 
     AttentionInterface.register("sees_too_much", ahead)
