@@ -103,6 +103,11 @@ urlpatterns = [
         name="judge-templates",
     ),
     path(
+        "projects/<int:project_id>/judge-drafts",
+        judges.JudgeDrafts.as_view(),
+        name="judge-drafts",
+    ),
+    path(
         "judge-templates/<int:judge_template_id>",
         judges.OneJudgeTemplate.as_view(),
         name="judge-template",

@@ -20,6 +20,7 @@ from annotation.serializers.judges import (
     CallFilters,
     JudgeCallDetailOut,
     JudgeCallOut,
+    JudgeDraftIn,
     JudgeIn,
     JudgeOut,
     JudgeProtocolsOut,
@@ -30,7 +31,7 @@ from annotation.serializers.judges import (
     TakesOut,
 )
 from annotation.services.judge import create_judge
-from annotation.services.judge_template import save_template, set_project_judge
+from annotation.services.judge_template import draft_judge, save_template, set_project_judge
 from core.api.endpoint import Endpoint, ListEndpoint
 from core.api.schema import operation
 from core.errors import PrefloopError
@@ -219,3 +220,24 @@ class OneJudgeTemplate(Endpoint):
         rows = JudgeTemplate.objects.select_related("project")
         template, _ = found(rows, self, judge_template_id, Capability.RESEARCH)
         return self.rendered(JudgeTemplateOut, template)
+
+
+class JudgeDrafts(Endpoint):
+    scope = WRITE
+
+    @operation(
+        "Make a draft of a text",
+        request=JudgeDraftIn,
+        response=JudgeOut,
+        code=201,
+        description="A judge of a text that is not saved. It can be tried, by `POST "
+        "judges/{judge_id}/runs` with the purpose `trial`, and nothing else; no list has it.",
+    )
+    def post(self, request: Request, project_id: int) -> Response:
+        project = project_of(self, Capability.RESEARCH)
+        given = self.given(JudgeDraftIn)
+        model = models_on_offer().filter(pk=given.pop("model")).first()
+        if model is None:
+            raise PrefloopError("There is no such model on offer.", field="model")
+        draft = draft_judge(project=project, model=model, actor=self.user, **given)
+        return self.rendered(JudgeOut, draft, code=201)

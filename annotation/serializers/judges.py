@@ -151,6 +151,11 @@ class JudgeTemplateIn(Input):
     body = Text(max_length=LONGEST_TEMPLATE, help_text="With placeholders such as `{prompt}`.")
 
 
+class JudgeDraftIn(JudgeTemplateIn):
+    name = Text(required=False, default="", allow_blank=True, max_length=100)
+    model = Whole(min_value=1, max_value=LARGEST_ID, help_text="Of `GET judge-models`.")
+
+
 class JudgeTemplateOut(serializers.ModelSerializer[JudgeTemplate]):
     class Meta:
         model = JudgeTemplate

@@ -138,3 +138,17 @@ def test_its_trial_shows_answers_and_makes_no_judgment(court: Court, cast: Cast)
     assert not Judgment.objects.exists()
     sent = [one["body"]["messages"][0]["content"] for one in court.server.seen()]
     assert all("Be fair." in text for text in sent[-run.calls.count() :])
+
+
+def test_a_draft_by_rest(cast: Cast) -> None:
+    make_item(cast.project)
+    api, model = Api(cast.rosa), make_model()
+    path = f"projects/{cast.project.pk}/judge-drafts"
+    made = api.post(path, TEXT | {"model": model.pk})
+    assert (made.status_code, made.json()["texts"]["body"]) == (201, TEXT["body"])
+    trial = {"purpose": "trial", "cap": 1, "selection": {"limit": 10, "unpriced": True}}
+    started = api.post(f"judges/{made.json()['id']}/runs", trial)
+    assert (started.status_code, started.json()["purpose"]) == (201, "trial")
+    for change, field in (({"model": model.pk + 1}, "model"), ({"body": "Which?"}, "body")):
+        refused = api.post(path, TEXT | {"model": model.pk} | change)
+        assert (refused.status_code, list(refused.json()["fields"])) == (400, [field])

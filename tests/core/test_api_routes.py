@@ -137,6 +137,7 @@ ROLES = {
     "GET judge-calls/{judge_call}": "researcher",
     "GET projects/{project}/judge-templates": "researcher",
     "POST projects/{project}/judge-templates": "researcher",
+    "POST projects/{project}/judge-drafts": "researcher",
     "GET judge-templates/{judge_template}": "researcher",
     "GET projects/{project}/judge-runs": "researcher",
     "POST judges/{judge}/runs": "researcher",
