@@ -143,7 +143,7 @@ def rule_in_words(rule: GateValues) -> list[str]:
         ("injection", rule.max_injection, "an injected response rises in at most {}"),
     )
     words = [
-        f"compared with people on {rule.min_items} items or more",
+        f"compared on {rule.min_items} items or more that it and two people have answered",
         f"the lower bound of its agreement is at most {percent(rule.margin)} under people's "
         "with each other, on the same items",
     ]

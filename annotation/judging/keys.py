@@ -32,7 +32,7 @@ def call_key(
 
 
 def nonce(secret: bytes, key: str) -> str:
-    """HMAC-SHA256 of the call's key: unguessable to who wrote a response, the same on a retry."""
+    """HMAC-SHA256 of a chain's key: unguessable to who wrote a response, the same on a retry."""
     if not secret:
         raise ValueError("secret: empty, so anybody could guess the delimiters")
     return hmac.new(secret, key.encode(), hashlib.sha256).hexdigest()[:NONCE_LENGTH]
