@@ -158,6 +158,15 @@ def test_an_unknown_page_says_so(db) -> None:
     assert "nothing here for you" in reply.content.decode()
 
 
+def test_a_lacking_right_is_nothing_to_mend_with_the_browser(cast: Cast) -> None:
+    client = sign_in(cast.lena)
+    refused = client.get(reverse("training:runs"))
+    assert refused.status_code == 403
+    assert "You may not do this" in refused.text
+    assert "Ask one." in refused.text
+    assert "Go back" not in refused.text
+
+
 def test_a_stale_form_says_so(cast: Cast) -> None:
     client = Client(enforce_csrf_checks=True)
     reply = client.post(reverse("core:sign-in"), {"username": "lena", "password": PASSWORD})
