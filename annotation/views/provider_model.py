@@ -34,10 +34,13 @@ def offered(request: SignedInRequest, provider_id: int) -> HttpResponse:
 
 
 @admin_only
-@require_http_methods(["POST"])
+@require_http_methods(["GET", "POST"])
 @never_cache
 def add(request: SignedInRequest, provider_id: int) -> HttpResponse:
+    """The models stand on the provider's page, where whoever opens this address is sent."""
     found, form = load_provider(provider_id), ModelForm(request.POST)
+    if request.method == "GET":
+        return redirect("annotation:provider", found.pk)
     if form.is_valid():
         try:
             made = add_model(provider=found, actor=request.user, **form.cleaned_data)

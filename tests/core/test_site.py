@@ -5,11 +5,13 @@ import re
 import time
 
 import pytest
-from django.test import Client
+from django.http import HttpResponseNotAllowed
+from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from core import health
 from core.jobs import sweep
+from core.middleware import ErrorMiddleware
 from core.models import ApiToken
 from core.services.api_token import create_api_token
 from tests.cast import Cast
@@ -165,6 +167,31 @@ def test_a_lacking_right_is_nothing_to_mend_with_the_browser(cast: Cast) -> None
     assert "You may not do this" in refused.text
     assert "Ask one." in refused.text
     assert "Go back" not in refused.text
+
+
+def test_an_address_for_forms_leads_to_the_page_above_it(cast: Cast) -> None:
+    project = cast.project.pk
+    for path, above in (
+        (reverse("core:theme"), 'href="/"'),
+        (reverse("annotation:judge-takes", args=[project, 7]), f"/projects/{project}/judges/7/"),
+        (reverse("annotation:provider-price", args=[3, 5]), "/providers/3/models/"),
+    ):
+        reply = sign_in(cast.ada).get(path)
+        assert (reply.status_code, reply.headers["Allow"]) == (405, "POST"), path
+        page = reply.content.decode()
+        assert "nothing was done" in page
+        assert above in page
+        assert "Prefloop</title>" in page
+    other = sign_in(cast.ada).put(reverse("core:theme"))
+    assert (other.status_code, other.content) == (405, b"")
+    # The API says it in its own words.
+    refusal = HttpResponseNotAllowed(["POST"])
+    assert ErrorMiddleware(lambda _: refusal)(RequestFactory().get("/api/jobs")) is refusal
+
+
+def test_a_page_links_each_style_once(cast: Cast) -> None:
+    styles = re.findall(r'rel="stylesheet" href="([^"]+)"', Client().get("/").content.decode())
+    assert len(styles) == len(set(styles))
 
 
 def test_a_stale_form_says_so(cast: Cast) -> None:
