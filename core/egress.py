@@ -23,7 +23,7 @@ import httpx2
 from django.conf import settings
 
 from core.errors import PrefloopError
-from core.global_addresses import why_not_global
+from core.global_addresses import LINK_LOCAL, METADATA, why_not_global
 from core.local_origins import local_origins
 
 CONNECT_SECONDS = 10.0
@@ -314,9 +314,11 @@ def _check_addresses(origin: str, addresses: Iterable[str]) -> None:
         return
     for address in addresses:
         if what := why_not_global(address):
+            # Keys of the whole machine lie there, and no model: nobody is advised to allow it.
+            is_secret = what in (LINK_LOCAL, METADATA)
+            advice = "Enter another address." if is_secret else _how_to_allow(origin)
             raise EgressRefused(
-                f"{origin} is at {address}, {what}, and not on the public internet. "
-                f"{_how_to_allow(origin)}"
+                f"{origin} is at {address}, {what}, and not on the public internet. {advice}"
             )
 
 

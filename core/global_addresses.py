@@ -9,13 +9,15 @@ from __future__ import annotations
 import ipaddress
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
+LINK_LOCAL = "a link-local address, where clouds have their metadata"
+METADATA = "the metadata service of a cloud"
 _OF_V4 = {
     "0.0.0.0/8": "this machine itself",
     "10.0.0.0/8": "a private address",
     "100.64.0.0/10": "an address inside a carrier's or cloud's network",
     "127.0.0.0/8": "this machine itself",
-    "168.63.129.16/32": "the metadata service of a cloud",
-    "169.254.0.0/16": "a link-local address, where clouds have their metadata",
+    "168.63.129.16/32": METADATA,
+    "169.254.0.0/16": LINK_LOCAL,
     "172.16.0.0/12": "a private address",
     "192.0.0.0/24": "a reserved address",
     "192.0.2.0/24": "an address for documentation",
@@ -70,7 +72,7 @@ def _why_not_v6(address: IPv6Address) -> str:
     if address in _NAT64:
         return _why_not_v4(IPv4Address(int(address) & 0xFFFFFFFF))
     if address in _LINK_LOCAL:
-        return "a link-local address, where clouds have their metadata"
+        return LINK_LOCAL
     if address in _UNIQUE_LOCAL:
         return "a private address"
     if address not in _ALLOTTED or not address.is_global:

@@ -146,6 +146,13 @@ def test_the_refusal_says_why_and_how_to_allow_it() -> None:
     assert "add http://127.0.0.1:8000 to PREFLOOP_EGRESS_ORIGINS" in message
 
 
+@pytest.mark.parametrize("host", ["169.254.169.254", "168.63.129.16", "[fe80::1]"])
+def test_nobody_is_advised_to_allow_where_clouds_have_their_keys(host: str) -> None:
+    with pytest.raises(EgressRefused, match="metadata") as refused:
+        check_url(f"http://{host}/latest")
+    assert "PREFLOOP_EGRESS_ORIGINS" not in refused.value.message
+
+
 def resolver(*answers: list[str]) -> Any:
     left = list(answers)
 
