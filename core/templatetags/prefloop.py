@@ -33,5 +33,11 @@ def shown(text: str) -> str:
 
 
 @register.filter
+def minus(number: object) -> str:
+    """With the sign that numbers have, not the hyphen of words."""
+    return str(number).replace("-", "\N{MINUS SIGN}")
+
+
+@register.filter
 def item(mapping: Mapping[str, Any], key: str) -> Any:
     return mapping.get(key)

@@ -118,6 +118,7 @@ def test_the_page_tries_then_saves_then_decides(cast: Cast, client: Client) -> N
     resolve_items(project=cast.project)
     tried = send(client, cast, "try")
     assert b"What would change" in tried.content
+    assert '<td class="number">\N{MINUS SIGN}1</td>' in tried.content.decode()
     assert Policy.objects.count() == 1
     assert send(client, cast, "save").status_code == 302
     assert current_policy(cast.project).min_judgments == 1
