@@ -9,16 +9,17 @@ from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from annotation.judge_words import listed
-from annotation.models import Price, Provider, ProviderModel, ProviderState
+from annotation.models import JudgeCall, Price, Provider, ProviderModel, ProviderState
 
 
 @dataclass(frozen=True)
 class ProviderRow:
     provider: Provider
     state: ProviderState | None
-    # "retired", "broken" (nobody asks until then), "waits" (told to by the endpoint) or "ready"
+    # "retired", "broken" (nobody asks until then), "waits" (told to by the endpoint), "failed" (the
+    # last probe, then), "answers" (to the last probe, then, or to calls) or "unasked"
     name: str
-    until: datetime | None
+    when: datetime | None
     limits: str
 
 
@@ -37,11 +38,13 @@ def providers() -> QuerySet[Provider]:
 
 def provider_row(provider: Provider) -> ProviderRow:
     state = getattr(provider, "state", None)
-    name, until = _held_back(provider, state)
-    return ProviderRow(provider, state, name, until, limits_in_words(provider))
+    name, when = _held_back(provider, state) or _last_heard(provider)
+    return ProviderRow(provider, state, name, when, limits_in_words(provider))
 
 
-def _held_back(provider: Provider, state: ProviderState | None) -> tuple[str, datetime | None]:
+def _held_back(
+    provider: Provider, state: ProviderState | None
+) -> tuple[str, datetime | None] | None:
     now = timezone.now()
     if provider.retired_at is not None:
         return "retired", None
@@ -49,7 +52,15 @@ def _held_back(provider: Provider, state: ProviderState | None) -> tuple[str, da
         return "broken", state.open_until
     if state is not None and state.not_before is not None and state.not_before > now:
         return "waits", state.not_before
-    return "ready", None
+    return None
+
+
+def _last_heard(provider: Provider) -> tuple[str, datetime | None]:
+    newest = provider.models.exclude(probed_at=None).order_by("-probed_at").first()
+    if newest is not None:
+        return "failed" if newest.probe_error else "answers", newest.probed_at
+    answered = JudgeCall.objects.filter(judge__model__provider=provider, state=JudgeCall.State.DONE)
+    return "answers" if answered.exists() else "unasked", None
 
 
 def limits_in_words(provider: Provider) -> str:

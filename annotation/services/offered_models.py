@@ -43,7 +43,8 @@ async def _asked(url: str, key: str) -> tuple[int, str]:
         try:
             reply = await client.get(url, headers=headers)
         except httpx2.HTTPError as error:
-            raise PrefloopError(f"The endpoint cannot be reached: {error}") from error
+            words = str(error).rstrip(".")
+            raise PrefloopError(f"The endpoint cannot be reached: {words}.") from error
     return reply.status_code, reply.text
 
 

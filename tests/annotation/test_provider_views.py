@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation.models import Price, Provider, ProviderModel, ProviderState
+from annotation.models import (
+    JudgeCall,
+    JudgeRun,
+    Price,
+    Provider,
+    ProviderModel,
+    ProviderState,
+)
 from core.models import Secret
 from tests.annotation.test_work_views import sign_in
 from tests.cast import Cast
-from tests.judges import NOWHERE, make_model
+from tests.judges import NOWHERE, make_judge, make_model
 from tests.llm_server.fixtures import StartServer
 
 NEW = {
@@ -114,7 +122,21 @@ def test_the_list_says_what_holds_a_provider_back(cast: Cast) -> None:
     ProviderState.objects.update(open_until=None, not_before=now + timedelta(minutes=1))
     assert "told to wait" in seen(cast, "providers")
     ProviderState.objects.update(not_before=None)
-    assert "ready" in seen(cast, "providers")
+    assert "not asked yet" in seen(cast, "providers")
+
+
+def test_a_provider_is_as_its_last_probe_and_its_calls_found_it(cast: Cast) -> None:
+    judge = make_judge(cast.project)
+    assert "not asked yet" in seen(cast, "provider", judge.model.provider_id)
+    run = JudgeRun.objects.create(project=cast.project, judge=judge, cap=1)
+    JudgeCall.objects.create(judge=judge, run=run, call_key="a", purpose="judge", state="done")
+    assert "answers</span>" in seen(cast, "providers")
+    now = timezone.now()
+    ProviderModel.objects.update(probed_at=now, probe_error="No connection: refused")
+    assert "last probe failed" in seen(cast, "providers")
+    make_model(name="judge-2", probed_at=now + timedelta(seconds=1))
+    assert "last probe failed" not in seen(cast, "providers")
+    assert "probed now" in seen(cast, "providers")
 
 
 def test_models_are_added_and_priced_by_the_day(cast: Cast) -> None:
@@ -159,6 +181,13 @@ def test_a_probe_is_told_in_words(cast: Cast, settings: object, llm_server: Star
     client.post(url("provider-key", provider.pk), {"key": "another"})
     reply = client.get(url("provider-offered", provider.pk))
     assert "did not say which models it serves" in reply.content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_endpoint_that_is_down_is_told_in_whole_sentences(cast: Cast, settings: object) -> None:
+    settings.EGRESS_ORIGINS = ["http://127.0.0.1:9"]  # type: ignore[attr-defined]
+    page = seen(cast, "provider-offered", make_model().provider_id)
+    assert re.search(r"cannot be reached: [^<]*[^.]\. You can still add", page)
 
 
 @pytest.mark.django_db(transaction=True)
