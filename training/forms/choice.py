@@ -13,10 +13,13 @@ from training.alignment.methods import Method, methods
 from training.selectors.training_data import usable_methods
 
 ADAPTERS = [("full", "All weights"), ("lora", "A LoRA adapter (less memory)")]
+SNAPSHOT_HELP = "Preferences as they were frozen, a part of them held out to evaluate on."
 
 
 class LaunchChoice(forms.Form):
-    snapshot = forms.ModelChoiceField(queryset=Snapshot.objects.none(), empty_label=None)
+    snapshot = forms.ModelChoiceField(
+        queryset=Snapshot.objects.none(), empty_label=None, help_text=SNAPSHOT_HELP
+    )
     method = forms.ChoiceField()
     adapter = forms.ChoiceField(
         choices=ADAPTERS,

@@ -39,6 +39,12 @@ MAIN = (
 )
 DATA_SWITCHES = ("binary_from_pairs", "rewrites", "convert_data")
 SHOWN_OF_METHOD = 6
+# What is watched, kept, or computed in another way: none of it changes what is learned.
+NEVER_VARIED = (
+    *("checkpoint_every", "evaluate_every", "evaluation_limit"),
+    *("sample_prompts", "sample_max_new_tokens", "step_sample_prompts"),
+    *("pass_tokens", "gradient_checkpointing"),
+)
 # Answered by fields of their own, or by nobody outside the worker.
 ELSEWHERE = (*PATHS, "method", "hyperparameters", "adapter", "device")
 
@@ -166,7 +172,8 @@ class LaunchForm(forms.Form):
         """Hyper-parameters first."""
         own = [name.removeprefix(METHOD_PREFIX) for name in self._method_names]
         known = [one.name for one in describe_options(TrainingConfig)]
-        return own + [name for name in known if name in self.fields and name not in MAIN]
+        left_out = (*MAIN, *NEVER_VARIED)
+        return own + [name for name in known if name in self.fields and name not in left_out]
 
     def keep_unticked(self, kept: Mapping[str, Any]) -> None:
         """A box that was unticked before the form was built again is not sent. The switches of the

@@ -11,7 +11,7 @@ from training.alignment.options import Option
 
 SPELLED = {
     "lora": "LoRA", "dtype": "Precision", "kl": "KL", "sft": "SFT", "gae": "GAE", "ppo": "PPO",
-    "nll": "NLL", "dpop": "DPOP",
+    "nll": "NLL", "dpop": "DPOP", "optimizer": "Optimiser",
 }  # fmt: skip
 
 
@@ -27,12 +27,34 @@ def option_field(option: Option) -> forms.Field:
     if option.type is bool:
         return forms.BooleanField(**{**common, "required": False})
     limits: dict[str, Any] = {"min_value": option.min, "max_value": option.max}
-    if option.type is int:
-        return forms.IntegerField(**common, **limits)
-    if option.type is float:
-        widget = forms.NumberInput(attrs={"step": "any"})
-        return forms.FloatField(widget=widget, **common, **limits)
+    if option.type in (int, float):
+        return number_field(is_whole=option.type is int, **common, **limits)
     return forms.CharField(**common)
+
+
+def number_field(*, is_whole: bool = False, **asked: Any) -> forms.IntegerField:
+    """A field that says its range, whatever is wrong: of what is no number a browser sends
+    nothing."""
+    found = forms.IntegerField(**asked) if is_whole else forms.FloatField(**asked)
+    told = _range(found.min_value, found.max_value, is_whole=is_whole)
+    found.error_messages |= dict.fromkeys(("required", "invalid", "min_value", "max_value"), told)
+    return found
+
+
+def _range(low: float | None, high: float | None, *, is_whole: bool) -> str:
+    """“Enter a number from 1e-6 to 1,000.”"""
+    noun = "a whole number" if is_whole else "a number"
+    least, most = (None if edge is None else _number(edge) for edge in (low, high))
+    if low is not None and high is not None:
+        return f"Enter {noun} from {least} to {most}."
+    if low is not None:
+        return f"Enter {noun}, {least} or more."
+    return f"Enter {noun}, {most} or less." if high is not None else f"Enter {noun}."
+
+
+def _number(edge: float) -> str:
+    written = f"{edge:,}" if isinstance(edge, int) else f"{edge:,.10g}"
+    return written.replace("e-0", "e-").replace("-", "\N{MINUS SIGN}", int(edge < 0))
 
 
 def label_of(name: str) -> str:

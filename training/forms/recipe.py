@@ -16,7 +16,7 @@ from feedback.models import Snapshot
 from training.alignment.config import TrainingConfig
 from training.alignment.methods import Method, get_method, methods
 from training.alignment.options import describe_options
-from training.forms.choice import ADAPTERS, snapshots_of
+from training.forms.choice import ADAPTERS, SNAPSHOT_HELP, snapshots_of
 from training.forms.launch import BASIC, ELSEWHERE, METHOD_PREFIX, has_field, untouched_values
 from training.forms.options import label_of, option_field, untouched_data
 from training.forms.rewards import reward_config, reward_fields
@@ -62,7 +62,9 @@ class RecipeForm(forms.Form):
     client_key = forms.CharField(widget=forms.HiddenInput, max_length=60)
     built_for = forms.CharField(widget=forms.HiddenInput, max_length=40, required=False)
     name = forms.CharField(max_length=100, required=False, initial="RLHF in three stages")
-    snapshot = forms.ModelChoiceField(queryset=Snapshot.objects.none(), empty_label=None)
+    snapshot = forms.ModelChoiceField(
+        queryset=Snapshot.objects.none(), empty_label=None, help_text=SNAPSHOT_HELP
+    )
     criterion = forms.ChoiceField(help_text="The reward model learns what was preferred by it.")
     base_model = forms.ChoiceField(help_text="The first stage starts from it.")
     policy_method = forms.ChoiceField(

@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 
 from training.alignment.rewards.settings import COMBINATIONS, JudgeOptions
+from training.forms.options import number_field
 from training.selectors.plot import WATCHED
 
 REWARD_FIELDS = (
@@ -59,7 +60,8 @@ def reward_fields(
             "Taken from the reward of an answer as long as the limit; 0 takes nothing.",
             initial=0.0, min_value=0.0,
         ),
-        "length_limit": forms.IntegerField(
+        "length_limit": number_field(
+            is_whole=True,
             initial=128,
             min_value=1,
             max_value=10**6,
@@ -98,11 +100,8 @@ def _hint(choices: Choices) -> str:
     )
 
 
-def _number(words: str, **options: Any) -> forms.FloatField:
-    widget = forms.NumberInput(attrs={"step": "any"})
-    return forms.FloatField(
-        widget=widget, help_text=words, **{"min_value": -1e6, "max_value": 1e6, **options}
-    )
+def _number(words: str, **options: Any) -> forms.Field:
+    return number_field(help_text=words, **{"min_value": -1e6, "max_value": 1e6, **options})
 
 
 def _judge_cap() -> forms.Field:

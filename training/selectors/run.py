@@ -42,7 +42,12 @@ def run_settings(run: TrainingRun) -> list[tuple[str, str]]:
     own = [one.name for one in describe_options(method.hyperparameters)]
     common = [one.name for one in describe_options(TrainingConfig) if is_used(one, method, adapter)]
     found = _ordered(run.config["hyperparameters"], own) | _ordered(run.config, common)
-    return [(name.replace("_", " "), _in_words(value)) for name, value in found.items()]
+    return [(_spelled(name), _in_words(value)) for name, value in found.items()]
+
+
+def _spelled(name: str) -> str:
+    """As the form has it; the library's names are American, as torch's are."""
+    return name.replace("_", " ").replace("optimizer", "optimiser")
 
 
 def cut_in_words(output: Path) -> str:
