@@ -266,7 +266,7 @@ def test_a_wrong_number_is_told_at_its_field(admin: Client, cast: Cast) -> None:
     given = form_data(page(admin, "launch", cast.project.pk)) | {"batch_size": "0"}
     response = admin.post(reverse("training:launch", args=[cast.project.pk]), given)
     assert response.status_code == 422
-    assert "greater than or equal to 1" in response.content.decode()
+    assert "Enter a whole number from 1 to 65,536." in response.content.decode()
     given |= {"batch_size": "2", "base_model": "../../etc"}
     assert admin.post(reverse("training:launch", args=[cast.project.pk]), given).status_code == 422
     assert not TrainingRun.objects.exists()

@@ -36,7 +36,7 @@ def number_field(*, is_whole: bool = False, **asked: Any) -> forms.IntegerField:
     """A field that says its range, whatever is wrong: of what is no number a browser sends
     nothing."""
     found = forms.IntegerField(**asked) if is_whole else forms.FloatField(**asked)
-    told = _range(found.min_value, found.max_value, is_whole=is_whole)
+    told = _range(asked.get("min_value"), asked.get("max_value"), is_whole=is_whole)
     found.error_messages |= dict.fromkeys(("required", "invalid", "min_value", "max_value"), told)
     return found
 

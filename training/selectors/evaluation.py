@@ -98,8 +98,9 @@ def _movement(figures: dict[str, Any]) -> tuple[str, bool]:
 
 def _is_off_zero(change: dict[str, Any]) -> bool:
     """Whether the data say that it went one way: without an interval they do not."""
-    low, high = change.get("low"), change.get("high")
-    return low is not None and (low > 0 or high < 0)
+    if change["low"] is None:
+        return False
+    return bool(change["low"] > 0 or change["high"] < 0)
 
 
 def _likelier(change: float) -> str:
