@@ -86,7 +86,7 @@ def test_a_refused_form_begins_where_it_is_to_be_mended(
     page.get_by_label("Max steps").fill("0")
     page.get_by_label("Max steps").press("Enter")
     expect(page.get_by_label("Epochs")).to_be_focused()
-    expect(page.get_by_text("greater than or equal to 0.001")).to_be_visible()
+    expect(page.get_by_text("Enter a number from 0.001 to 1,000.")).to_be_visible()
 
 
 def test_the_settings_of_a_method_fit_a_phone(
