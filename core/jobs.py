@@ -49,6 +49,10 @@ class Cancelled(Exception):
     """Somebody asked the job to stop."""
 
 
+class EndedEarly(PrefloopError):
+    """The job fails before its work is done; what it names is kept in its result, for programs."""
+
+
 @dataclass(frozen=True)
 class Kind:
     name: str
@@ -136,6 +140,7 @@ def resume(*, job: Job) -> Job:
         cancel_requested_at=None,
         finished_at=None,
         error="",
+        result={},
     )
     if not moved:
         raise Conflict(f"Only a failed or cancelled job can be resumed; this one is {job.state}.")
@@ -255,6 +260,8 @@ def run(job_id: int) -> None:
         logger.warning("Job %s was taken over by another worker.", job.pk)
     except Cancelled:
         finish(context, Job.State.CANCELLED)
+    except EndedEarly as error:
+        finish(context, Job.State.FAILED, error=error.message, result=error.fields)
     except PrefloopError as error:
         finish(context, Job.State.FAILED, error=error.message)
     except DatabaseError:

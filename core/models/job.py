@@ -100,12 +100,14 @@ class Job(models.Model):
 
     @property
     def seconds_left(self) -> float | None:
-        share = self.share_done
-        if not share or self.started_at is None or self.is_over:
+        if self.started_at is None or self.is_over:
             return None
         told = self.progress.get("seconds_left")
         if told is not None:
             return float(told)
+        share = self.share_done
+        if not share:
+            return None
         begun_at, begun_share = self.progress.get("begun_at"), self.progress.get("begun_share", 0.0)
         if begun_at is None or share <= begun_share:
             return None

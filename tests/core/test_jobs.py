@@ -96,6 +96,26 @@ def test_an_expected_error_is_told_and_not_retried(recorder: Recorder) -> None:
     assert (job.state, job.error) == (Job.State.FAILED, "The held-out side is empty.")
 
 
+def test_what_an_early_end_names_is_kept_until_the_job_is_resumed(recorder: Recorder) -> None:
+    recorder.error = jobs.EndedEarly("The cap is reached.", stopped_by="cap")
+    job = jobs.enqueue("test")
+    jobs.run(job.pk)
+    job.refresh_from_db()
+    assert (job.state, job.error) == (Job.State.FAILED, "The cap is reached.")
+    assert job.result == {"stopped_by": "cap"}
+    assert jobs.resume(job=job).result == {}
+
+
+def test_the_time_left_may_be_told_before_anything_is_done(recorder: Recorder) -> None:
+    context = claimed(jobs.enqueue("test"))
+    context.progress(done=0, total=10)
+    context.job.refresh_from_db()
+    assert context.job.seconds_left is None
+    jobs.JobContext(context.job).progress(done=0, total=10, seconds_left=90)
+    context.job.refresh_from_db()
+    assert context.job.seconds_left == 90
+
+
 def test_an_unexpected_error_is_retried_then_fails_without_its_details(recorder: Recorder) -> None:
     recorder.error = RuntimeError("secret detail")
     job = jobs.enqueue("test")
