@@ -90,10 +90,26 @@ class JudgeForm(forms.Form):
         self.fields["built_for"].initial = f"{choice.key}|{choice.suggested_name}"
         self.initial.pop("built_for", None)
         self.fields["name"].initial = choice.suggested_name
+        others = self._others(choice)
         for setting in describe_settings():
-            if choice.uses(setting.name):
+            if choice.uses(setting.name, **others):
                 field = _setting_field(setting, choice)
                 self.fields[SETTING_PREFIX + setting.name] = field
+
+    def _others(self, choice: Choice) -> dict[str, Any]:
+        """As they stand: some settings mean nothing with them."""
+        soft, reasons = (SETTING_PREFIX + one for one in ("soft_labels", "reasoning"))
+        default = choice.defaults
+        if self.is_bound:
+            # A box that is not ticked is not sent.
+            return {
+                "soft_labels": self.data.get(soft, default["soft_labels"]),
+                "reasons": reasons in self.data,
+            }
+        return {
+            "soft_labels": self.initial.get(soft, default["soft_labels"]),
+            "reasons": bool(self.initial.get(reasons, default["reasoning"])),
+        }
 
     @property
     def basic_rows(self) -> list[forms.BoundField]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from annotation.judge_words import missing
+from annotation.judging.formats import AGREE, AVERAGE
 from annotation.judging.protocol import JudgeProtocol, JudgeSpec, default_template, protocols
 from annotation.judging.protocols.base import Template
 from annotation.judging.settings import LOGPROBS, JudgeSettings
@@ -72,18 +73,26 @@ class Choice:
         made_by = self.template.name if self.template else self.protocol.title
         return f"{self.model.name.rpartition('/')[2]}, {made_by}"[:100]
 
-    def uses(self, setting: str) -> bool:
-        """Whether the setting means anything for these texts."""
+    def uses(self, setting: str, *, soft_labels: str, reasons: bool) -> bool:
+        """Whether the setting means anything for these texts, with these two other settings."""
         texts = self.texts
+        if setting == "max_tokens":
+            # A label is a token or two, whatever is set.
+            return reasons or soft_labels != LOGPROBS
         if setting in {"principles", "rubric"}:
             return f"{{{setting}}}" in texts.system + texts.body
         if setting == "threshold":
             return texts.format.is_score
         if setting == "tie_band":
-            return LOGPROBS in self.soft_labels
+            return self.kind == Kind.PAIRWISE and self._reads_probabilities(soft_labels)
         if setting == "both_orders":
             return not texts.one_by_one
         return True
+
+    def _reads_probabilities(self, soft_labels: str) -> bool:
+        """Whether a pair's verdict is made of P(first)."""
+        rule = self.protocol.combining or self.texts.format.rule
+        return rule == AVERAGE or (rule == AGREE and soft_labels == LOGPROBS)
 
     def spec(self, settings: JudgeSettings) -> JudgeSpec:
         return JudgeSpec(
