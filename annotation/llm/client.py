@@ -73,6 +73,8 @@ class LlmClient:
         )
         self._can: dict[str, Abilities] = {}
         self._endpoint: Endpoint | None = None
+        # When each request that is out was sent, by the wall clock.
+        self.sent: dict[object, float] = {}
 
     async def __aenter__(self) -> Self:
         try:
@@ -156,7 +158,8 @@ class LlmClient:
             raise RuntimeError("Open the client first: async with LlmClient(provider) as client")
         async with self._slots:
             is_trial = await self._limits.admit(tokens)
-            began = time.perf_counter()
+            began, mark = time.perf_counter(), object()
+            self.sent[mark] = time.time()
             try:
                 body = await self._endpoint.ask(content)
             except RAISED as error:
@@ -164,6 +167,8 @@ class LlmClient:
             else:
                 await self._limits.succeeded(is_trial=is_trial)
                 return body, round((time.perf_counter() - began) * 1000)
+            finally:
+                del self.sent[mark]
         if trouble.is_outage:
             await self._limits.failed(trouble.message, is_trial=is_trial)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from decimal import ROUND_UP, Decimal
 from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
@@ -16,6 +17,8 @@ from annotation.models.project import Project, Protocol
 from annotation.models.provider import ProviderModel
 from core.models import Job, User
 
+# Of a cap, in dollars.
+SMALLEST = Decimal("0.000001")
 COST: dict[str, Any] = {"max_digits": 14, "decimal_places": 8}
 
 
@@ -129,6 +132,9 @@ class JudgeRun(models.Model):
         CANARY = "canary", "Injected answers, to measure its safety"
         REWARD = "reward", "Rewards of a training run"
 
+    # In its job's result, with the least that a larger cap must be.
+    BY_CAP = "cap"
+
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="judge_runs")
     judge = models.ForeignKey(Judge, on_delete=models.PROTECT, related_name="runs")
@@ -168,6 +174,20 @@ class JudgeRun(models.Model):
                 & Q(cap__gte=F("settled") + F("reserved")),
             ),
         ]
+
+    @property
+    def stopped_by_cap(self) -> bool:
+        """Ended because nothing more fits under its cap: a larger one lets it go on."""
+        job = self.job
+        if job is None or job.state != Job.State.FAILED:
+            return False
+        return bool(job.result.get("stopped_by") == self.BY_CAP)
+
+    @property
+    def least_cap(self) -> Decimal:
+        """0, unless its cap has stopped it: then what is spent, and the cheapest call to come."""
+        least = self.job.result["least"] if self.job and self.stopped_by_cap else 0
+        return Decimal(least).quantize(SMALLEST, rounding=ROUND_UP)
 
 
 class JudgeCall(models.Model):

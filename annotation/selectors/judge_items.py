@@ -6,7 +6,7 @@ import random
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
 
@@ -78,15 +78,16 @@ SELECT id FROM (
 """
 # From somewhere on the ring of the items' random numbers, which know nothing of the items.
 _PLACE = f"mod(item.rnd - %(start)s + {RING}, {RING})"
-_FROM = """
+_ALL = """
 FROM annotation_item item JOIN annotation_prompt prompt ON prompt.id = item.prompt_id
-WHERE item.project_id = %(project)s AND item.origin = 'created' AND NOT item.is_gold
-  AND item.kind = ANY(%(kinds)s) AND prompt.withdrawn_at IS NULL
+WHERE item.project_id = %(project)s"""
+_OF_ITS_KIND = "item.kind = ANY(%(kinds)s)"
+_USABLE = """item.origin = 'created' AND NOT item.is_gold AND prompt.withdrawn_at IS NULL
   AND NOT EXISTS (
     SELECT 1 FROM annotation_itemresponse placed
     JOIN annotation_response response ON response.id = placed.response_id
-    WHERE placed.item_id = item.id AND response.withdrawn_at IS NOT NULL)
-"""
+    WHERE placed.item_id = item.id AND response.withdrawn_at IS NOT NULL)"""
+_FROM = f"{_ALL} AND {_OF_ITS_KIND} AND {_USABLE}"
 # People may be given longer lists than a judge can tell apart by its letters.
 _TOO_LONG = f"""EXISTS (
     SELECT 1 FROM annotation_itemresponse placed
@@ -103,6 +104,16 @@ class Extent:
     some: list[int]
     # Lists that it would have beside them, if a judge could be shown so many responses.
     too_long: int
+
+
+class Tally(NamedTuple):
+    """Of a project's items, each time those of the ones before: where a selection loses them."""
+
+    items: int
+    of_its_kind: int
+    usable: int
+    short_enough: int
+    chosen: int
 
 
 class JudgeItems:
@@ -164,6 +175,18 @@ class JudgeItems:
         count, too_long = (round(n * RING / width) for n in (len(found), self._too_long(width)))
         return Extent(count, width == RING, sorted(some), too_long)
 
+    def tally(self) -> Tally:
+        """What was asked before is counted too. Items by number are all that there are to it."""
+        first, last = "TRUE", self._choice()
+        if "items" in self.selection:
+            first, last = last, first
+        steps = (first, _OF_ITS_KIND, _USABLE, f"NOT {_TOO_LONG}", last)
+        conditions = [" AND ".join(steps[: end + 1]) for end in range(len(steps))]
+        counts = ", ".join(f"count(*) FILTER (WHERE {one})" for one in conditions)
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT {counts} {_ALL}", self.values)
+            return Tally(*cursor.fetchone())
+
     def _width(self) -> int:
         """Of the slice that is looked through first; where items are few or numbered, of all."""
         if "items" in self.selection:
@@ -192,21 +215,22 @@ class JudgeItems:
             return array("q", (number for (number,) in cursor))
 
     def _chosen(self, purpose: str) -> str:
-        takes = self.selection.get("takes", Takes.ALL)
         again = self.selection.get("again")
-        parts = [_FROM, _AGAIN if again else _NOT_YET]
-        if "items" in self.selection:
-            self.values["items"] = list(self.selection["items"])
-            parts.append("item.id = ANY(%(items)s)")
-        elif takes in _TAKES:
-            parts.append(_TAKES[Takes(takes)])
-        else:
-            raise PrefloopError(
-                f"A judge takes {', '.join(Takes.values)} or numbered items, not “{takes}”."
-            )
+        parts = [_FROM, _AGAIN if again else _NOT_YET, self._choice()]
         if purpose.startswith(("repeat", "canary")):
             parts.append(_ANSWERED_BY_JUDGE)
         return " AND ".join(parts)
+
+    def _choice(self) -> str:
+        takes = self.selection.get("takes", Takes.ALL)
+        if "items" in self.selection:
+            self.values["items"] = list(self.selection["items"])
+            return "item.id = ANY(%(items)s)"
+        if takes in _TAKES:
+            return _TAKES[Takes(takes)]
+        raise PrefloopError(
+            f"A judge takes {', '.join(Takes.values)} or numbered items, not “{takes}”."
+        )
 
     def _column(self, sql: str, **values: Any) -> list[int]:
         with connection.cursor() as cursor:

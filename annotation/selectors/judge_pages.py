@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum, Window
+from django.db.models.functions import RowNumber
+from django.utils import timezone
 
 from annotation.answer_words import in_words, letter
 from annotation.answers import AnswerValue
@@ -133,6 +135,9 @@ class RunFigures:
     # Not while it runs: they are added up over all of its calls.
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    # Requests that are out, and for how many seconds the oldest has been.
+    out: int = 0
+    waits: float | None = None
 
     @property
     def calls_done(self) -> int:
@@ -148,7 +153,9 @@ def figures_of(run: JudgeRun) -> RunFigures:
     told = run.job.progress if run.job is not None and run.job.state == Job.State.RUNNING else {}
     if "calls" in told:
         errors = Counter(told["newest"]).most_common(ERRORS_SHOWN)
-        return RunFigures(told["calls"], told["items"], errors)
+        waits = _waits(run, told.get("oldest_sent_at"))
+        out = told["out"] if waits is not None else 0
+        return RunFigures(told["calls"], told["items"], errors, out=out, waits=waits)
     calls = JudgeCall.objects.filter(run=run).order_by()
     states = dict(calls.values_list("state").annotate(n=Count("pk")))
     outcomes = run.verdicts.order_by().values_list("outcome").annotate(n=Count("pk"))
@@ -163,14 +170,28 @@ def figures_of(run: JudgeRun) -> RunFigures:
     )
 
 
+def _waits(run: JudgeRun, sent_at: float | None) -> float | None:
+    """None where nothing is out, or what is told is of a worker before this one."""
+    begun = run.job.started_at if run.job is not None else None
+    if sent_at is None or begun is None or sent_at < begun.timestamp():
+        return None
+    return timezone.now().timestamp() - sent_at
+
+
 def trial_items(project: Project, judge: Judge, kinds: Sequence[str]) -> list[int]:
-    """Ten items that this judge was not tried on yet; first those that people have judged."""
+    """Ten items that this judge was not tried on yet; first those that people have judged, and of
+    these one of each prompt before a second of any."""
     tried = JudgeVerdict.objects.filter(item=OuterRef("pk"), judge=judge, purpose="trial")
     items = (
         usable_items(project, kinds)
         .annotate(by_people=Exists(_of_people().filter(item=OuterRef("pk"))))
         .exclude(Exists(tried))
-        .order_by("-by_people", "rnd", "pk")
+        .annotate(
+            turn=Window(
+                RowNumber(), partition_by=[F("prompt"), F("by_people")], order_by=["rnd", "pk"]
+            )
+        )
+        .order_by("-by_people", "turn", "rnd", "pk")
     )
     return list(items.values_list("pk", flat=True)[:TRIED])
 

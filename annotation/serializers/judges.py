@@ -225,6 +225,9 @@ class JudgeRunEstimateOut(serializers.Serializer[Any]):
     likely_cost = serializers.FloatField()
     price_known = serializers.BooleanField()
     seconds = serializers.FloatField(allow_null=True)
+    learned_from = serializers.CharField(
+        help_text="Whose newest calls told the tokens of a text: `judge`, `model`; empty: a guess."
+    )
 
 
 class JudgeRunOut(serializers.ModelSerializer[JudgeRun]):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -47,6 +47,8 @@ UNREADABLE = (ValueError, LookupError, TypeError, ArithmeticError)
 
 
 class Client(Protocol):
+    @property
+    def sent(self) -> Mapping[object, float]: ...
     async def complete(self, model: str, request: Request) -> Completion: ...
 
 
@@ -86,7 +88,7 @@ class _Walk:
 
 
 class Asker:
-    """`start`, `offer`, `grant`, `slow_down`, `drain`, `abort` are for the writing thread."""
+    """All that is not private is for the writing thread."""
 
     def __init__(self, plan: Plan, desk: Desk) -> None:
         self.plan, self.desk, self.spec = plan, desk, plan.rows.spec
@@ -96,6 +98,7 @@ class Asker:
         self.most_open = plan.concurrency + min(plan.concurrency, MOST_AHEAD)
         self.exhausted = self.draining = self.tight = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._sent: Mapping[object, float] = {}
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="judge-asking", daemon=True)
 
@@ -116,6 +119,10 @@ class Asker:
     def drain(self) -> None:
         """What is out comes to its end, and nothing else is asked."""
         self._tell(self._drained)
+
+    def sent(self) -> tuple[float, ...]:
+        """When each request that is out was sent."""
+        return tuple(self._sent.values())
 
     def abort(self) -> None:
         """Drops what is out, if anything still is."""
@@ -145,6 +152,7 @@ class Asker:
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = self._loop.create_future()
         async with self.plan.client() as self._client:
+            self._sent = self._client.sent
             self._ready.set()
             self._pump()
             try:

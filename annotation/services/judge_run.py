@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from decimal import ROUND_UP, Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Avg, Count, F
+from django.db.models import F
 from django.utils import timezone
 
-from annotation.judging.asking import SHOWN_OF_A_BAD_REPLY, chains, most_calls, next_request
-from annotation.judging.content import ItemContent
-from annotation.judging.protocol import JudgeSpec
-from annotation.judging.reading import questions
-from annotation.judging.tokens import cost, likely_tokens, request_tokens
-from annotation.models import Judge, JudgeCall, JudgeRun, Price, Project, ProjectJudge
-from annotation.selectors.judge import price_of, provider_of, spec_of
+from annotation.models import Judge, JudgeRun, Project, ProjectJudge
+from annotation.selectors.judge import provider_of
 from annotation.selectors.judge_items import JudgeItems, Takes
+from annotation.selectors.judge_left import why_none
 from annotation.selectors.judge_pages import TRIED
 from annotation.services.judge_budget import check_budget
-from annotation.services.judge_canary import source_of
+from annotation.services.judge_estimate import CENT, RunEstimate, estimated
 from annotation.services.judge_price import check_price
 from annotation.services.project import freeze_protocol
 from core import jobs
@@ -36,45 +31,7 @@ SAMPLE = 200
 SAMPLED = (Purpose.REPEAT, Purpose.CANARY)
 MOST_NAMED = 100_000
 KEYS = {"takes", "items", "limit", "again", "attacks", "unpriced"}
-LOOKED_AT = 100
-# Bytes that a repair adds: the bad reply, its two messages, and what is wrong with it.
-REPAIR = SHOWN_OF_A_BAD_REPLY + 400
-LATEST = 500
 MOST_MONEY = Decimal(999_999)
-CENT = Decimal("0.01")
-# Retries, and answers longer than the last ones: what the suggested cap leaves room for.
-ROOM = Decimal("1.2")
-
-
-@dataclass(frozen=True)
-class RunEstimate:
-    """`cost` is the most that can be booked without retries, `likely_cost` what is to be expected.
-
-    The most is with a repair of every verdict; so are `completion_tokens`. `calls` are without.
-
-    `seconds` is None before anything was asked of the model. `sampled`: how many items were read.
-    Where `is_exact` is false, `items` and all that follows from it are projected from a part of
-    very many. `too_long`: lists of more responses than a judge is shown, which are left out.
-    """
-
-    items: int
-    is_exact: bool
-    calls: int
-    prompt_tokens: int
-    completion_tokens: int
-    cost: Decimal
-    likely_cost: Decimal
-    seconds: float | None
-    price_known: bool
-    sampled: int
-    too_long: int
-
-    @property
-    def suggested_cap(self) -> Decimal:
-        return (self.cost * ROOM).quantize(CENT, rounding=ROUND_UP)
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"cost": str(self.cost), "likely_cost": str(self.likely_cost)}
 
 
 def estimate_run(
@@ -86,90 +43,7 @@ def estimate_run(
 ) -> RunEstimate:
     """From the sizes of the items' texts, of a hundred of them when there are many."""
     chosen = checked_selection(project, judge, selection or {}, purpose)
-    return _estimated(JudgeRun(project=project, judge=judge, purpose=purpose, selection=chosen))
-
-
-def _estimated(run: JudgeRun) -> RunEstimate:
-    judge = run.judge
-    items, is_exact, looked_at, too_long = source_of(run).glance(LOOKED_AT)
-    spec, price = spec_of(judge), price_of(judge)
-    sizes = [_size(spec, subject.content, price) for subject in looked_at]
-    share = items / len(sizes) if sizes else 0.0
-    calls = round(share * sum(size.calls for size in sizes))
-    prompt = round(share * sum(size.prompt for size in sizes))
-    completion = round(share * sum(size.completion for size in sizes))
-    longest = round(share * sum(size.most_completion for size in sizes))
-    most = Decimal(share) * sum((size.most for size in sizes), Decimal(0))
-    past = _past(judge)
-    written = min(completion, round(calls * past["completion"])) if past else completion
-    return RunEstimate(
-        items=items,
-        is_exact=is_exact,
-        calls=calls,
-        prompt_tokens=prompt,
-        completion_tokens=longest,
-        cost=most.quantize(Decimal("0.00000001")),
-        likely_cost=cost(prompt, written, price),
-        seconds=_seconds(judge, calls, past),
-        price_known=price is not None,
-        sampled=len(sizes),
-        too_long=too_long,
-    )
-
-
-class _Size(NamedTuple):
-    """Calls, likely input tokens and longest output of an item; and the most with all repairs."""
-
-    calls: int
-    prompt: int
-    completion: int
-    most_completion: int
-    most: Decimal
-
-
-def _size(spec: JudgeSpec, content: ItemContent, price: Price | None) -> _Size:
-    ways = chains(spec, content)
-    request = next_request(spec, content, ways[0], {}, nonce="0" * 20)
-    if request is None:
-        return _Size(0, 0, 0, 0, Decimal(0))
-    verdicts = questions(spec, content)
-    asked = len(verdicts)
-    reasons = int(request.stage == "reason")
-    per_chain = asked + reasons
-    calls = per_chain * len(ways)
-    # What was reasoned is sent along with each question.
-    more = reasons * asked * request.max_tokens * len(ways)
-    prompt = likely_tokens(request.messages) * calls + more
-    most_asked = most_calls(spec, content)
-    # A repair shows the bad reply, and asks once more.
-    repairs = sum(len(one.instruction.encode()) + REPAIR for one in verdicts) * len(ways)
-    into = request_tokens(request) * most_asked + 2 * more + repairs
-    most = cost(into, request.max_tokens * most_asked, price)
-    completion, longest = request.max_tokens * calls, request.max_tokens * most_asked
-    return _Size(calls, prompt, completion, longest, most)
-
-
-def _past(judge: Judge) -> dict[str, float] | None:
-    """What the newest calls of its model took, this judge's own if it has any."""
-    done = JudgeCall.objects.filter(state=JudgeCall.State.DONE, latency_ms__isnull=False)
-    for calls in (done.filter(judge=judge), done.filter(judge__model=judge.model_id)):
-        newest = calls.order_by("-pk").values("pk")[:LATEST]
-        found = JudgeCall.objects.filter(pk__in=newest).aggregate(
-            count=Count("pk"), latency=Avg("latency_ms"), completion=Avg("completion_tokens")
-        )
-        if found["count"]:
-            return found
-    return None
-
-
-def _seconds(judge: Judge, calls: int, past: Mapping[str, float] | None) -> float | None:
-    if past is None or judge.model is None:
-        return None
-    provider = judge.model.provider
-    seconds = calls * past["latency"] / 1000 / provider.concurrency
-    if provider.requests_per_minute:
-        seconds = max(seconds, calls / provider.requests_per_minute * 60)
-    return round(seconds, 1)
+    return estimated(JudgeRun(project=project, judge=judge, purpose=purpose, selection=chosen))
 
 
 def checked_selection(
@@ -269,12 +143,10 @@ def queue_run(
         raise PrefloopError("Rewards are asked for by a training run.", field="purpose")
     cap = checked_cap(cap)
     chosen = checked_selection(project, judge, selection or {}, purpose)
-    told = _estimated(JudgeRun(project=project, judge=judge, purpose=purpose, selection=chosen))
+    told = estimated(JudgeRun(project=project, judge=judge, purpose=purpose, selection=chosen))
     if not told.items:
-        raise PrefloopError(
-            "No item is left for this choice: the judge has answered them, none is of a kind that "
-            "it can judge, or the lists are longer than it is shown."
-        )
+        why = why_none(project, judge, chosen, purpose)
+        raise PrefloopError(f"No item is left for this choice. {why}")
     check_price(judge=judge, selection=chosen, purpose=purpose)
     # It locks the project, so its criteria and guidelines cannot be edited before they are frozen.
     check_budget(project=project, cap=cap, actor=created_by)
@@ -346,6 +218,7 @@ def resume_run(*, run: JudgeRun, actor: User | None = None, cap: Decimal | None 
     """Goes on where it stopped, under a new cap if one is given."""
     job = _job(run)
     provider_of(run.judge)
+    _check_helps(run, run.cap if cap is None else cap)
     if cap is not None:
         raise_cap(run=run, cap=cap, actor=actor)
     else:
@@ -355,6 +228,22 @@ def resume_run(*, run: JudgeRun, actor: User | None = None, cap: Decimal | None 
     _record(run, actor, "resume_judge_run")
     run.refresh_from_db()
     return run
+
+
+def _check_helps(run: JudgeRun, cap: Decimal) -> None:
+    if cap < run.least_cap:
+        raise PrefloopError(
+            f"Under a cap of ${cap.normalize():f} the run would stop again at once: its next call "
+            f"needs one of ${run.least_cap.normalize():f} at least. All that is left fits under "
+            f"${cap_to_finish(run=run).normalize():f}.",
+            field="cap",
+        )
+
+
+def cap_to_finish(*, run: JudgeRun) -> Decimal:
+    """What is booked, and what the items that are left may cost."""
+    needed = run.settled + run.overrun + run.reserved + estimated(run).suggested_cap
+    return min(max(needed, run.least_cap).quantize(CENT, rounding=ROUND_UP), MOST_MONEY)
 
 
 @transaction.atomic

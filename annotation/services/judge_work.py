@@ -68,10 +68,12 @@ class Counts:
 
 @dataclass(frozen=True)
 class Ending:
-    """`why` is empty when everything was asked."""
+    """`why` is empty when everything was asked. `cost`: of the cheapest call that the cap does not
+    hold."""
 
     why: str = ""
     reason: str = ""
+    cost: Decimal = Decimal(0)
 
 
 class Work:
@@ -220,7 +222,7 @@ class Work:
 
     def _out_of_budget(self) -> Ending:
         cost = (self._dearer or Decimal(0)).normalize()
-        return Ending(OUT_OF_BUDGET, f"What is left may cost ${cost:f} a call, or more.")
+        return Ending(OUT_OF_BUDGET, f"What is left may cost ${cost:f} a call, or more.", cost)
 
     def _stop(self, ending: Ending) -> None:
         if self.ending.why:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,12 +21,13 @@ from annotation.services.call_store import CallStore
 from annotation.services.judge_asking import Asker, Plan
 from annotation.services.judge_canary import source_of
 from annotation.services.judge_desk import Desk, Ended, Subject
+from annotation.services.judge_estimate import estimated
 from annotation.services.judge_rows import CallRows
 from annotation.services.judge_source import protocol_of, spec_for
 from annotation.services.judge_verdict import record_verdicts
 from annotation.services.judge_work import OUT_OF_BUDGET, OUTAGE, Counts, Ending, Source, Work
 from core.errors import PrefloopError
-from core.jobs import Cancelled, JobContext
+from core.jobs import Cancelled, EndedEarly, JobContext
 
 # How long a call waits for an endpoint that is down before it fails, and the run may pause.
 PATIENCE_SECONDS = 120.0
@@ -46,7 +48,8 @@ def perform_run(context: JobContext, *, patience: float = PATIENCE_SECONDS) -> d
     def keep(ended: Sequence[Ended]) -> None:
         record_verdicts(run=run, annotator=annotator, ended=ended)
 
-    show = partial(_show, context, source.total)
+    counts = _counts(run)
+    show = partial(_show, context, source.total, asker, _forecast(run, counts))
     work = Work(
         asker,
         store,
@@ -54,7 +57,7 @@ def perform_run(context: JobContext, *, patience: float = PATIENCE_SECONDS) -> d
         guard=context.fenced,
         keep=keep,
         tick=show,
-        counts=_counts(run),
+        counts=counts,
     )
     try:
         ending = work.perform()
@@ -103,11 +106,39 @@ def _counts(run: JudgeRun) -> Counts:
     return counts
 
 
-def _show(context: JobContext, total: int, counts: Counts) -> bool:
+@dataclass(frozen=True)
+class _Forecast:
+    """By past calls, for as long as no item has come to its end since the worker began."""
+
+    seconds: float | None
+    done: int
+    begun: float
+
+    def left(self, counts: Counts) -> float | None:
+        if self.seconds is None or counts.done > self.done:
+            return None
+        left = self.seconds - (time.monotonic() - self.begun)
+        return left if left > 0 else None
+
+
+def _forecast(run: JudgeRun, counts: Counts) -> _Forecast:
+    return _Forecast(estimated(run).seconds, counts.done, time.monotonic())
+
+
+def _show(
+    context: JobContext, total: int, asker: Asker, forecast: _Forecast, counts: Counts
+) -> bool:
     """False when somebody asked the run to pause or stop."""
+    sent = asker.sent()
     try:
         context.progress(
-            done=counts.done, total=max(total, counts.done), message="Judging", **told(counts)
+            done=counts.done,
+            total=max(total, counts.done),
+            message="Judging",
+            seconds_left=forecast.left(counts),
+            out=len(sent),
+            oldest_sent_at=min(sent, default=None),
+            **told(counts),
         )
     except Cancelled:
         return False
@@ -138,8 +169,11 @@ def _end(run: JudgeRun, ending: Ending, counts: Counts, total: int) -> None:
     done = f"{counts.done:,} of {total:,} items are done, {max(0, total - counts.done):,} are left"
     if ending.why == OUT_OF_BUDGET:
         run.refresh_from_db()
-        raise PrefloopError(
-            f"{out_of_budget(run)} {ending.reason} {done}. Raise the cap and resume."
+        least = run.settled + run.overrun + ending.cost
+        raise EndedEarly(
+            f"{out_of_budget(run)} {ending.reason} {done}. Raise the cap and resume.",
+            stopped_by=JudgeRun.BY_CAP,
+            least=str(least),
         )
     if ending.why == OUTAGE:
         JudgeRun.objects.filter(pk=run.pk, paused_at=None).update(paused_at=timezone.now())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import messages
@@ -12,11 +13,13 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from annotation.access import Capability, project_view
 from annotation.forms import show_error
-from annotation.judge_forms import ResumeForm, RunForm
+from annotation.judge_forms import MEASURES, ResumeForm, RunForm
 from annotation.models import Judge, JudgeRun, Project
 from annotation.selectors import judge_pages
 from annotation.selectors.judge import kinds_of, price_of, spec_of
+from annotation.selectors.judge_left import choices_left, why_none
 from annotation.services.judge_run import (
+    cap_to_finish,
     estimate_run,
     pause_run,
     queue_run,
@@ -47,7 +50,7 @@ def _judge(project: Project, judge_id: int, *origins: str) -> Judge:
 @never_cache
 def start(request: SignedInRequest, project: Project, judge_id: int) -> HttpResponse:
     judge = _judge(project, judge_id)
-    takes = judge_pages.takes_of(project, judge)
+    takes = judge_pages.takes_of(project, judge) or _with_items(project, judge)
     form = RunForm(request.POST or None, initial=RunForm.first(takes) | request.GET.dict())
     if request.method == "POST" and form.is_valid():
         try:
@@ -65,6 +68,12 @@ def start(request: SignedInRequest, project: Project, judge_id: int) -> HttpResp
     return render(request, "annotation/judging/run_form.html", context, status=status)
 
 
+def _with_items(project: Project, judge: Judge) -> str:
+    """Where nobody has chosen: a choice of which items are left."""
+    first = next(choices_left(project, judge), None)
+    return first.takes if first else ""
+
+
 @project_view(Capability.RESEARCH)
 @require_GET
 @never_cache
@@ -77,11 +86,16 @@ def estimate(request: SignedInRequest, project: Project, judge_id: int) -> HttpR
 
 
 def _told(project: Project, judge: Judge, form: RunForm) -> dict[str, Any]:
+    asked = form.so_far()
     try:
-        told = estimate_run(project=project, judge=judge, **form.so_far())
+        told = estimate_run(project=project, judge=judge, **asked)
     except PrefloopError as error:
         return {"no_estimate": error.message}
-    return {"told": told, "cap": told.suggested_cap}
+    if told.items:
+        return {"told": told, "cap": told.suggested_cap}
+    measures = asked["purpose"] in MEASURES
+    others = [] if measures else list(choices_left(project, judge))
+    return {"told": told, "why": why_none(project, judge, **asked), "others": others}
 
 
 @project_view(Capability.RESEARCH)
@@ -141,10 +155,15 @@ def _live(project: Project, found: JudgeRun) -> dict[str, Any]:
         "figures": judge_pages.figures_of(found),
         "items": _items(found),
         "booked": found.settled + found.reserved,
-        "cap": f"{found.cap.normalize():f}",
+        "cap": f"{_cap(found).normalize():f}",
         "is_priced": price_of(found.judge) is not None,
         "no_worker": waits and not is_swept(),
     }
+
+
+def _cap(run: JudgeRun) -> Decimal:
+    """What it is resumed under, unless somebody chooses otherwise."""
+    return cap_to_finish(run=run) if run.stopped_by_cap else run.cap
 
 
 def _items(run: JudgeRun) -> int:

@@ -8,13 +8,15 @@ import pytest
 
 from annotation.models import Item, Judge, JudgeCall, JudgeRun, JudgeVerdict, Price
 from annotation.selectors import judge_items
-from annotation.services import judge_run
+from annotation.selectors.judge_left import choices_left, why_none
+from annotation.services import judge_estimate
 from annotation.services.judge import import_judge
 from annotation.services.judge_run import estimate_run, queue_run, raise_cap
 from annotation.services.judge_template import set_project_judge
 from core.errors import PrefloopError
 from core.models import Job
 from tests.cast import Cast, make_item, make_response
+from tests.feedback.votes import judged
 from tests.judges import make_judge
 
 
@@ -66,7 +68,7 @@ def test_many_items_are_sampled(cast: Cast, judge: Judge, monkeypatch: pytest.Mo
     for _ in range(5):
         make_item(cast.project)
     whole = estimate_run(project=cast.project, judge=judge)
-    monkeypatch.setattr(judge_run, "LOOKED_AT", 2)
+    monkeypatch.setattr(judge_estimate, "LOOKED_AT", 2)
     told = estimate_run(project=cast.project, judge=judge)
     assert (told.items, told.calls, told.sampled) == (5, 10, 2)
     assert told.prompt_tokens == pytest.approx(whole.prompt_tokens, rel=0.1)
@@ -79,7 +81,7 @@ def test_the_estimate_of_very_many_is_projected(
         item = make_item(cast.project)
         Item.objects.filter(pk=item.pk).update(rnd=place * 50_000)
     monkeypatch.setattr(judge_items, "LOOKED_THROUGH", 10)
-    monkeypatch.setattr(judge_run, "LOOKED_AT", 4)
+    monkeypatch.setattr(judge_estimate, "LOOKED_AT", 4)
     told = estimate_run(project=cast.project, judge=judge)
     assert (told.items, told.calls, told.is_exact, told.sampled) == (20, 40, False, 4)
     # A limit that is below it is no projection.
@@ -150,6 +152,41 @@ def test_past_calls_tell_the_time_and_the_length_of_replies(cast: Cast, judge: J
     assert estimate_run(project=cast.project, judge=judge).seconds == 12.0
 
 
+def test_past_calls_tell_how_many_tokens_a_text_has(cast: Cast, judge: Judge) -> None:
+    asked = make_item(cast.project)
+    make_item(cast.project)
+    price(judge, "1000", "0")
+    guessed = estimate_run(project=cast.project, judge=judge, selection={"items": [asked.pk]})
+    assert guessed.learned_from == ""
+    run = JudgeRun.objects.create(project=cast.project, judge=judge, cap=1)
+
+    def call(number: int, purpose: str, tokens: int, **more: Any) -> None:
+        given = {"item": asked, "state": "done", "latency_ms": 1, **more}
+        JudgeCall.objects.create(
+            judge=judge, run=run, call_key=str(number), purpose=purpose, prompt_tokens=tokens,
+            **given,
+        )  # fmt: skip
+
+    # Both orders have one and a half times what English would have; a repair adds to that.
+    each = guessed.prompt_tokens * 3 // 4
+    for number in range(2):
+        call(number, "trial/verdict", each)
+    told = estimate_run(project=cast.project, judge=judge, selection={"items": [asked.pk]})
+    assert told.prompt_tokens == pytest.approx(guessed.prompt_tokens * 1.5, abs=2)
+    assert told.likely_cost == Decimal(told.prompt_tokens) / 1000
+    assert (told.learned_from, told.cost) == ("judge", guessed.cost)
+    # Injected texts, rewards and what failed have lengths of their own.
+    call(2, "canary x/verdict", 90_000)
+    call(3, "reward/verdict", 90_000, item=None)
+    call(4, "judge/verdict", 90_000, state="failed")
+    call(5, "trial/repair", each)
+    told = estimate_run(project=cast.project, judge=judge, selection={"items": [asked.pk]})
+    assert told.prompt_tokens == pytest.approx(guessed.prompt_tokens * 2.25, abs=2)
+    other = make_judge(cast.project, name="Other", settings={"max_tokens": 64})
+    theirs = estimate_run(project=cast.project, judge=other, selection={"items": [asked.pk]})
+    assert (theirs.prompt_tokens, theirs.learned_from) == (told.prompt_tokens, "model")
+
+
 def test_a_run_keeps_its_estimate_and_waits_as_a_job(cast: Cast, judge: Judge) -> None:
     make_item(cast.project)
     run = queue(cast, judge)
@@ -214,3 +251,28 @@ def test_a_cap_is_never_below_what_is_booked(cast: Cast, judge: Judge) -> None:
     with pytest.raises(PrefloopError, match="cannot be lower"):
         raise_cap(run=run, cap=Decimal("0.7"), actor=cast.rosa)
     assert raise_cap(run=run, cap=Decimal("0.75"), actor=cast.rosa).cap == Decimal("0.75")
+
+
+def test_why_nothing_is_left_is_said(cast: Cast, judge: Judge) -> None:
+    def why(**selection: Any) -> str:
+        asked = selection or {"takes": "unlabeled"}
+        assert not estimate_run(project=cast.project, judge=judge, selection=asked).items
+        return why_none(cast.project, judge, asked, "judge")
+
+    assert why() == "The project has no items yet."
+    thumb = make_item(cast.project, kind="thumbs")
+    assert why() == "No item is of a kind that it can judge."
+    assert "hidden gold" not in why(items=[thumb.pk])
+    gold = make_item(cast.project)
+    Item.objects.filter(pk=gold.pk).update(is_gold=True)
+    assert "hidden gold" in why()
+    known = judged(cast.project, "pairwise", 2, 2)
+    assert why() == "People have judged the one item that it can judge."
+    assert [one.takes for one in choices_left(cast.project, judge)] == ["all"]
+    assert "Nothing of it failed" in why(takes="all", again=True)
+    run = JudgeRun.objects.create(project=cast.project, judge=judge, cap=1)
+    JudgeVerdict.objects.create(judge=judge, run=run, item=known, purpose="judge", outcome="judged")
+    assert why(takes="all") == "It was asked about the one item of it before."
+    assert "people do not disagree" in why(takes="disagreed")
+    assert "the items that it has judged" in why_none(cast.project, judge, {}, "canary")
+    assert not [*choices_left(cast.project, judge)]

@@ -7,6 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from annotation.models import JudgeRun, JudgeVerdict, Provider
+from core.models import Job
 from tests.asked_judges import Court, make_items
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -53,6 +54,10 @@ def test_what_came_on_the_bill_beyond_the_cap_is_spent(court: Court) -> None:
     with pytest.raises(CommandError, match="holds no further call"):
         say(court, cap="0.000001")
     run, out = JudgeRun.objects.get(), StringIO()
+    with pytest.raises(CommandError, match="needs one of"):
+        call_command("judge", resume=run.pk, stdout=out, stderr=StringIO())
+    # As of a run that ended before the least was kept.
+    Job.objects.update(result={})
     JudgeRun.objects.update(overrun=2)
     with pytest.raises(CommandError, match="holds no further call"):
         call_command("judge", resume=run.pk, stdout=out, stderr=StringIO())

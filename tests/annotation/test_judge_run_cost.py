@@ -12,7 +12,7 @@ from django.db import connection
 from annotation.llm import retry
 from annotation.models import JudgeCall, JudgeRun, Judgment, Provider
 from annotation.services.judge_answers import reward_run
-from annotation.services.judge_run import resume_run
+from annotation.services.judge_run import cap_to_finish, resume_run
 from core.errors import PrefloopError
 from tests.asked_judges import Court, assert_books_balance, make_asked_judge, make_items, work
 
@@ -32,7 +32,13 @@ def test_it_stops_at_its_cap_and_goes_on_under_another(court: Court) -> None:
     assert f"{done} of 20 items are done, {20 - done} are left" in run.job.error
     assert Judgment.objects.count() == done
     assert_books_balance(run)
-    resumed = work(resume_run(run=run, cap=Decimal(told["cost"]) * 2))
+    assert run.stopped_by_cap
+    assert run.least_cap > run.cap
+    with pytest.raises(PrefloopError, match=f"one of \\${run.least_cap.normalize():f} at least"):
+        resume_run(run=run)
+    enough = cap_to_finish(run=run)
+    assert run.least_cap <= enough < Decimal(told["cost"]) * 2
+    resumed = work(resume_run(run=run, cap=enough))
     assert resumed.job.state == "succeeded", resumed.job.error
     assert Judgment.objects.count() == 20
     assert court.server.stats()["answered_again"] == before

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import time
+from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
 
@@ -13,6 +15,7 @@ from django.utils import timezone
 from annotation.answers import AnswerValue
 from annotation.models import (
     Annotator,
+    Item,
     Judge,
     JudgeCall,
     JudgeRun,
@@ -25,6 +28,7 @@ from annotation.models import (
     Provider,
     ProviderModel,
 )
+from annotation.selectors.judge_pages import trial_items
 from annotation.services.judge import import_judge
 from annotation.services.judge_run import queue_run
 from annotation.services.judgment_import import NewJudgment, record_judgments
@@ -110,6 +114,29 @@ def test_only_protocols_that_the_model_can_do_are_offered(cast: Cast) -> None:
     assert Judge.objects.get().protocol != "rlaif" or reply.status_code == 422
 
 
+def test_settings_that_mean_nothing_are_not_shown(cast: Cast) -> None:
+    make_item(cast.project)
+    client, longest, band = sign_in(cast.rosa), "setting-max_tokens", "setting-tie_band"
+
+    def shown(**given: str) -> set[str]:
+        seen = client.get(url(cast, "new-judge"), given).content.decode()
+        return {name for name in (longest, band) if f'name="{name}"' in seen}
+
+    make_model()
+    # One label is a token or two, until it reasons first; two verdicts that agree have no band.
+    assert shown(protocol="rlaif") == {band}
+    assert shown(protocol="rlaif", **{"setting-reasoning": "on"}) == {longest, band}
+    assert shown(protocol="mt_bench") == {longest}
+    built = {"protocol": "mt_bench", "built_for": "mt_bench:pairwise:|x"}
+    assert shown(**built, **{"setting-soft_labels": "logprobs"}) == {band}
+
+
+def test_a_judge_is_named_once(cast: Cast) -> None:
+    judge = make_judge(cast.project, name="judge-1, MT-Bench pairwise")
+    seen = " ".join(page(cast, "judge", judge.pk, user=cast.rosa).split())
+    assert "<h1>judge-1, MT-Bench pairwise v1</h1></div>" in seen
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -166,6 +193,8 @@ def test_a_run_is_estimated_capped_and_started(cast: Cast) -> None:
     none = {"purpose": "judge", "takes": "disagreed"}
     told = client.get(url(cast, "judge-run-estimate", judge.pk), none).content.decode()
     assert "No item is left for this choice" in told
+    assert "On all 3 items that it can judge people do not disagree." in told
+    assert '?takes=all">All items</a> (3 left)' in told
     form = url(cast, "judge-run-form", judge.pk)
     refused = client.post(form, asked)
     assert refused.status_code == 422
@@ -177,6 +206,19 @@ def test_a_run_is_estimated_capped_and_started(cast: Cast) -> None:
     seen = page(cast, "judge-run", run.pk, user=cast.rosa)
     assert "cap $1.50" in seen
     assert "of 2 items" in seen
+
+
+def test_the_form_opens_with_a_choice_that_has_items(cast: Cast) -> None:
+    judged(cast.project, "pairwise", 2, 2)
+    judge = make_judge(cast.project)
+    seen = page(cast, "judge-run-form", judge.pk, user=cast.rosa)
+    assert '<option value="all" selected>' in seen
+    assert "1 item, 2 calls" in seen
+    # What the project has chosen stands, and says why it has none.
+    ProjectJudge.objects.create(project=cast.project, judge=judge, takes="unlabeled")
+    seen = page(cast, "judge-run-form", judge.pk, user=cast.rosa)
+    assert "People have judged the one item that it can judge." in seen
+    assert "All items</a> (1 left)" in seen
 
 
 def test_a_judge_of_a_retired_provider_is_refused_at_once(cast: Cast) -> None:
@@ -230,6 +272,16 @@ def test_ten_items_that_people_have_judged_are_tried_first(cast: Cast) -> None:
     assert "2 × A better" in seen
     assert "Both are fine." in seen
     assert "Bob" not in seen.split("What it said")[1]
+
+
+def test_ten_items_of_other_prompts_are_tried_first(cast: Cast) -> None:
+    prompts = [make_item(cast.project).prompt_id for _ in range(4)]
+    crowded = make_item(cast.project).prompt
+    for _ in range(20):
+        make_item(cast.project, prompt=crowded)
+    tried = trial_items(cast.project, make_judge(cast.project), ["pairwise"])
+    counts = Counter(Item.objects.filter(pk__in=tried).values_list("prompt_id", flat=True))
+    assert counts == Counter(dict.fromkeys(prompts, 1) | {crowded.pk: 6})
 
 
 def test_a_run_is_paused_stopped_and_resumed_under_another_cap(cast: Cast) -> None:
@@ -297,14 +349,66 @@ def test_a_running_run_shows_what_its_worker_tells(cast: Cast) -> None:
     told = {
         "done": 1, "total": 1, "items": {"judged": 1, "unparsable": 2}, "calls": {"done": 1234},
         "newest": ["limited: 429: slow down", "limited: 429: slow down"],
+        "out": 16, "oldest_sent_at": time.time() - 40, "seconds_left": 240,
     }  # fmt: skip
-    lease = timezone.now() + timedelta(minutes=1)
-    Job.objects.filter(pk=run.job_id).update(state="running", lease_until=lease, progress=told)
+    now = timezone.now()
+    lease, begun = now + timedelta(minutes=1), now - timedelta(minutes=1)
+    job = Job.objects.filter(pk=run.job_id)
+    job.update(state="running", lease_until=lease, started_at=begun, progress=told)
     seen = sign_in(cast.rosa).get(url(cast, "judge-run-state", run.pk)).content.decode()
     assert "1,234" in seen
     assert "429: slow down" in seen
     assert "× 2" in seen
     assert "Tokens in" not in seen
+    assert re.search("16 calls are out, the oldest for 4[0-9] s", seen)
+    assert "4 min left" in seen
+    job.update(started_at=now)  # by another worker, which has told nothing yet
+    seen = sign_in(cast.rosa).get(url(cast, "judge-run-state", run.pk)).content.decode()
+    assert "are out" not in seen
+
+
+def test_a_run_is_pausing_until_its_calls_are_back(cast: Cast) -> None:
+    make_item(cast.project)
+    run = queue_run(
+        project=cast.project, judge=make_judge(cast.project), created_by=cast.rosa, cap=Decimal(1)
+    )
+    lease = timezone.now() + timedelta(minutes=1)
+    Job.objects.filter(pk=run.job_id).update(state="running", lease_until=lease)
+    client, state = sign_in(cast.rosa), url(cast, "judge-run-state", run.pk)
+    client.post(url(cast, "judge-run-pause", run.pk))
+    assert "pausing</span>" in client.get(state).content.decode()
+    JudgeRun.objects.update(paused_at=None)
+    assert "stopping</span>" in client.get(state).content.decode()
+
+
+def test_a_run_that_its_cap_has_stopped_is_resumed_under_one_that_helps(cast: Cast) -> None:
+    make_item(cast.project)
+    judge = make_judge(cast.project)
+    Price.objects.create(
+        model=judge.model, valid_from="2020-01-01", input_per_million=9, output_per_million=9
+    )
+    run = queue_run(project=cast.project, judge=judge, created_by=cast.rosa, cap=Decimal("0.001"))
+    least = {"stopped_by": "cap", "least": "0.0123456789"}
+    Job.objects.filter(pk=run.job_id).update(
+        state="failed", finished_at=timezone.now(), result=least, error="The cap holds no more."
+    )
+    seen = page(cast, "judge-run", run.pk, user=cast.rosa)
+    assert "stopped by its cap" in seen
+    assert "badge-bad" not in seen
+    assert "notice-bad" not in seen
+    assert "$0.012346 is the least that helps" in seen
+    cap = re.search(r'min="0.012346" step="any" value="([0-9.]+)"', seen)
+    assert cap
+    client, resume = sign_in(cast.rosa), url(cast, "judge-run-resume", run.pk)
+    for small in ("0.001", "0.0123", "0.0005"):
+        refused = client.post(resume, {"cap": small})
+        assert refused.status_code == 400
+        assert "one of $0.012346 at least" in refused.content.decode()
+    assert client.post(resume, {"cap": cap[1]}).status_code == 302
+    run = JudgeRun.objects.get()
+    told = Decimal(run.estimate["cost"])
+    assert (run.job.state, run.cap, run.stopped_by_cap) == ("queued", Decimal(cap[1]), False)
+    assert told * Decimal("1.2") <= run.cap <= told * Decimal("1.2") + Decimal("0.01")
 
 
 def test_an_imported_judge_is_looked_at_and_never_asked(cast: Cast) -> None:
