@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from feedback.verdicts import POOLED
+
 
 def change_words(preview: Mapping[str, Any]) -> str:
     """The sentence above the tables."""
@@ -25,7 +27,7 @@ def agreement_words(row: Mapping[str, Any]) -> dict[str, Any]:
     is_percent = row["figure"] == "percent"
     return {
         "name": row["name"],
-        "figure": "Percent, ties kept" if is_percent else "Krippendorff's alpha",
+        "figure": f"Percent, ties kept, {POOLED}" if is_percent else "Krippendorff's alpha",
         "before": _estimate(row["before"], is_percent),
         "after": _estimate(row["after"], is_percent),
         "difference": _estimate(row["difference"], is_percent, signed=True),

@@ -21,10 +21,10 @@ LEVELS = (
     (-1.0, "hardly more than by chance"),
 )
 NAMES = {
+    "percent_by_unit": "Percent, ties kept",
+    "percent_by_unit_no_ties": "Percent, without ties",
     "percent": "Percent, ties kept",
     "percent_no_ties": "Percent, without ties",
-    "percent_by_unit": "Percent, mean of items, ties kept",
-    "percent_by_unit_no_ties": "Percent, mean of items, without ties",
     "alpha_nominal": "Krippendorff's alpha, nominal",
     "alpha_ordinal": "Krippendorff's alpha, ordinal",
     "alpha_strength": "Krippendorff's alpha, ordinal on strengths",
@@ -33,6 +33,8 @@ NAMES = {
     "kendall_w": "Kendall's W, mean of lists",
     "tau_b": "Kendall's tau-b, mean of lists",
 }
+# So an item with many answers weighs more than one with two.
+POOLED = "all pairs of answers pooled"
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,9 @@ class FigureRow:
 
     @property
     def name(self) -> str:
-        return NAMES[self.key]
+        """Each item weighs the same, where nothing else is said."""
+        is_pooled = self.estimate["parameters"].get("weighting") == "pairs"
+        return f"{NAMES[self.key]}, {POOLED}" if is_pooled else NAMES[self.key]
 
     @property
     def value(self) -> str:
@@ -66,7 +70,11 @@ class FigureRow:
 def shown(key: str, value: float | None) -> str:
     if value is None:
         return "–"
-    return f"{100 * value:.1f} %" if key.startswith("percent") else f"{value:.3f}"
+    return f"{100 * value:.1f} %" if key.startswith("percent") else signed(f"{value:.3f}")
+
+
+def signed(number: str) -> str:
+    return number.replace("-", "\N{MINUS SIGN}")
 
 
 def main_alpha(kind: str) -> str:
@@ -94,11 +102,11 @@ def people_verdict(figures: Figures) -> str:
     alpha = estimates[main_alpha(figures["kind"])]
     if alpha["value"] is None:
         return f"It cannot be said yet how well people agree. {alpha['reason']}"
-    percent = estimates["percent"]["value"]
+    percent, about = estimates["percent_by_unit"]["value"], signed(f"{alpha['value']:.2f}")
     what = "order two responses alike" if figures["kind"] == "listwise" else "answer alike"
     return (
         f"People agree {levels_of(alpha)}: two who judge the same item {what} in "
-        f"{100 * percent:.0f} % of cases, and alpha is {alpha['value']:.2f}{_between(alpha)}."
+        f"{100 * percent:.0f} % of cases, and alpha is {about}{_between(alpha)}."
     )
 
 
@@ -126,7 +134,8 @@ def _compared(mine: Estimate, theirs: float) -> str:
 def _between(estimate: Estimate) -> str:
     if estimate["low"] is None:
         return ""
-    return f" (95 % interval {estimate['low']:.2f} to {estimate['high']:.2f})"
+    low, high = (signed(f"{estimate[part]:.2f}") for part in ("low", "high"))
+    return f" (95 % interval {low} to {high})"
 
 
 def figure_rows(figures: Figures) -> Iterator[FigureRow]:
@@ -146,7 +155,7 @@ def plots(figures: Figures) -> list[Plot]:
     alpha = main_alpha(figures["kind"])
     return [
         interval_chart(
-            _plot_rows(figures, "percent", "percent_by_unit", 100),
+            _plot_rows(figures, "percent_by_unit", "percent", 100),
             title="How often two answers are the same",
             x_label="Percent, ties kept",
             include=[0, 100],
@@ -160,11 +169,11 @@ def plots(figures: Figures) -> list[Plot]:
     ]
 
 
-def _plot_rows(figures: Figures, key: str, same_items: str, scale: float) -> list[Row]:
+def _plot_rows(figures: Figures, key: str, of_judges: str, scale: float) -> list[Row]:
     rows = [_plot_row("People", figures["people"]["estimates"][key], scale)]
     for judge in figures["judges"]:
-        rows.append(_plot_row(f"{judge['name']}", judge["with_people"][key], scale))
-        people = judge["people_on_same_items"][same_items]
+        rows.append(_plot_row(f"{judge['name']}", judge["with_people"][of_judges], scale))
+        people = judge["people_on_same_items"][key]
         rows.append(_plot_row("People, same items", people, scale))
     return rows
 

@@ -23,6 +23,7 @@ COLUMNS = (
     "kind", "criterion", "between", "figure", "value", "low", "high", "level", "items", "prompts",
     "method", "parameters", "resamples", "seed", "reason",
 )  # fmt: skip
+STATS = ("percent_by_unit", "percent_by_unit_no_ties", "alpha_ordinal", "alpha_nominal", "ac1")
 
 
 def _section(report: AgreementReport, names: dict[str, str]) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def _section(report: AgreementReport, names: dict[str, str]) -> dict[str, Any]:
         "stats": [
             row for row in rows
             if row.between == "People"
-            and row.key in ("percent", "percent_no_ties", "alpha_ordinal", "alpha_nominal", "ac1")
+            and row.key in STATS
         ],
         "plots": plots(figures),
         "rows": rows,

@@ -16,6 +16,7 @@ from feedback.models import AgreementReport, Resolution
 from feedback.services.measure_agreement import measure_agreement
 from feedback.services.resolve_items import resolve_items
 from feedback.tasks import look_for_news
+from feedback.verdicts import figure_rows, judge_verdict, people_verdict, shown
 from tests.cast import Cast, make_user
 from tests.feedback.votes import judge_annotator, judged, vote
 from tests.real_data import real_data_folder
@@ -38,6 +39,25 @@ def test_it_works(cast: Cast) -> None:
     assert people["estimates"]["percent"]["value"] == 0.5
     (judge,) = report.figures["judges"]
     assert (judge["name"], judge["with_people"]["percent"]["value"]) == ("gpt-4 v1", 0.75)
+
+
+def test_a_page_has_one_percentage(cast: Cast) -> None:
+    """Ten items of two who agree, and ten of four who are evenly divided (two pairs of six agree):
+    two thirds as a mean of items, 30 of 70 of all pairs."""
+    for number in range(20):
+        item = judged(cast.project, Kind.PAIRWISE, *((2, 2) if number < 10 else (2, 2, -2, -2)))
+        vote(item, judge_annotator(), 2)
+    (report,) = measure_agreement(project=cast.project)
+    assert "answer alike in 67 % of cases" in people_verdict(report.figures)
+    (judge,) = map(judge_verdict, report.figures["judges"])
+    assert "(67 % on the same items)" in judge
+    rows = {one.name: one.value for one in figure_rows(report.figures) if one.between == "People"}
+    assert rows["Percent, ties kept"] == "66.7 %"
+    assert rows["Percent, ties kept, all pairs of answers pooled"] == "42.9 %"
+
+
+def test_a_negative_number_has_a_minus() -> None:
+    assert shown("alpha_nominal", -0.25) == "\N{MINUS SIGN}0.250"
 
 
 def test_all_kinds(cast: Cast) -> None:
