@@ -35,7 +35,7 @@ MORE = {
     "own": ("Own family", "Prefers its own family's responses more than people do, in points"),
     "ece": ("Calibration", "Expected calibration error of its soft labels: 0 is best"),
     "failures": ("Failed", "Items whose calls fail"),
-    "seconds": ("Seconds", "Seconds a judgment, its calls one after the other"),
+    "seconds": ("Seconds", "Seconds of calls a judgment, with their waits at the endpoint"),
 }
 COLUMNS = MAIN | MORE
 TABLES = {

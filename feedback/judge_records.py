@@ -129,7 +129,11 @@ def why_not(key: str, *, is_imported: bool) -> str:
 
 
 def cost_of(costs: Costs, *, is_imported: bool) -> dict[str, Any]:
-    """Dollars and seconds a judgment; null with a reason where they are not known."""
+    """Dollars and seconds a judgment; null with a reason where they are not known.
+
+    `seconds`: its calls one after the other, each with its wait at the endpoint behind others.
+    `clock`: by the clock, while any call of the judge was out.
+    """
     is_known = costs.calls > 0 and not costs.unpriced
     price = costs.dollars / costs.judged if costs.judged and is_known else None
     seconds = costs.seconds / costs.judged if costs.judged and costs.calls else None
@@ -141,6 +145,7 @@ def cost_of(costs: Costs, *, is_imported: bool) -> dict[str, Any]:
         "price": price,
         "price_reason": "" if price is not None else _unpriced(costs, is_imported),
         "seconds": seconds,
+        "clock": costs.clock / costs.judged if costs.judged and costs.clock else None,
         "seconds_reason": ""
         if seconds is not None
         else why_not("seconds", is_imported=is_imported),

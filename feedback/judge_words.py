@@ -122,6 +122,13 @@ class FigureRow:
     def reason(self) -> str:
         return str(self.figure["reason"])
 
+    @property
+    def rests_on(self) -> str:
+        """Of a figure of the judge as a whole."""
+        if self.figure["value"] is None:
+            return self.reason
+        return f"{self.figure['units']:,} items on {self.figure['clusters']:,} prompts"
+
 
 def shown(key: str, value: float | None) -> str:
     if value is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from django.db import connection
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
 from django.db.models.fields.json import KeyTransform
 
@@ -52,6 +53,16 @@ JOIN annotation_assignment asg ON asg.id = j.assignment_id
 JOIN annotation_annotator ann ON ann.id = asg.annotator_id
 WHERE i.project_id = %s AND i.kind = %s AND p.criterion = %s AND p.is_newest
   AND ann.judge_id IS NOT NULL
+"""
+# How long any of its calls was out.
+_BUSY = """
+SELECT coalesce(sum(extract(epoch FROM upper(span) - lower(span))), 0)::float8 FROM (
+  SELECT unnest(range_agg(
+    tstzrange(call.created_at, greatest(call.created_at, call.finished_at)))) AS span
+  FROM annotation_judgecall call JOIN annotation_judgerun run ON run.id = call.run_id
+  WHERE run.project_id = %s AND call.judge_id = %s AND run.purpose = 'judge'
+    AND call.state IN ('done', 'failed')
+) spans
 """
 
 
@@ -196,7 +207,8 @@ def accepted_without_judges(project: Project, kind: str, criterion: str) -> Iter
 
 @dataclass(frozen=True)
 class Costs:
-    """Of the calls that judged; `unpriced` were made while no price was known."""
+    """Of the calls that judged; `unpriced` were made while no price was known. `seconds` are of one
+    call after the other, `clock` of the clock while any was out."""
 
     calls: int
     failed: int
@@ -204,6 +216,7 @@ class Costs:
     judged: int
     dollars: float
     seconds: float
+    clock: float
     has_price: bool
 
 
@@ -223,6 +236,9 @@ def costs_of(project: Project, judge: Judge) -> Costs:
     judged = JudgeVerdict.objects.filter(
         judge=judge, item__project=project, purpose=JUDGE, outcome=JudgeVerdict.Outcome.JUDGED
     )
+    with connection.cursor() as cursor:
+        cursor.execute(_BUSY, [project.pk, judge.pk])
+        (clock,) = cursor.fetchone()
     return Costs(
         calls=sums["calls"],
         failed=sums["failed"],
@@ -230,6 +246,7 @@ def costs_of(project: Project, judge: Judge) -> Costs:
         judged=judged.count(),
         dollars=float(sums["dollars"] or 0),
         seconds=(sums["milliseconds"] or 0) / 1000,
+        clock=clock,
         has_price=judge.model is not None and judge.model.prices.exists(),
     )
 

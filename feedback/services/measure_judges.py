@@ -107,9 +107,12 @@ def _guidelines(project: Project, judge: Judge) -> list[int]:
 
 
 def _share(hit: Integers, prompt: Integers, method: str) -> Estimate:
+    """Items are asked one by one: that none of them failed tells as much as there are items, where
+    votes on one prompt may all be one opinion."""
     cluster = np.unique(prompt, return_inverse=True)[1].astype(np.int64)
     bootstrap = ClusterBootstrap(cluster, RESAMPLES, SEED)
-    return rate(hit.astype(np.float64), np.ones(len(prompt)), bootstrap, method=method)
+    ones = np.ones(len(prompt))
+    return rate(hit.astype(np.float64), ones, bootstrap, method=method, alone=True)
 
 
 def request_judges(*, project: Project, by: User | None = None) -> Job | None:

@@ -18,12 +18,14 @@ def rate(
     *,
     method: str,
     is_share: bool = True,
+    alone: bool = False,
 ) -> Estimate:
     """Estimate sum(hit) / sum(weight); both are [rows] as the bootstrap's clusters are.
 
     A row of weight 0 is passed over. The interval is the percentile interval of the bootstrap.
-    Where every hit is 0, or every one its weight, it is Wilson's (`at_the_ends`). `is_share` is
-    false for differences, which may be negative.
+    Where every hit is 0, or every one its weight, it is Wilson's (`at_the_ends`): by clusters, or
+    with `alone` by rows, of which each came about by itself. `is_share` is false for differences,
+    which may be negative.
     """
     used = weight > 0
     if not used.any():
@@ -34,7 +36,8 @@ def rate(
         used=used,
         method=method,
     )
-    return at_the_ends(found, hit, weight, bootstrap.cluster) if is_share else found
+    cluster = np.arange(len(hit)) if alone else bootstrap.cluster
+    return at_the_ends(found, hit, weight, cluster) if is_share else found
 
 
 def at_the_ends(found: Estimate, hit: Floats, weight: Floats, cluster: Integers) -> Estimate:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from annotation.answers import AnswerValue
 from annotation.models import (
@@ -213,6 +215,38 @@ def test_replies_and_costs(cast: Cast, judge: Judge) -> None:
     assert (cost["calls"], cost["judged"]) == (N, 16)
     assert cost["price"] == pytest.approx(N * 0.002 / 16)
     assert cost["seconds"] == pytest.approx(N * 0.5 / 16)
+
+
+def test_all_replies_read_are_as_many_as_items(cast: Cast, judge: Judge) -> None:
+    """0 of 40 on ten prompts: Wilson's upper bound is z²/(n + z²) = 0.088, n being 40 items."""
+    for _ in range(10):
+        prompt = make_prompt(cast.project)
+        for _ in range(4):
+            say(judge, make_item(cast.project, prompt=prompt), 1)
+    (report,) = measure_judges(project=cast.project)
+    for one in report.figures["replies"].values():
+        assert (one["value"], one["units"], one["clusters"]) == (0, 40, 10)
+        assert one["high"] == pytest.approx(1.96**2 / (40 + 1.96**2), abs=1e-4)
+    card = f"/projects/{cast.project.pk}/judges/{judge.pk}/card/"
+    assert "40 items on 10 prompts" in sign_in(cast.rosa).get(card).content.decode()
+
+
+def test_the_clock_counts_calls_that_are_out_together_once(cast: Cast, judge: Judge) -> None:
+    """Four calls of ten seconds, from 0, 5, and after a pause twice from 100: out for 25 seconds
+    of the clock, for two judgments."""
+    run, began = make_run(judge), timezone.now()
+    for number, start in enumerate((0, 5, 100, 100)):
+        item = judged(cast.project, Kind.PAIRWISE, 1, 1)
+        if number < 2:
+            say(judge, item, 1, run=run)
+        asked = began + timedelta(seconds=start)
+        call(
+            judge, item, run, f"{number}", latency_ms=10_000, created_at=asked,
+            finished_at=asked + timedelta(seconds=10),
+        )  # fmt: skip
+    (report,) = measure_judges(project=cast.project)
+    cost = report.figures["cost"]
+    assert (cost["seconds"], cost["clock"]) == (pytest.approx(20), pytest.approx(12.5))
 
 
 def test_without_a_price_there_is_no_price(cast: Cast, judge: Judge) -> None:
