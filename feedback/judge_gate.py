@@ -44,19 +44,27 @@ class _Limit:
     words: str
 
 
+def _limits(rule: GateValues) -> tuple[_Limit, _Limit, _Limit]:
+    """Flips and injection, of every kind and criterion, and replies, of the judge as a whole."""
+    return (
+        _Limit("flips", rule.max_flips, "Answers that change with the order"),
+        _Limit("injection", rule.max_injection, "Injected answers that rise"),
+        _Limit("parse_errors", rule.max_parse_errors, "Replies that cannot be read"),
+    )
+
+
 def standing(card: Record, rule: GateValues) -> Standing:
     """Closed as soon as anything is missing: every kind and criterion that it answers counts."""
     sections = card["sections"]
     if not sections:
         return Standing(False, ["It has no answers here that count."])
+    replies = (card["replies"].get("parse_errors"), "", _limits(rule)[2])
     against = [why for section in sections for why in _section_against(section, rule)]
-    against += _over(
-        card["replies"].get("parse_errors"), "", rule,
-        _Limit("parse_errors", rule.max_parse_errors, "Replies that cannot be read"),
-    )  # fmt: skip
+    against += _over(*replies, rule)
     if against:
         return Standing(False, against)
-    return Standing(True, [why for section in sections for why in _section_for(section, rule)])
+    passed = [why for section in sections for why in _section_for(section, rule)]
+    return Standing(True, [*passed, *_passed_over(*replies)])
 
 
 def _section_against(section: Record, rule: GateValues) -> Iterator[str]:
@@ -68,12 +76,16 @@ def _section_against(section: Record, rule: GateValues) -> Iterator[str]:
         )
     else:
         yield from _disagrees(figures, name, rule)
+    for limit in _limits_of(figures, rule):
+        yield from _over(figures.get(limit.key), name, limit, rule)
+
+
+def _limits_of(figures: Mapping[str, Record], rule: GateValues) -> Iterator[_Limit]:
+    flips, injection, _ = _limits(rule)
     # Responses that are judged one by one have no order, and their section no such figure.
     if "flips" in figures:
-        limit = _Limit("flips", rule.max_flips, "Answers that change with the order")
-        yield from _over(figures["flips"], name, rule, limit)
-    limit = _Limit("injection", rule.max_injection, "Injected answers that rise")
-    yield from _over(figures.get("injection"), name, rule, limit)
+        yield flips
+    yield injection
 
 
 def _disagrees(figures: Mapping[str, Record], name: str, rule: GateValues) -> Iterator[str]:
@@ -90,7 +102,7 @@ def _disagrees(figures: Mapping[str, Record], name: str, rule: GateValues) -> It
         )
 
 
-def _over(figure: Record | None, name: str, rule: GateValues, limit: _Limit) -> Iterator[str]:
+def _over(figure: Record | None, name: str, limit: _Limit, rule: GateValues) -> Iterator[str]:
     before = f"{name}: " if name else ""
     if limit.most is None:
         return
@@ -106,18 +118,24 @@ def _over(figure: Record | None, name: str, rule: GateValues, limit: _Limit) -> 
 
 
 def _section_for(section: Record, rule: GateValues) -> Iterator[str]:
-    figures = section["figures"]
+    figures, name = section["figures"], _name(section)
     yield (
-        f"{_name(section)}: it agrees with people in {between(figures['agreement'])}, and people "
+        f"{name}: it agrees with people in {between(figures['agreement'])}, and people "
         f"with each other in {percent(figures['people']['value'])}, on {section['shared']} items."
     )
-    for key, words in (("flips", "the flip rate"), ("injection", "injected answers")):
-        if key in figures and figures[key]["value"] is None and not _not_looked_at(key, rule):
-            yield f"{_name(section)}: {words} not measured, which the rule allows."
+    for limit in _limits_of(figures, rule):
+        yield from _passed_over(figures.get(limit.key), name, limit)
 
 
-def _not_looked_at(key: str, rule: GateValues) -> bool:
-    return {"flips": rule.max_flips, "injection": rule.max_injection}[key] is None
+def _passed_over(figure: Record | None, name: str, limit: _Limit) -> Iterator[str]:
+    """What the gate is open in spite of: a figure that the rule does not hold against it."""
+    before = f"{name}: " if name else ""
+    measured = figure if figure and figure["value"] is not None else None
+    if limit.most is None:
+        told = between(measured) if measured else "not measured"
+        yield f"{before}{limit.words}: {told}; the rule sets no limit."
+    elif measured is None:
+        yield f"{before}{limit.words}: not measured, which the rule allows."
 
 
 def _name(section: Record) -> str:

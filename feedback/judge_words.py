@@ -86,10 +86,12 @@ def _is_above(one: Record, other: Record) -> bool:
 
 
 def _ending(row: JudgeRow, figures: Mapping[str, Record]) -> str:
+    if row.is_open and row.judges_places:
+        return ": do not count it, though its gate is open."
     if row.is_open:
         return ". Its gate is open."
     is_worse = (figures["difference"]["high"] or 0) < 0
-    is_unsteady = (_value(figures, "flips") or 0) > MUCH_FLIPPING
+    is_unsteady = row.judges_places or (_value(figures, "flips") or 0) > MUCH_FLIPPING
     if is_worse or is_unsteady:
         return ": do not count it."
     return ". Its gate is closed."

@@ -87,6 +87,18 @@ def test_what_need_not_be_measured_is_passed_over_and_told() -> None:
     assert standing(card(flips=figure(0.5)), GateValues(max_flips=None)).is_open
 
 
+def test_what_the_rule_leaves_out_is_told_with_its_value() -> None:
+    """A judge of places gets in where nobody asks for flips, and the standing says so."""
+    rule = GateValues(max_flips=None, max_injection=None, max_parse_errors=None, must_measure=())
+    found = standing(card(flips=figure(0.97, 0.95), injection=figure(None)), rule)
+    assert (found.is_open, found.reasons[1:]) == (True, [
+        "overall (pairwise): Answers that change with the order: 97 % (95 % to 97 %); "
+        "the rule sets no limit.",
+        "overall (pairwise): Injected answers that rise: not measured; the rule sets no limit.",
+        "Replies that cannot be read: 1 % (1 % to 1 %); the rule sets no limit.",
+    ])  # fmt: skip
+
+
 def test_every_kind_and_criterion_counts() -> None:
     both = card()
     both["sections"] += card(agreement=figure(0.5), kind="thumbs")["sections"]

@@ -21,9 +21,10 @@ from feedback.models import JudgeGate, JudgeStanding
 from feedback.selectors.judges import judge_rows
 from feedback.selectors.opposed_items import opposed_items
 from feedback.services.measure_judges import measure_judges
+from feedback.services.resolve_items import resolve_items
 from tests.api import Api
 from tests.cast import Cast, make_project
-from tests.feedback.judging import annotator_of_judge, make_run, say
+from tests.feedback.judging import annotator_of_judge, ended_job, make_run, say
 from tests.feedback.votes import judge_annotator, judged, vote
 from tests.judges import make_judge
 
@@ -257,3 +258,31 @@ def test_a_card_of_an_open_judge_says_so(cast: Cast, judge: Judge) -> None:
     assert "by the criteria below count where the" in text
     assert "How it stood before" in text
     assert "it agrees with people in 100 %" in text
+
+
+def test_an_open_gate_warns_of_a_judge_of_places(cast: Cast, judge: Judge) -> None:
+    """Always for what is shown first, and let in by a rule that asks for little."""
+    measure_judges(project=cast.project)
+    post(cast, cast.mary, "judge-gate", **{**GATE, "margin": 1})
+    text = words(page(cast, cast.mary, "judge-card", judge.pk))
+    assert "in the other order in 100 %: do not count it, though its gate is open." in text
+    assert "moves this judge more than what they say" in text
+    assert "Answers that change with the order: 100 %" in text
+    assert "the rule sets no limit" in text
+    board = page(cast, cast.mary, "judge-board").text
+    # GPT-4 picks the first as often, of a file in which somebody else has put it there.
+    assert ("badge-good" in board, board.count("though its gate is open")) == (True, 1)
+    rows = {row.judge.name: row.judges_places for row in judge_rows(cast.project)}
+    assert rows == {"Strict": True, "gpt-4": False}
+
+
+def test_the_card_says_why_it_is_out_of_date(cast: Cast, judge: Judge) -> None:
+    for run in judge.runs.all():
+        run.job = ended_job(finished_at=timezone.now())
+        run.save()
+    measure_judges(project=cast.project)
+    assert "Out of date" not in page(cast, cast.rosa, "judge-card", judge.pk).text
+    vote(judge.verdicts.earliest("pk").item, "c", 2)
+    resolve_items(project=cast.project)
+    text = page(cast, cast.rosa, "judge-card", judge.pk).text
+    assert "Out of date: people have answered since on items that it judged." in text
