@@ -83,11 +83,11 @@ class Heading:
 
 @dataclass(frozen=True)
 class Table:
-    """Some of the columns; `rows` are judges with their cells."""
+    """Some of the columns; `rows` are judges with their cells, each under its column's name."""
 
     title: str
     headings: list[Heading]
-    rows: list[tuple[BoardRow, list[Cell]]]
+    rows: list[tuple[BoardRow, list[tuple[str, Cell]]]]
 
     @property
     def is_first(self) -> bool:
@@ -100,7 +100,10 @@ def tables(rows: Sequence[BoardRow], order: str) -> list[Table]:
         Table(
             title,
             headings(order, columns),
-            [(row, [row.cells[key] for key in columns if key in row.cells]) for row in rows],
+            [
+                (row, [(COLUMNS[key][0], row.cells[key]) for key in columns if key in row.cells])
+                for row in rows
+            ],
         )
         for title, columns in TABLES.items()
     ]

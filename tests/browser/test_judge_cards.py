@@ -9,7 +9,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from annotation.models import Judge, Kind
 from feedback.services.measure_judges import measure_judges
 from tests.browser.axe import violations
-from tests.browser.labeling import WIDE
+from tests.browser.labeling import NARROW, WIDE
 from tests.browser.signing import sign_in
 from tests.cast import Cast
 from tests.feedback.judging import say
@@ -71,3 +71,26 @@ def test_a_plot_that_is_alone_does_not_fill_the_page(
             box = found.nth(at).bounding_box()
             assert box is not None
             assert box["width"] < 0.55 * WIDE["width"]
+
+
+def test_on_a_phone_figures_stand_below_each_other(
+    cast: Cast, judge: Judge, live_server, context: BrowserContext, page: Page
+) -> None:
+    """What exposes a bad judge is in sight, without scrolling sideways, and can be sorted by."""
+    page.set_viewport_size(NARROW)
+    sign_in(context, cast.mary, live_server.url)
+    for name, more in (("judge-board", []), ("judge-card", [judge.pk])):
+        page.goto(live_server.url + reverse(f"feedback:{name}", args=[cast.project.pk, *more]))
+        for frame in page.locator(".table-frame:visible").all():
+            assert frame.evaluate("one => one.scrollWidth <= one.clientWidth"), name
+    page.goto(live_server.url + reverse("feedback:judge-board", args=[cast.project.pk]))
+    verdicts, table = page.locator("#judge-board > ul"), page.locator("#judge-board table").first
+    flips = table.locator("[data-label=Flips]").first
+    above, below, cell = (one.bounding_box() for one in (verdicts, table, flips))
+    assert above is not None
+    assert below is not None
+    assert cell is not None
+    assert above["y"] < below["y"]
+    assert cell["x"] + cell["width"] <= NARROW["width"]
+    table.get_by_role("link", name="Flips").click()
+    expect(page.locator("#judge-board [aria-sort]").first).to_contain_text("Flips")
