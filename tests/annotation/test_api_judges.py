@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from annotation.models import Judge, JudgeRun, Price, ProjectJudge, Provider, ProviderModel
-from core.models import Secret
+from core.models import Job, Secret
 from tests.api import Api, make_judge_call
 from tests.cast import Cast, make_item
 from tests.judges import make_judge, make_model
@@ -159,6 +159,12 @@ def test_a_run_from_estimate_to_stop(cast: Cast, path: str) -> None:
     resumed = api.post(f"{one}/resume", {"cap": 2}).json()
     assert (resumed["state"], resumed["cap"]) == ("queued", "2.00000000")
     assert api.post(f"{one}/stop").json()["state"] == "cancelled"
+    by_cap = {"stopped_by": "cap", "least": "2.5"}
+    Job.objects.filter(pk=run.json()["job"]).update(state="failed", result=by_cap)
+    for small in ({}, {"cap": 2}, {"cap": 2.4}):
+        refused = api.post(f"{one}/resume", small)
+        assert (refused.status_code, list(refused.json()["fields"])) == (400, ["cap"])
+        assert "one of $2.5 at least" in refused.json()["detail"]
     JudgeRun.objects.update(overrun=4)
     assert [
         (row["id"], row["overrun"]) for row in api.get(f"{path}/judge-runs").json()["results"]

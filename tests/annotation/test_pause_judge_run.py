@@ -9,7 +9,8 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from psycopg.errors import DeadlockDetected
 
-from annotation.models import JudgeCall
+from annotation.models import JudgeCall, JudgeRun
+from annotation.selectors.judge_pages import figures_of
 from annotation.services.call_store import CallStore
 from annotation.services.judge_asking import Asker
 from annotation.services.judge_desk import Desk
@@ -53,6 +54,36 @@ def test_a_pause_lets_come_back_what_is_out(court: Court) -> None:
     assert resumed.verdicts.count() == 40
     assert court.server.stats()["answered_again"] == before
     assert resumed.calls.count() == 80
+
+
+def test_what_is_out_and_a_time_left_are_told_before_anything_is_done(court: Court) -> None:
+    make_items(court.project, 2)
+    work(court.queue())
+    make_items(court.project, 20)
+    JudgeCall.objects.update(latency_ms=60_000)
+    court.server.change(sleep_ms=700)
+    run, told = court.queue(), []
+
+    def watch() -> None:
+        try:
+            while not (progress := Job.objects.get(pk=run.job_id).progress).get("out"):
+                time.sleep(0.02)
+            told.append((progress, JudgeRun.objects.select_related("job").get(pk=run.pk)))
+            pause_run(run=run)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    work(run)
+    thread.join()
+    progress, seen = told[0]
+    assert (progress["done"], progress["out"]) == (0, 8)
+    # Of 40 calls of a minute, eight at a time.
+    assert 290 < progress["seconds_left"] <= 300
+    assert seen.job.seconds_left == progress["seconds_left"]
+    figures = figures_of(seen)
+    assert (figures.out, figures.waits is not None and figures.waits >= 0) == (8, True)
 
 
 def test_a_second_worker_fences_the_first(court: Court) -> None:
