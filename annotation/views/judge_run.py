@@ -156,6 +156,7 @@ def _live(project: Project, found: JudgeRun) -> dict[str, Any]:
         "items": _items(found),
         "booked": found.settled + found.reserved,
         "cap": f"{_cap(found).normalize():f}",
+        "least": f"{found.least_cap.normalize():f}",
         "is_priced": price_of(found.judge) is not None,
         "no_worker": waits and not is_swept(),
     }
