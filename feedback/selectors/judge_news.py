@@ -25,41 +25,49 @@ class News(models.TextChoices):
     DECISIONS = "decisions", "decisions about items that it judged have changed since"
 
 
-_ASKED = """
-SELECT mine.item_id FROM annotation_assignment mine
-JOIN annotation_annotator me ON me.id = mine.annotator_id
-WHERE me.judge_id = report.judge_id AND mine.occasion = 'main' AND mine.state = 'done'
-"""
-_ANSWERED = """
-SELECT FROM annotation_assignment asg
-JOIN annotation_annotator ann ON ann.id = asg.annotator_id
-JOIN annotation_judgment given ON given.id = asg.current_id
-JOIN annotation_item i ON i.id = asg.item_id
-WHERE i.project_id = report.project_id AND asg.occasion = 'main' AND asg.state = 'done'
-  AND given.created_at >= report.created_at
-"""
 # What a card takes of a decision: nothing where a judge had a say in it.
 _USED = """
 CASE WHEN {row}.state IN ('accepted', 'tied', 'adjudicated') AND {row}.support_people > 0
   AND {row}.support_judges = 0 THEN {row}.outcome END
 """
+_ASKED = """
+EXISTS (
+  SELECT FROM annotation_assignment mine JOIN annotation_annotator me ON me.id = mine.annotator_id
+  WHERE mine.item_id = {row}.item_id AND me.judge_id = card.judge_id
+    AND mine.occasion = 'main' AND mine.state = 'done')
+"""
+# What is newer than the oldest of the cards is read once; most often it is little.
 _NEWS = """
-SELECT report.id,
-  EXISTS ({answered} AND ann.judge_id = report.judge_id),
-  EXISTS ({answered} AND ann.judge_id IS NULL AND asg.item_id IN ({asked})),
-  EXISTS (
-    SELECT FROM feedback_preference newest
-    JOIN annotation_item i ON i.id = newest.item_id
+WITH card AS (
+  SELECT id, judge_id, created_at FROM feedback_judgereport WHERE id = ANY(%(cards)s)
+), answer AS MATERIALIZED (
+  SELECT asg.item_id, ann.judge_id, given.created_at FROM annotation_judgment given
+  JOIN annotation_assignment asg ON asg.current_id = given.id
+  JOIN annotation_annotator ann ON ann.id = asg.annotator_id
+  JOIN annotation_item i ON i.id = asg.item_id
+  WHERE given.created_at >= (SELECT min(created_at) FROM card) AND i.project_id = %(project)s
+    AND asg.occasion = 'main' AND asg.state = 'done'
+), decision AS MATERIALIZED (
+  SELECT p.item_id, p.criterion, p.created_at, {used} AS outcome FROM feedback_preference p
+  JOIN annotation_item i ON i.id = p.item_id
+  WHERE p.is_newest AND p.created_at >= (SELECT min(created_at) FROM card)
+    AND i.project_id = %(project)s
+)
+SELECT card.id,
+  EXISTS (SELECT FROM answer
+    WHERE answer.judge_id = card.judge_id AND answer.created_at >= card.created_at),
+  EXISTS (SELECT FROM answer
+    WHERE answer.judge_id IS NULL AND answer.created_at >= card.created_at AND {asked_answer}),
+  EXISTS (SELECT FROM decision
     LEFT JOIN LATERAL (
       SELECT {used_before} AS outcome FROM feedback_preference earlier
-      WHERE earlier.item_id = newest.item_id AND earlier.criterion = newest.criterion
-        AND earlier.created_at < report.created_at
+      WHERE earlier.item_id = decision.item_id AND earlier.criterion = decision.criterion
+        AND earlier.created_at < card.created_at
       ORDER BY earlier.id DESC LIMIT 1
     ) before ON true
-    WHERE i.project_id = report.project_id AND newest.is_newest
-      AND newest.created_at >= report.created_at AND newest.item_id IN ({asked})
-      AND {used} IS DISTINCT FROM before.outcome)
-FROM feedback_judgereport report WHERE report.id = ANY(%s)
+    WHERE decision.created_at >= card.created_at AND {asked_decision}
+      AND decision.outcome IS DISTINCT FROM before.outcome)
+FROM card
 """
 
 
@@ -80,13 +88,13 @@ def news_of(project: Project, cards: Sequence[JudgeReport]) -> dict[int, News]:
 
 def _looked_into(project: Project, cards: Sequence[JudgeReport]) -> dict[int, News]:
     query = _NEWS.format(
-        asked=_ASKED,
-        answered=_ANSWERED,
-        used=_USED.format(row="newest"),
+        used=_USED.format(row="p"),
         used_before=_USED.format(row="earlier"),
+        asked_answer=_ASKED.format(row="answer"),
+        asked_decision=_ASKED.format(row="decision"),
     )
     with connection.cursor() as cursor:
-        cursor.execute(query, [[card.pk for card in cards]])
+        cursor.execute(query, {"cards": [card.pk for card in cards], "project": project.pk})
         signs = {card: news for card, *news in cursor.fetchall()}
     policies = list(project.policies.order_by("version").values_list("created_at", "weights"))
     found: dict[int, News] = {}
