@@ -7,6 +7,7 @@ import time
 
 from django.core.management.base import CommandError
 from django.db import connection
+from django.utils import timezone
 
 from core import jobs
 from core.models import Job
@@ -14,7 +15,10 @@ from core.progress_bar import ProgressBar
 
 
 def finish(job: Job, label: str, *, inline: bool) -> None:
-    """Returns when the job has succeeded. Ctrl-C leaves a worker at work; inline it stops."""
+    """Returns when the job has succeeded. Ctrl-C leaves a worker at work; inline it stops.
+
+    A worker may take the job before this process does; then it is waited for.
+    """
     if inline:
         _run_inline(job, label)
     else:
@@ -44,9 +48,14 @@ def _work(job_id: int) -> None:
 
 def _watch(job: Job, label: str, worker: threading.Thread | None = None) -> None:
     with ProgressBar(label) as bar:
-        while not job.is_over and (worker is None or worker.is_alive()):
+        while not job.is_over and (worker is None or worker.is_alive() or _is_held(job)):
             time.sleep(0.2)
             job.refresh_from_db()
             progress = job.progress
             note = progress.get("message", "") or "waiting for a worker"
             bar.show(progress.get("done", 0), progress.get("total", 0), note)
+
+
+def _is_held(job: Job) -> bool:
+    """By a worker that was quicker than this process, where both can do it."""
+    return job.lease_until is not None and job.lease_until > timezone.now()
