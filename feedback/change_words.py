@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from core.minus import with_minus
 from feedback.verdicts import POOLED
 
 
@@ -51,4 +52,4 @@ def _estimate(
 def _number(value: float, is_percent: bool, signed: bool) -> str:
     sign = "+" if signed else ""
     written = f"{100 * value:{sign}.1f}" if is_percent else f"{value:{sign}.3f}"
-    return written.replace("-", "\N{MINUS SIGN}")
+    return with_minus(written)

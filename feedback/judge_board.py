@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from annotation.models import Judge
+from core.minus import with_minus
 from core.plots import Plot, Row, Svg, interval_chart, interval_mark
 from feedback.judge_gate import percent
 from feedback.judge_records import COEFFICIENTS, DIFFERENCES, NO_ORDER
@@ -197,7 +198,7 @@ def _number(key: str, value: float) -> str:
         told = f"{value:.2f}"
     else:
         told = f"{100 * value:.0f}" if key in DIFFERENCES else percent(value)
-    return told.replace("-", "\N{MINUS SIGN}")
+    return with_minus(told)
 
 
 def board_plot(rows: Sequence[BoardRow]) -> Plot | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from core.minus import with_minus
 from core.plots import Plot, Point, Row, interval_chart, scatter_chart
 from feedback.judge_gate import between, percent
 from feedback.judge_records import COEFFICIENTS, DIFFERENCES, NAMES
@@ -139,7 +140,7 @@ def shown(key: str, value: float | None) -> str:
         told = f"{value:.3f}"
     else:
         told = f"{100 * value:.1f} {'points' if key in DIFFERENCES else '%'}"
-    return told.replace("-", "\N{MINUS SIGN}")
+    return with_minus(told)
 
 
 def unbroken(words: str) -> str:

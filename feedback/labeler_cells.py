@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from core.minus import with_minus
 from core.plots import Svg, interval_mark
 from feedback.labeler_verdicts import interval, percent, seconds
 from feedback.quality_records import NAMES
@@ -81,7 +82,7 @@ def form_of(key: str) -> Callable[[float | None], str]:
 
 
 def _plain(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
+    return "–" if value is None else with_minus(f"{value:.2f}")
 
 
 def reference_of(key: str, figure: Figure) -> float | None:

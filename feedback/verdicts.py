@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from core.minus import with_minus
 from core.plots import Plot, Row, interval_chart
 
 Estimate = Mapping[str, Any]
@@ -74,7 +75,7 @@ def shown(key: str, value: float | None) -> str:
 
 
 def signed(number: str) -> str:
-    return number.replace("-", "\N{MINUS SIGN}")
+    return with_minus(number)
 
 
 def main_alpha(kind: str) -> str:

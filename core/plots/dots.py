@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from core.minus import with_minus
 from core.plots.figure import (
     Box,
     Plot,
@@ -196,7 +197,7 @@ def _in_numbers(row: Row) -> str:
 def _brief(value: float | None) -> str:
     if value is None or abs(value) >= 100:
         return format_number(value)
-    return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
+    return with_minus(f"{value:.2f}")
 
 
 def _description(rows: Sequence[Row], x_label: str) -> str:

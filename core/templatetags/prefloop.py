@@ -9,6 +9,7 @@ from django import template
 from django.utils.safestring import SafeString
 
 from core.hidden_characters import show_hidden
+from core.minus import with_minus
 from core.rendering import render_data, render_markdown
 
 register = template.Library()
@@ -35,7 +36,7 @@ def shown(text: str) -> str:
 @register.filter
 def minus(number: object) -> str:
     """With the sign that numbers have, not the hyphen of words."""
-    return str(number).replace("-", "\N{MINUS SIGN}")
+    return with_minus(str(number))
 
 
 @register.filter

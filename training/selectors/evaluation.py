@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from core.minus import with_minus
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -276,4 +278,4 @@ def _range(figure: dict[str, Any], form: str, others_have: bool) -> str:
 
 def _number(value: float, form: str) -> str:
     """With a true minus, as the plots have it."""
-    return form.format(value).replace("-", "−")
+    return with_minus(form.format(value))
