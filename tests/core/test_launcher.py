@@ -301,11 +301,13 @@ class TestRun:
         run.wait_until_ready()
         assert "labeler  ada  secret-word" in run.said()
         assert run.answers("/healthz")
+        # It is ready when one of its two web workers answers; the other may be a moment behind.
+        wait_until(lambda: len(run.descendants("gunicorn")) == 3)
         web = run.descendants("gunicorn")
-        assert len(web) == 3
         assert not any("libtorch" in mapped.path for mapped in web[-1].memory_maps())
 
         web[-1].kill()
+        wait_until(lambda: run.descendants("-Q gpu"))
         run.descendants("-Q gpu")[0].kill()
         wait_until(lambda: "The gpu worker ended (by signal SIGKILL)" in run.said())
         wait_until(lambda: run.descendants("-Q gpu"))
