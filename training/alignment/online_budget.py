@@ -54,9 +54,9 @@ def memory(
         parts.append(Part("Value model, its gradients and moments", critic))
     source = parse_rollouts(config.rollout_source)
     if isinstance(source, TransformersOptions):
-        if low:
-            # Matrices in bfloat16; embeddings and the projection in float32.
-            copy = 2 * size.block_parameters + 8 * size.vocabulary * size.hidden
+        if low or machine.on_cpu:
+            # Matrices as the run computes; embeddings and the projection in float32.
+            copy = (2 if low else 4) * size.block_parameters + 8 * size.vocabulary * size.hidden
             parts.append(Part("The sampler's copy of the policy", copy))
         keys = _keys_and_values(config, size, data, machine, source.rows) - during_update
         parts.append(Part("Keys and values of the rollouts", max(0.0, keys)))
