@@ -11,9 +11,10 @@ GRPO = {"beta": 0.04, "kl_estimator": "k3_corrected", "reduction": "token"}
 RLOO = {"beta": 0.05, "objective": "sequence_clip"}
 
 CASES = {
-    "grpo": OnlineCase("grpo", GRPO),
-    "rloo": OnlineCase("rloo", RLOO),
-    "grpo_float32": OnlineCase("grpo", GRPO, dtype="float32"),
+    "grpo": OnlineCase("grpo", GRPO, dtype="float32"),
+    "rloo": OnlineCase("rloo", RLOO, dtype="float32"),
+    "grpo_bfloat16": OnlineCase("grpo", GRPO),
+    "rloo_bfloat16": OnlineCase("rloo", RLOO),
 }
 
 

@@ -58,8 +58,8 @@ class OnlineCase:
     method: str
     hyperparameters: dict[str, Any]
     dtype: str = "bfloat16"
-    prompts: int = 2
-    samples: int = 4
+    prompts: int = 1
+    samples: int = 8  # TRL's own default
     max_new_tokens: int = 32
     learning_rate: float = 1e-6
     model: str = "smollm2"

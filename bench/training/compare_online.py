@@ -26,6 +26,8 @@ from bench.training.figures import (
 )
 from bench.training.processes import base_model, matrix_limit, ours, train_ours, train_theirs
 from training.alignment.config import TrainingConfig
+from training.alignment.models import load_tokenizer
+from training.alignment.tokenization import encode_prompt
 
 SCRIPT = "trl_online_peer.py"
 # What each side calls the same thing.
@@ -47,11 +49,9 @@ def compare_online(case: OnlineCase, *, steps: int = STEPS, rounds: int = ROUNDS
     with tempfile.TemporaryDirectory(prefix="prefloop-bench-") as temporary:
         folder = Path(temporary)
         config, peer = prepare(case, folder, steps)
-        found, answers = same_answers(config, peer, folder)
+        found = same_answers(config, peer, folder)
         if config.dtype != "float32":
-            plain = replace(config, dtype="float32", max_steps=min(steps, AGREEMENT_STEPS))
-            exact, _ = same_answers(plain, peer, folder)
-            found["in_float32"] = exact
+            found["in_float32"] = same_answers(replace(config, dtype="float32"), peer, folder)
         limits: list[float] = []
         runs: dict[str, list[dict[str, Any]]] = {"prefloop": [], "trl": []}
         for number in range(rounds):
@@ -60,7 +60,7 @@ def compare_online(case: OnlineCase, *, steps: int = STEPS, rounds: int = ROUNDS
             runs["trl"].append(train_theirs(SCRIPT, peer, folder, f"trl-{number}"))
         weights = weights_used(Path(config.base_model), projects=True)
         layers = weights_used(Path(config.base_model), projects=False)
-    asked = sum(len(prompt) for step in answers[1:] for prompt in step["prompts"])
+        asked = case.samples * tokens_of(peer["prompts"][case.prompts :], config.base_model)
     count = case.prompts * case.samples * (steps - 1)
     sides = {
         name: _side(each, NAMES[name], (asked, count, steps - 1), weights, max(limits))
@@ -85,17 +85,15 @@ def compare_online(case: OnlineCase, *, steps: int = STEPS, rounds: int = ROUNDS
     }
 
 
-def same_answers(
-    config: TrainingConfig, peer: dict[str, Any], folder: Path
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """How far losses and gradients differ where both learn from our answers, and these answers."""
+def same_answers(config: TrainingConfig, peer: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """How far losses and gradients of the first steps differ where both learn from our answers."""
     name = f"recorded-{config.dtype}"
-    run = replace(config, output_dir=str(folder / name))
-    mine = json.loads(ours("record", run, folder, folder / f"{name}.json").read_text())
     steps = min(config.max_steps or AGREEMENT_STEPS, AGREEMENT_STEPS)
-    firsts = {"dtype": config.dtype, "max_steps": steps, "answers": mine["answers"][:steps]}
+    run = replace(config, output_dir=str(folder / name), max_steps=steps)
+    mine = json.loads(ours("record", run, folder, folder / f"{name}.json").read_text())
+    firsts = {"dtype": config.dtype, "max_steps": steps, "answers": mine["answers"]}
     other = train_theirs(SCRIPT, {**peer, **firsts}, folder, f"given-{config.dtype}")
-    return same(mine, other), mine["answers"]
+    return same(mine, other)
 
 
 def same(mine: Run, other: Run) -> dict[str, Any]:
@@ -112,6 +110,11 @@ def same(mine: Run, other: Run) -> dict[str, Any]:
         "agrees": found["agrees"] and largest <= AGREEMENT,
         "largest_difference_of_gradient_norms": round(largest, 6),
     }
+
+
+def tokens_of(prompts: Sequence[list[dict[str, str]]], base_model: str) -> int:
+    tokenizer = load_tokenizer(base_model)
+    return sum(len(encode_prompt(prompt, tokenizer)) for prompt in prompts)
 
 
 def prepare(case: OnlineCase, folder: Path, steps: int) -> tuple[TrainingConfig, dict[str, Any]]:
