@@ -1,9 +1,10 @@
-"""SmolLM2 trained on PandaLM's human judgments from the browser, by two methods.
+"""SmolLM2 trained on PandaLM's human judgments on the platform, from the browser and by command.
 
 `make run`'s own programs serve a fresh instance: the short pairs are imported with their three
-annotators' votes and decided by the workers; in Chromium a snapshot is frozen and both methods are
-launched from the form, one after the other. The figures are those of each version's evaluation
-page. With PREFLOOP_PROOF_FOLDER the pages' pictures are kept there.
+annotators' votes and decided by the workers; in Chromium a snapshot is frozen and two methods are
+launched from the form, one after the other. `manage.py train` has the same worker train by the
+others. The figures are those of each version's evaluation page, which Chromium opens. With
+PREFLOOP_PROOF_FOLDER the pages' pictures are kept there.
 """
 
 from __future__ import annotations
@@ -25,8 +26,11 @@ from bench.proofs.smollm2 import LONGEST, check_offline, described
 from bench.training import pandalm
 from tests.programs import browser_flags, chromium
 
-METHODS = ("dpo", "ipo")
-# As from the command line: 8 steps of 8 pairs at 1e-5. What is not named keeps the form's default.
+FROM_FORM = ("dpo", "ipo")
+BY_COMMAND = (
+    "sft", "cdpo", "robust_dpo", "dpop", "simpo", "orpo", "cpo", "slic_hf", "kto",
+)  # fmt: skip
+# As without the platform: 8 steps of 8 pairs at 1e-5. What is not named keeps the form's default.
 FIELDS = {
     "max_steps": 8, "batch_size": 8, "gradient_accumulation": 1, "learning_rate": 1e-5,
     "warmup_steps": 2, "max_length": 384, "max_prompt_length": 192, "evaluation_limit": 8,
@@ -44,7 +48,8 @@ def run() -> dict[str, Any]:
         with browser_page() as page:
             sign_in(page, password)
             freeze(page, project)
-            told = {method: launched(page, project, method) for method in METHODS}
+            told = {method: launched(page, project, method) for method in FROM_FORM}
+            told |= {method: commanded(page, project, method) for method in BY_COMMAND}
         return {"accepted_preferences": accepted, "methods": told}
 
 
@@ -134,6 +139,26 @@ def launched(page: Page, project: int, method: str) -> dict[str, Any]:
     }
 
 
+def commanded(page: Page, project: int, method: str) -> dict[str, Any]:
+    """Have `manage.py train` queue the run and wait for the worker; the same figures."""
+    from django.core.management import call_command
+
+    from training.models import TrainingRun
+
+    settings = FIELDS | {"dtype": "bfloat16"} | ({"convert_data": True} if method == "sft" else {})
+    began = time.monotonic()
+    call_command(
+        "train", project=str(project), method=method, username="ada",
+        values=[f"{name}={json.dumps(value)}" for name, value in settings.items()],
+        binary_from_pairs=method == "kto",
+    )  # fmt: skip
+    run = TrainingRun.objects.get(method=method)
+    say(f"{method}: {run.job.state} after {time.monotonic() - began:.0f} s")
+    return evaluated(page, project, run.pk, method) | {
+        "seconds_from_launch_to_end": round(time.monotonic() - began, 1)
+    }
+
+
 def wait_for(page: Page, run: int) -> dict[str, Any]:
     """What the API tells of the run when it is over; the page shows its progress meanwhile."""
     began = time.monotonic()
@@ -151,7 +176,8 @@ def evaluated(page: Page, project: int, run: int, method: str) -> dict[str, Any]
 
     version = ModelVersion.objects.get(run_id=run)
     page.goto(f"/projects/{project}/versions/{version.number}/")
-    expect(page.get_by_text("log-probabilit", exact=False).first).to_be_visible()
+    expect(page.locator(".verdict")).to_be_visible()
+    expect(page.locator(".stats .stat").first).to_be_visible()
     keep(page, f"evaluation-{method}")
     told = described(version.evaluations.get().figures, method)
     check_offline(method, told)
