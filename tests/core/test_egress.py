@@ -95,7 +95,9 @@ def test_nothing_inside_is_connected_to(host: str) -> None:
 
 @pytest.mark.parametrize("host", ODD)
 def test_odd_spellings_lead_nowhere(host: str) -> None:
-    expected = (EgressRefused, httpx2.InvalidURL, httpx2.ConnectError, httpx2.UnsupportedProtocol)
+    # A resolver may ask a network that does not answer.
+    lost = (httpx2.ConnectError, httpx2.ConnectTimeout)
+    expected = (EgressRefused, httpx2.InvalidURL, httpx2.UnsupportedProtocol, *lost)
     assert asyncio.run(connections_made(host, *expected)) == 0
 
 
@@ -267,7 +269,9 @@ def test_a_connection_serves_again_and_a_closed_one_does_not(settings: Any) -> N
         async with guarded_client(seconds=5) as client:
             for _ in range(3):
                 assert (await client.post(listener.origin, content=b"{}")).status_code == 200
-                await asyncio.sleep(0.05)
+                # Turns of the loop, not time: in so many the client hears that a server closed.
+                for _ in range(10):
+                    await asyncio.sleep(0.005)
         return listener.connections
 
     async def run() -> list[int]:

@@ -162,9 +162,10 @@ def test_hints_come_ever_more_seldom(recorder: Recorder) -> None:
     Job.objects.create(kind="test", queue=jobs.Queue.DEFAULT)
     sent: list[int] = []
     for second in range(0, 3600, 10):
+        now = timezone.now()
         Job.objects.update(
-            run_after=timezone.now() - timedelta(seconds=second),
-            hinted_at=timezone.now() - timedelta(seconds=second - sent[-1]) if sent else None,
+            run_after=now - timedelta(seconds=second),
+            hinted_at=now - timedelta(seconds=second - sent[-1]) if sent else None,
         )
         if Job.objects.unhinted().exists():
             sent.append(second)

@@ -113,11 +113,11 @@ def test_a_slow_judge_is_waited_for_while_the_worker_shows_life(monkeypatch):
     held = threading.Event()
 
     def judging(judge, answers):
-        held.wait(1.5)
+        held.wait(3.0)
         return by_length(judge, answers)
 
     with open_judge_socket(judging) as opened:
-        assert list(source(opened, patience=0.75)(ANSWERS)) == [1.0, 3.0]
+        assert list(source(opened, patience=2.0)(ANSWERS)) == [1.0, 3.0]
 
 
 def test_a_worker_that_is_gone_is_an_error():
