@@ -113,7 +113,7 @@ def best_policy(rewards: Tensor, reference: Tensor, beta: float) -> Tensor:
 
 
 def _arguments(data: Data, logps: Tensor, reference: Tensor) -> dict[str, Any]:
-    given: dict[str, Any] = dict(data.known)
+    given: dict[str, Any] = {**data.known, "step_tokens": torch.ones(())}
     for role, arms in data.arms.items():
         given[f"policy_{role}_logps"] = given[f"{role}_scores"] = logps[arms]
         given[f"reference_{role}_logps"] = reference[arms]

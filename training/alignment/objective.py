@@ -78,12 +78,16 @@ class Objective:
         return tuple(dict.fromkeys((*self.loss_roles, *self.statistic_roles)))
 
     def statistic(
-        self, policy: LogProbs, reference: LogProbs, state: Mapping[str, float] | None = None
+        self,
+        policy: LogProbs,
+        reference: LogProbs,
+        examples: Sequence[Example],
+        state: Mapping[str, float] | None = None,
     ) -> Statistic:
-        """The method's statistic of a whole step's batch, or nothing."""
+        """What the method wants to know of a whole step's batch, or nothing."""
         function = self.method.load_step_statistic()
         if function is None:
-            return Statistic()
+            return Statistic(self._step_tokens(examples))
         available = self._scored(policy, reference) | dict(self.hyperparameters)
         found = dict(function(**_chosen(function, available | {"state": dict(state or {})})))
         kept, carried = found.pop("keep", None), found.pop("state", {})
@@ -121,6 +125,17 @@ class Objective:
         sequences = [item for role in self.loss_roles for item in sequences_of(example, role)]
         return example.weight * sum(item.trained_tokens for item in sequences)
 
+    def _step_tokens(self, examples: Sequence[Example]) -> dict[str, Tensor]:
+        """Mean tokens of the step's likelihoods, by the examples' weights, where a setting asks.
+
+        Dividing each example's sum by it makes of the step's weighted mean one over all tokens.
+        """
+        if "batch_token_mean" not in self.hyperparameters.values():
+            return {}
+        weights = torch.tensor([self.loss_weight(example) for example in examples])
+        tokens = torch.tensor([_likelihood_tokens(one, self.soft_labels) for one in examples])
+        return {"step_tokens": (weights * tokens).sum() / weights.sum()}
+
     def _roles(self, function: Any) -> tuple[str, ...]:
         pattern = r"(\w+)_scores" if self.trains_rewards else r"policy_(\w+)_logps"
         parameters = _parameters(function)
@@ -148,6 +163,14 @@ def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:
 def _chosen(function: Any, available: Mapping[str, Any]) -> dict[str, Any]:
     names = _parameters(function)
     return {name: value for name, value in available.items() if name in names}
+
+
+def _likelihood_tokens(example: Example, soft_labels: bool) -> float:
+    """Tokens of the better answer, expected over the label, and of a prompt that is learned."""
+    counts = {role: one.trained_tokens for role, one in example.sequences.items()}
+    better = example.target if soft_labels else 1.0
+    prompt = counts["text"] - counts["chosen"] if "text" in counts else 0
+    return prompt + better * counts["chosen"] + (1.0 - better) * counts["rejected"]
 
 
 def _lengths(examples: Sequence[Example], policy: LogProbs) -> dict[str, Tensor]:

@@ -160,7 +160,7 @@ def evaluate(run: Run, state: Mapping[str, float]) -> dict[str, float]:
         role: _cut(role, part, examples).to(run.device)
         for role, part in run.data.held_out_reference.items()
     }
-    statistic = objective.statistic(policy, reference, state)
+    statistic = objective.statistic(policy, reference, examples, state)
     output = objective.loss(policy, reference, examples, statistic)
     weights = torch.tensor([objective.loss_weight(example) for example in examples])
     rows = metrics.records(
@@ -240,8 +240,9 @@ def _step_statistic(
     It sees the examples in the step's own order, which does not depend on how they are split.
     """
     roles, train = run.objective.statistic_roles, run.data.train
+    examples = [train[index] for index in indices]
     if not roles:
-        return Statistic()
+        return run.objective.statistic({}, {}, examples)
     run.module.eval()
     parts = [
         score(run.module, [train[i] for i in micro], roles, run.device) for micro in micro_batches
@@ -249,7 +250,7 @@ def _step_statistic(
     places = run.plan.gathered_places(indices, run.data.lengths)
     gather = run.accelerator.gather
     policy = {role: gather(torch.cat([part[role] for part in parts]))[places] for role in roles}
-    return run.objective.statistic(policy, _reference(run, roles, indices), state)
+    return run.objective.statistic(policy, _reference(run, roles, indices), examples, state)
 
 
 def _loss_weights(run: Run, indices: Sequence[int], statistic: Statistic) -> Tensor:
@@ -347,7 +348,8 @@ def _check_first_step(run: Run, indices: Sequence[int], weights: Tensor, rows: T
     same: LogProbs = _reference(run, objective.roles, indices)
 
     def mean_loss(policy: LogProbs) -> float:
-        losses = objective.loss(policy, same, examples, objective.statistic(same, same)).losses
+        statistic = objective.statistic(same, same, examples)
+        losses = objective.loss(policy, same, examples, statistic).losses
         return metrics.weighted_mean(losses.double().cpu(), weights)
 
     expected, actual = mean_loss(same), metrics.summarize(rows)["loss"]

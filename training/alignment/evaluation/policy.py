@@ -196,7 +196,7 @@ def _records(
     examples: Sequence[Example],
     state: Mapping[str, float],
 ) -> Tensor:
-    statistic = objective.statistic(policy, reference, state)
+    statistic = objective.statistic(policy, reference, examples, state)
     output = objective.loss(policy, reference, examples, statistic)
     shares = torch.tensor([objective.loss_weight(example) for example in examples])
     return metrics.records(output, policy, reference, examples, loss_weights=shares).double()

@@ -54,7 +54,7 @@ def evaluate_reward_model(
     sequences = by_role(examples, objective.roles)
     values = score_all(scorer, sequences, device, batch_size=2 * config.batch_size).cpu()
     scores = split_roles(values, objective.roles, examples)
-    losses = objective.loss(scores, {}, examples, objective.statistic(scores, {})).losses
+    losses = objective.loss(scores, {}, examples, objective.statistic(scores, {}, examples)).losses
     compared = comparisons(scores, examples)
     journal.progress("evaluating", 1, 1, f"Compared {len(compared)} pairs of answers.")
     return {

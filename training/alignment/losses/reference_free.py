@@ -12,6 +12,8 @@ from torch.nn.functional import relu
 
 from training.alignment.losses.results import PairLoss, bradley_terry, check_batch, expected_loss
 
+Sides = tuple[Tensor, Tensor]  # of the chosen and of the rejected answer, [b] each
+
 # A probability of 1 has infinite odds; this is the largest mean log-probability that counts.
 LARGEST_MEAN = -1e-6
 
@@ -24,7 +26,7 @@ def slic_hf_loss(
     delta: float,
     regularisation_weight: float,
 ) -> PairLoss:
-    """SLiC-HF (Zhao et al. 2023, arXiv 2305.10425, eq. 1), the chosen answer as the SFT target.
+    """SLiC-HF (Zhao et al. 2023, arXiv 2305.10425, eq. 4), the chosen answer as the SFT target.
 
         loss = max(0, delta - policy_chosen + policy_rejected) - lambda * policy_chosen
 
@@ -56,8 +58,10 @@ def orpo_loss(
     policy_text_logps: Tensor | None = None,
     text_lengths: Tensor | None = None,
     target_probabilities: Tensor | None = None,
+    step_tokens: Tensor | None = None,
     *,
     odds_ratio_weight: float,
+    nll: str = "token_mean",
 ) -> PairLoss:
     """Odds ratio preference optimisation (Hong et al. 2024, arXiv 2403.07691, eqs. 3 to 7).
 
@@ -68,29 +72,33 @@ def orpo_loss(
     The likelihood term is over the completion. With `policy_text_logps` it is over prompt and
     chosen answer, policy_text / |text|, as the authors' code has it unless told otherwise. Then the
     rejected answer, where `target_probabilities` ask for its likelihood, stands in the chosen one's
-    place in that text.
+    place in that text. "batch_token_mean" divides by `step_tokens` in place of each one's tokens,
+    so that the step's mean is one over all tokens, as TRL and the authors' code have it.
 
     Args:
         policy_chosen_logps, policy_rejected_logps: [b] sums over the answer, with gradient.
         chosen_lengths, rejected_lengths: [b] tokens.
         policy_text_logps, text_lengths: [b] of prompt and chosen answer, their first token apart.
         target_probabilities: [b] in [0, 1]; None means 1.
+        step_tokens: scalar, mean tokens of the likelihoods of a step; batch_token_mean needs it.
         odds_ratio_weight: the paper's lambda, >= 0.
+        nll: "token_mean" or "batch_token_mean".
 
     Raises:
-        ValueError: when the shapes differ or are not [b].
+        ValueError: when the shapes differ or are not [b], step_tokens is missing, or `nll` unknown.
     """
     chosen, rejected = _means(
         policy_chosen_logps, policy_rejected_logps, chosen_lengths, rejected_lengths
     )
-    likelihoods = chosen, rejected
+    sums, lengths = (policy_chosen_logps, policy_rejected_logps), (chosen_lengths, rejected_lengths)
     if policy_text_logps is not None:
         if text_lengths is None:
             raise ValueError("policy_text_logps needs text_lengths")
         check_batch(policy_text_logps=policy_text_logps, text_lengths=text_lengths)
         prompt, tokens = policy_text_logps - policy_chosen_logps, text_lengths - chosen_lengths
-        other = (prompt + policy_rejected_logps) / (tokens + rejected_lengths)
-        likelihoods = policy_text_logps / text_lengths, other
+        sums = policy_text_logps, prompt + policy_rejected_logps
+        lengths = text_lengths, tokens + rejected_lengths
+    likelihoods = _a_token(sums, lengths, step_tokens, nll)
     weight = odds_ratio_weight
 
     def of(better: tuple[Tensor, Tensor], worse: tuple[Tensor, Tensor]) -> Tensor:
@@ -146,6 +154,7 @@ def cpo_loss(
     chosen_lengths: Tensor,
     rejected_lengths: Tensor,
     target_probabilities: Tensor | None = None,
+    step_tokens: Tensor | None = None,
     *,
     beta: float,
     nll_weight: float,
@@ -155,24 +164,30 @@ def cpo_loss(
 
         loss = -log sigmoid(beta * (policy_chosen - policy_rejected)) + nll_weight * NLL
 
-    NLL is -policy_chosen ("summed", the paper's) or -policy_chosen / |chosen| ("token_mean").
+    NLL is -policy_chosen ("summed", the paper's), -policy_chosen / |chosen| ("token_mean") or
+    -policy_chosen / step_tokens ("batch_token_mean": one mean over the step's tokens, as in TRL).
 
     Args:
         policy_chosen_logps, policy_rejected_logps: [b] sums over the answer, with gradient.
         chosen_lengths, rejected_lengths: [b] tokens.
         target_probabilities: [b] in [0, 1]; None means 1.
+        step_tokens: scalar, mean tokens of the likelihoods of a step; batch_token_mean needs it.
         beta: > 0.
         nll_weight: 1 in the paper, >= 0.
-        nll: "summed" or "token_mean".
+        nll: "summed", "token_mean" or "batch_token_mean".
 
     Raises:
-        ValueError: when the shapes differ or are not [b], or `nll` is unknown.
+        ValueError: when the shapes differ or are not [b], step_tokens is missing, or `nll` unknown.
     """
-    means = _means(policy_chosen_logps, policy_rejected_logps, chosen_lengths, rejected_lengths)
-    if nll not in ("summed", "token_mean"):
-        raise ValueError(f"nll must be summed or token_mean, not {nll!r}")
-    sums = policy_chosen_logps, policy_rejected_logps
-    chosen, rejected = zip(sums, sums if nll == "summed" else means, strict=True)
+    check_batch(
+        policy_chosen_logps=policy_chosen_logps,
+        policy_rejected_logps=policy_rejected_logps,
+        chosen_lengths=chosen_lengths,
+        rejected_lengths=rejected_lengths,
+    )
+    sums, lengths = (policy_chosen_logps, policy_rejected_logps), (chosen_lengths, rejected_lengths)
+    likelihoods = sums if nll == "summed" else _a_token(sums, lengths, step_tokens, nll)
+    chosen, rejected = zip(sums, likelihoods, strict=True)
 
     def of(better: tuple[Tensor, Tensor], worse: tuple[Tensor, Tensor]) -> Tensor:
         return bradley_terry(beta * (better[0] - worse[0])) - nll_weight * better[1]
@@ -193,6 +208,17 @@ def log1mexp(values: Tensor) -> Tensor:
 def _log_odds(means: Tensor) -> Tensor:
     means = means.clamp(max=LARGEST_MEAN)
     return means - log1mexp(means)
+
+
+def _a_token(sums: Sides, lengths: Sides, step_tokens: Tensor | None, nll: str) -> Sides:
+    """Log-likelihoods a token: of each one's own tokens, or of the step's mean count of them."""
+    if nll == "token_mean":
+        return sums[0] / lengths[0], sums[1] / lengths[1]
+    if nll != "batch_token_mean":
+        raise ValueError(f"nll must be a convention of this loss, not {nll!r}")
+    if step_tokens is None or step_tokens.numel() != 1:
+        raise ValueError("batch_token_mean needs step_tokens, a scalar")
+    return sums[0] / step_tokens, sums[1] / step_tokens
 
 
 def _means(

@@ -16,7 +16,8 @@ class Method:
     The loop calls a loss by the names of its arguments: `policy_<role>_logps`,
     `reference_<role>_logps` and `<role>_lengths` (role: chosen, rejected, completion, mismatched,
     list), `<role>_scores` where a reward model is trained, `list_ranks`, `margins` and
-    `target_probabilities` (pairs), `labels` (binary), whatever the step statistic returns, and the
+    `target_probabilities` (pairs), `labels` (binary), whatever the step statistic returns,
+    `step_tokens` (the mean tokens of the step's likelihoods, under batch_token_mean), and the
     hyper-parameters. A loss that names no reference argument needs no reference.
 
     Attributes:

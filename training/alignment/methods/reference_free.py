@@ -36,6 +36,12 @@ class ORPOHyperparameters:
         "prompt and chosen answer, as in the authors' code and TRL, for half as much work again.",
         choices=("completion", "text"),
     )
+    nll: str = option(
+        "token_mean",
+        help="token_mean is the paper's: each answer's own mean counts alike; batch_token_mean is "
+        "one mean over the tokens of a step, as in TRL, so that long answers weigh more.",
+        choices=("token_mean", "batch_token_mean"),
+    )
 
 
 @dataclass(frozen=True)
@@ -66,8 +72,9 @@ class CPOHyperparameters:
     nll: str = option(
         "summed",
         help="summed is the paper's log-likelihood of the answer; token_mean divides it by the "
-        "answer's tokens, as popular code does.",
-        choices=("summed", "token_mean"),
+        "answer's tokens; batch_token_mean is one mean over the tokens of a step, as in TRL.",
+        choices=("summed", "token_mean", "batch_token_mean"),
+        used_when=lambda options: options.nll_weight > 0,
     )
 
 
@@ -95,15 +102,16 @@ METHODS = (
             "weigh pairs, and of 0.7 and 0.9 both end at the margin δ.",
         ),
         conventions=(
-            "The chosen answer stands for the paper's SFT target, one of the two choices that the "
-            "paper names.",
+            "The chosen answer stands for the paper's SFT target, which is a reference answer or "
+            "the best-ranked candidate (section 2.4).",
             f"{EXPECTED} So is the anchor, of both answers; the paper has hard labels only.",
             "HALOs broadcasts its regulariser over padded positions, and TRL's hinge is RSO's "
             "loss: neither is the paper's.",
         ),
         evidence="The loss was read as equation 1 of the RSO paper (arXiv 2309.06657), which "
-        "quotes it and reports no clear gain from the regulariser; worked values by hand. The "
-        "defaults δ = 1 and λ = 0.5 could not be checked against the paper.",
+        "quotes it and reports no clear gain from the regulariser, and in a secondary text as the "
+        "paper's equation 4; worked values by hand. That text gives δ = 1 (section 3.2) and both "
+        "targets (section 2.4), but no λ: the default of 0.5 is unchecked.",
     ),
     Method(
         name="orpo",
@@ -131,15 +139,19 @@ METHODS = (
         conventions=(
             "likelihood: completion (default) is the mean over the chosen answer's tokens, as in "
             "the paper. text takes it over prompt and chosen answer: so do TRL 1.16, always, and "
-            "the authors' code unless disable_prompt_loss is set. Both take one mean over all "
-            "tokens of a batch, which weighs long texts more; here each pair has its own.",
+            "the authors' code unless disable_prompt_loss is set.",
+            "nll: token_mean (default) is each answer's own mean, as the paper's formula. TRL and "
+            "the authors' code take one mean over all tokens of a batch, which weighs long texts "
+            "more: batch_token_mean, over the whole optimiser step however it is split, which is "
+            "theirs on one device without accumulation. With likelihood=text it is TRL's loss.",
             f"{EXPECTED} Both answers are then imitated, each by its probability; the paper has "
             "hard labels only.",
             "log(1 − exp x) is computed without cancellation; the naive form gives infinities at "
             "probabilities near 1.",
         ),
         evidence="Agrees with TRL 1.16 and with another implementation as executed, with the "
-        "likelihood over the completion; what is over prompt and answer was read in both codes.",
+        "likelihood over the completion; what is over prompt and answer, and over a batch's "
+        "tokens, was read in both codes.",
     ),
     Method(
         name="simpo",
@@ -192,18 +204,19 @@ METHODS = (
         when="Both answers are good, as in translation, and the chosen one is worth imitating.",
         pitfalls=(
             "With summed log-likelihoods the anchor outweighs the preference term on long answers; "
-            "token_mean or a smaller nll_weight brings it back.",
+            "token_mean, batch_token_mean or a smaller nll_weight brings it back.",
         ),
         conventions=(
             "summed (default) is the paper's −log π(y_w). token_mean divides by the answer's "
-            "tokens; TRL and ALMA take one mean over all tokens of a batch, which weighs long "
-            "answers more.",
+            "tokens. TRL and ALMA take one mean over all tokens of a batch, which weighs long "
+            "answers more: batch_token_mean, over the whole optimiser step however it is split, "
+            "which is theirs on one device without accumulation.",
             f"{EXPECTED} So is the anchor, of both answers; TRL's label_smoothing leaves it on the "
             "chosen one.",
             "ALMA's main branch multiplies the rejected side by a relaxation factor: that is "
             "X-ALMA's variant and not CPO.",
         ),
         evidence="The token-mean form agrees with another implementation as executed; the summed "
-        "form is the paper's formula, worked by hand.",
+        "form is the paper's formula, worked by hand; a batch's mean was read in TRL's code.",
     ),
 )

@@ -90,6 +90,7 @@ def _made(name: str, generator: torch.Generator, dtype: torch.dtype, spread: flo
         ),
         "reference_point": lambda: torch.tensor(0.4, dtype=dtype),
         "step_beta": lambda: torch.tensor(0.2, dtype=dtype),
+        "step_tokens": lambda: torch.tensor(5.5, dtype=dtype),
     }
     return simple[name]() if name in simple else None
 

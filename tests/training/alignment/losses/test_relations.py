@@ -165,6 +165,7 @@ def test_log1mexp_keeps_its_digits(values, exact):
         lambda: losses.gpo_loss(*pairs(), beta=0.1, convex_function="cubic"),
         lambda: losses.f_dpo_loss(*pairs(), beta=0.1, divergence="tv"),
         lambda: losses.cpo_loss(*pairs()[:2], *LENGTHS, beta=1, nll_weight=1, nll="mean"),
+        lambda: losses.orpo_loss(*pairs()[:2], *LENGTHS, odds_ratio_weight=1, nll="summed"),
         lambda: losses.plackett_luce_loss(
             *[torch.zeros(2, 2)] * 2, torch.ones(2, 2, dtype=torch.long), beta=1, ties="efron"
         ),
