@@ -128,6 +128,8 @@ def _beta(config: TrainingConfig, given: float | None) -> float:
         raise OptionError(
             "beta", f"{method.title} has none that is about a reference; name one with --beta"
         )
+    if values.get("normalisation") == "averaged":
+        raise OptionError("beta", "this run's is of means a token; name one with --beta")
     return float(values["beta"])
 
 

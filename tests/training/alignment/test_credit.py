@@ -81,6 +81,15 @@ def test_a_run_without_a_beta_to_a_reference_is_refused(make_config, policy, met
         list(lines)
 
 
+def test_the_beta_of_means_a_token_is_that_of_no_token(make_config, policy):
+    config = make_config(hyperparameters={"beta": 5.0, "normalisation": "averaged"})
+    train = Path(config.train_file)
+    with pytest.raises(OptionError, match="is of means a token"):
+        list(credit_of_pairs(config, policy, train, beta=None, limit=1))
+    (line,) = credit_of_pairs(config, policy, train, beta=0.1, limit=1)
+    assert line["beta"] == 0.1
+
+
 def test_the_command_says_in_one_sentence_what_is_missing(make_config, tmp_path, capsys):
     (tmp_path / "run.json").write_text(make_config(held_out_file=None).to_json())
     words = ["--config", str(tmp_path / "run.json"), "--output", str(tmp_path / "credit.jsonl")]

@@ -10,7 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, relu
 
-from training.alignment.losses.results import PairLoss, check_batch, pair_log_ratios
+from training.alignment.losses.results import (
+    PairLoss,
+    check_batch,
+    normalised_ratios,
+    pair_log_ratios,
+)
 
 # Beyond this the exponential goes on as its tangent: convex as before, and finite in float32.
 EXPONENT_LIMIT = 40.0
@@ -53,12 +58,9 @@ def ipo_loss(
         reference_chosen_logps,
         reference_rejected_logps,
     )
-    check_batch(ratios=chosen, chosen_lengths=chosen_lengths, rejected_lengths=rejected_lengths)
-    if normalisation == "averaged":
-        # By the count of tokens, never by the count of ratios that are not 0: at the start all are.
-        chosen, rejected = chosen / chosen_lengths, rejected / rejected_lengths
-    elif normalisation != "summed":
-        raise ValueError(f"normalisation must be summed or averaged, not {normalisation!r}")
+    chosen, rejected = normalised_ratios(
+        chosen, rejected, chosen_lengths, rejected_lengths, normalisation
+    )
     target = 1.0 / (2.0 * tau)
     losses = _expected(lambda m: (m - target).square(), chosen - rejected, target_probabilities)
     return PairLoss(losses, (tau * chosen).detach(), (tau * rejected).detach())

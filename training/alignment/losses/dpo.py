@@ -11,6 +11,7 @@ from training.alignment.losses.results import (
     bradley_terry,
     check_batch,
     expected_loss,
+    normalised_ratios,
     pair_log_ratios,
 )
 
@@ -25,11 +26,15 @@ def dpo_loss(
     rejected_lengths: Tensor | None = None,
     *,
     beta: float,
+    normalisation: str = "summed",
     nll_weight: float = 0.0,
 ) -> PairLoss:
     """Direct preference optimisation (Rafailov et al. 2023, arXiv 2305.18290, eq. 7).
 
         loss = -log sigmoid(beta * m)
+
+    "summed" takes log-ratios of whole answers, as the paper; "averaged" divides each by its
+    answer's tokens (length-normalised DPO: Lambert et al. 2024, Tulu 3, arXiv 2411.15124).
 
     With `target_probabilities` p, the probability that the first answer really is the better one,
     the loss is the cross-entropy p * -log sigmoid(beta * m) + (1 - p) * -log sigmoid(-beta * m):
@@ -44,13 +49,16 @@ def dpo_loss(
         policy_chosen_logps, policy_rejected_logps: [b], with gradient.
         reference_chosen_logps, reference_rejected_logps: [b], treated as constants.
         target_probabilities: [b] in [0, 1]; None means 1.
-        chosen_lengths: [b] tokens of the chosen answers; only the anchor needs them.
-        rejected_lengths: [b] of the rejected ones; only the anchor of soft labels needs them.
-        beta: strength of the pull towards the reference, > 0.
+        chosen_lengths: [b] tokens of the chosen answers, for averaged ratios and the anchor.
+        rejected_lengths: [b] of the rejected ones, for averaged ratios and soft labels' anchor.
+        beta: strength of the pull towards the reference, > 0. A beta for one normalisation is wrong
+            for the other by about the answers' length.
+        normalisation: "summed" or "averaged".
         nll_weight: weight of the anchor, >= 0.
 
     Raises:
-        ValueError: when the shapes differ or are not [b], or the anchor has no lengths.
+        ValueError: when the shapes differ or are not [b], lengths are needed and missing, or the
+            normalisation is unknown.
     """
     chosen, rejected = pair_log_ratios(
         policy_chosen_logps,
@@ -58,17 +66,16 @@ def dpo_loss(
         reference_chosen_logps,
         reference_rejected_logps,
     )
-    check_batch(ratios=chosen, chosen_lengths=chosen_lengths, rejected_lengths=rejected_lengths)
+    chosen, rejected = normalised_ratios(
+        chosen, rejected, chosen_lengths, rejected_lengths, normalisation
+    )
     losses = bradley_terry(beta * (chosen - rejected), target_probabilities)
     if nll_weight > 0:
-        if chosen_lengths is None:
-            raise ValueError("nll_weight needs chosen_lengths")
-        likelihood = policy_chosen_logps / chosen_lengths
-        if target_probabilities is not None:
-            if rejected_lengths is None:
-                raise ValueError("nll_weight needs rejected_lengths with target_probabilities")
-            other = policy_rejected_logps / rejected_lengths
-            likelihood = target_probabilities * likelihood + (1.0 - target_probabilities) * other
+        likelihood = _likelihood(
+            (policy_chosen_logps, policy_rejected_logps),
+            (chosen_lengths, rejected_lengths),
+            target_probabilities,
+        )
         losses = losses - nll_weight * likelihood
     return _rewarded(losses, beta, chosen, rejected)
 
@@ -227,6 +234,23 @@ def r_dpo_loss(
     check_batch(ratios=chosen, chosen_lengths=chosen_lengths, rejected_lengths=rejected_lengths)
     logits = beta * (chosen - rejected) + alpha * (chosen_lengths - rejected_lengths)
     return _rewarded(bradley_terry(logits, target_probabilities), beta, chosen, rejected)
+
+
+def _likelihood(
+    policy: tuple[Tensor, Tensor],
+    lengths: tuple[Tensor | None, Tensor | None],
+    target_probabilities: Tensor | None,
+) -> Tensor:
+    """The mean log-probability of a token of the better answer, expected over the label: [b]."""
+    if lengths[0] is None:
+        raise ValueError("nll_weight needs chosen_lengths")
+    chosen = policy[0] / lengths[0]
+    if target_probabilities is None:
+        return chosen
+    if lengths[1] is None:
+        raise ValueError("nll_weight needs rejected_lengths with target_probabilities")
+    other = policy[1] / lengths[1]
+    return target_probabilities * chosen + (1.0 - target_probabilities) * other
 
 
 def _rewarded(losses: Tensor, beta: float, chosen: Tensor, rejected: Tensor) -> PairLoss:

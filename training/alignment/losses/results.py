@@ -77,6 +77,30 @@ def pair_log_ratios(
     )
 
 
+def normalised_ratios(
+    chosen: Tensor,
+    rejected: Tensor,
+    chosen_lengths: Tensor | None,
+    rejected_lengths: Tensor | None,
+    normalisation: str,
+) -> tuple[Tensor, Tensor]:
+    """Log-ratios [b] of whole answers, as they are ("summed") or a token ("averaged").
+
+    Raises:
+        ValueError: when the shapes differ or are not [b], averaged ones have no lengths, or the
+            normalisation is unknown.
+    """
+    check_batch(ratios=chosen, chosen_lengths=chosen_lengths, rejected_lengths=rejected_lengths)
+    if normalisation == "summed":
+        return chosen, rejected
+    if normalisation != "averaged":
+        raise ValueError(f"normalisation must be summed or averaged, not {normalisation!r}")
+    if chosen_lengths is None or rejected_lengths is None:
+        raise ValueError("averaged needs chosen_lengths and rejected_lengths")
+    # By the count of tokens, never by the count of ratios that are not 0: at the start all are.
+    return chosen / chosen_lengths, rejected / rejected_lengths
+
+
 def bradley_terry(logits: Tensor, target_probabilities: Tensor | None = None) -> Tensor:
     """-log sigmoid(logits), or the cross-entropy with P(first is better) = target. All [b].
 

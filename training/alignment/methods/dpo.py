@@ -35,6 +35,12 @@ def epsilon_option() -> Any:
 @dataclass(frozen=True)
 class DPOHyperparameters:
     beta: float = beta_option(0.1, "The paper uses 0.1 for dialogue and 0.5 for summaries.")
+    normalisation: str = option(
+        "summed",
+        help="summed takes log-ratios of whole answers, as the paper; averaged divides each by "
+        "the answer's tokens, as Tülu 3 does with a beta of 5. They need different beta.",
+        choices=("summed", "averaged"),
+    )
     nll_weight: float = option(0.0, help=NLL_HELP, min=0.0, max=1000.0)
 
 
@@ -49,8 +55,8 @@ class DPOPHyperparameters:
     beta: float = beta_option(0.3)
     penalty_weight: float = option(
         50.0,
-        help="The paper's lambda: how much a chosen answer that became less likely costs. The "
-        "paper also uses 5.",
+        help="The paper's lambda: how much a chosen answer that became less likely costs. In its "
+        "ablation 5, 50 and 500 did about the same.",
         min=0.0,
         max=10000.0,
     )
@@ -95,6 +101,9 @@ METHODS = (
             "A beta tuned for one method means nothing for another.",
         ),
         conventions=(
+            "normalisation: summed (default) is the paper's. averaged is length-normalised DPO "
+            "(Tülu 3, arXiv 2411.15124, section 5; TRL's sigmoid_norm): the margin is one of means "
+            "a token, so that a beta for one is wrong for the other by about the answers' length.",
             "nll_weight is no part of the paper: it is the anchor of Iterative RPO (arXiv "
             "2404.19733), and 0 by default.",
             "Soft labels give the cross-entropy with each pair's own probability.",
@@ -103,7 +112,8 @@ METHODS = (
             "writes what each token of given pairs contributes.",
         ),
         evidence="Agrees with the losses of TRL 1.16 and of four other implementations, the "
-        "authors' among them, as executed.",
+        "authors' among them, as executed; averaged is TRL's loss as read, its worked value by "
+        "hand, and Tülu 3's formula and beta are from a secondary text.",
     ),
     Method(
         name="cdpo",
@@ -195,8 +205,9 @@ METHODS = (
         ),
         evidence="The authors published no training code and the paper's text could not be read "
         "for this entry. Four independent texts quote this formula, one of them by authors who "
-        "trained with it; two others move the penalty outside. β = 0.3 and λ = 50 are from "
-        "secondary texts.",
+        "trained with it; two others move the penalty outside. A secondary text gives β = 0.3 and "
+        "λ = 50 as those of section 5 (arXiv v2), with an ablation in which a λ of 5, 50 and 500 "
+        "changed little.",
     ),
     Method(
         name="r_dpo",

@@ -96,7 +96,8 @@ def test_a_tensor_of_another_shape_is_refused(case: Case):
 
 LN_2 = math.log(2.0)
 AT_THE_REFERENCE = {
-    "dpo": LN_2,
+    "dpo-summed": LN_2,
+    "dpo-averaged": LN_2,
     "cdpo": LN_2,
     "robust_dpo": LN_2,
     "dpop": LN_2,
@@ -208,6 +209,19 @@ def test_a_loss_asks_for_a_reference_only_where_the_registry_says_so(method):
         method.needs_reference
     )
     assert any(name.endswith("_scores") for name in names) is (method.trains == "reward")
+
+
+@pytest.mark.parametrize("method", OFFLINE, ids=lambda method: method.name)
+def test_22_a_setting_that_is_told_as_unused_changes_nothing(method):
+    options = describe_options(method.hyperparameters)
+    defaults = CASES[[case.method for case in CASES].index(method)].hyperparameters
+    nothing = [Case(method, {**defaults, one.name: 0.0}) for one in options if one.min == 0.0]
+    for case in (*nothing, *(case for case in CASES if case.method is method)):
+        whole, arguments = method.hyperparameters(**case.hyperparameters), case.arguments()
+        for option in (one for one in options if not one.used_when(whole)):
+            for other in _another(option, case.hyperparameters[option.name]):
+                losses = case.call(arguments | {option.name: other}).losses
+                assert torch.equal(losses, case.call(arguments).losses), option.name
 
 
 @pytest.mark.parametrize("method", OFFLINE, ids=lambda method: method.name)

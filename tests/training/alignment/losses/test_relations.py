@@ -65,6 +65,46 @@ def test_averaged_ipo_is_ipo_of_averages():
     torch.testing.assert_close(averaged, summed)
 
 
+def test_averaged_dpo_is_dpo_of_averages():
+    chosen, rejected, ref_chosen, ref_rejected = pairs()
+    lengths = {"chosen_lengths": LENGTHS[0], "rejected_lengths": LENGTHS[1]}
+    averaged = losses.dpo_loss(*pairs(), **lengths, beta=5.0, normalisation="averaged").losses
+    summed = losses.dpo_loss(
+        chosen / 7, rejected / 3, ref_chosen / 7, ref_rejected / 3, beta=5.0
+    ).losses
+    torch.testing.assert_close(averaged, summed)
+    with pytest.raises(ValueError, match="averaged needs chosen_lengths"):
+        losses.dpo_loss(*pairs(), beta=5.0, normalisation="averaged")
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_the_mean_of_a_batch_is_one_over_all_its_tokens(text):
+    chosen, rejected, prompt, _ = pairs()
+    tokens = torch.arange(1.0, 51.0, dtype=torch.float64)
+    arguments = {
+        "policy_chosen_logps": chosen,
+        "policy_rejected_logps": rejected,
+        "chosen_lengths": tokens,
+        "rejected_lengths": LENGTHS[1],
+        "nll": "batch_token_mean",
+    }
+    total = chosen.sum()
+    if text:
+        tokens, total = tokens + 4.0, total + prompt.sum()
+        arguments |= {"policy_text_logps": chosen + prompt, "text_lengths": tokens}
+    mean = {"step_tokens": tokens.mean()}
+    orpo = losses.orpo_loss(**arguments, **mean, odds_ratio_weight=0.0).losses
+    torch.testing.assert_close(orpo.mean(), -total / tokens.sum())
+    if not text:
+        one, none = (
+            losses.cpo_loss(**arguments, **mean, beta=0.1, nll_weight=weight).losses
+            for weight in (1.0, 0.0)
+        )
+        torch.testing.assert_close((one - none).mean(), -total / tokens.sum())
+    with pytest.raises(ValueError, match="needs step_tokens"):
+        losses.orpo_loss(**arguments, odds_ratio_weight=0.0)
+
+
 def test_conservative_dpo_is_smallest_where_the_model_believes_the_noise():
     margins = torch.linspace(-60, 60, 12001, dtype=torch.float64)
     zeros = torch.zeros_like(margins)
@@ -162,6 +202,7 @@ def test_log1mexp_keeps_its_digits(values, exact):
     "call",
     [
         lambda: losses.ipo_loss(*pairs(), *LENGTHS, tau=0.1, normalisation="mean"),
+        lambda: losses.dpo_loss(*pairs(), beta=0.1, normalisation="mean"),
         lambda: losses.gpo_loss(*pairs(), beta=0.1, convex_function="cubic"),
         lambda: losses.f_dpo_loss(*pairs(), beta=0.1, divergence="tv"),
         lambda: losses.cpo_loss(*pairs()[:2], *LENGTHS, beta=1, nll_weight=1, nll="mean"),

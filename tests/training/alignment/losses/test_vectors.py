@@ -113,6 +113,16 @@ def test_rewards_under_a_divergence(name, divergence, alpha):
     assert output.rejected_rewards.item() == expected(name, "f_l")
 
 
+def test_dpo_of_means_a_token():
+    name = "dpo_norm"
+    chosen_lengths, rejected_lengths = inputs(name, "len_w", "len_l")
+    output = losses.dpo_loss(
+        *inputs(name, *PAIR), chosen_lengths=chosen_lengths, rejected_lengths=rejected_lengths,
+        beta=5.0, normalisation="averaged",
+    )  # fmt: skip
+    assert output.losses.item() == expected(name)
+
+
 def test_cpo_with_either_likelihood():
     arguments = inputs("cpo", "logp_w", "logp_l", "len_w", "len_w")
     summed = losses.cpo_loss(*arguments, beta=0.1, nll_weight=1.0)
