@@ -78,6 +78,19 @@ def test_no_two_steps_draw_by_the_same_noise():
     assert len(set(drawn)) == 3
 
 
+@pytest.mark.parametrize("convention", ["paper", "code"])
+def test_swapping_the_sides_turns_the_change_of_beta_round(convention):
+    gaps, before = [1.5, -0.4, 2.6, 0.9], {"mean": 0.05, "deviation": 0.1, "steps": 7.0}
+    one = statistic(gaps, before, convention=convention)
+    turned = {**before, "mean": -before["mean"]}
+    two = statistic([-gap for gap in gaps], turned, convention=convention)
+    assert torch.equal(one["keep"], two["keep"])
+    assert one["step_beta"].item() != pytest.approx(OPTIONS["beta"])
+    assert (one["step_beta"] + two["step_beta"]).item() == pytest.approx(2 * OPTIONS["beta"])
+    assert two["state"]["mean"] == pytest.approx(-one["state"]["mean"])
+    assert two["state"]["deviation"] == pytest.approx(one["state"]["deviation"])
+
+
 @pytest.mark.parametrize("gaps", [[3.0], [2.0, 2.0, 2.0], [1e4, -1e4]])
 def test_steps_without_spread_and_with_too_much_stay_finite(gaps):
     for convention in ("paper", "code"):

@@ -145,6 +145,38 @@ def test_a_constant_added_to_policy_and_reference_changes_nothing(case: Case):
     torch.testing.assert_close(case.call(moved).losses, case.call(arguments).losses)
 
 
+rewards = [case for case in CASES if case.method.trains == "reward"]
+
+
+@pytest.mark.parametrize("case", rewards, ids=lambda case: case.name)
+def test_a_constant_added_to_all_scores_changes_the_centring_alone(case: Case):
+    arguments = case.arguments()
+    moved = {
+        name: value + 7.5 if name.endswith("_scores") else value
+        for name, value in arguments.items()
+    }
+    free = {"centering_weight": 0.0} if "centering_weight" in arguments else {}
+    torch.testing.assert_close(case.call(moved | free).losses, case.call(arguments | free).losses)
+    if arguments.get("centering_weight"):
+        assert bool((case.call(moved).losses != case.call(arguments).losses).all())
+
+
+hard = [case for case in CASES if case.method.data == "pairs" and not case.method.soft_labels]
+
+
+@pytest.mark.parametrize("case", hard, ids=lambda case: case.name)
+def test_swapping_the_sides_of_a_hard_label(case: Case):
+    """An assumed share of flips turns round with them; without one the margin is the difference."""
+    arguments = case.arguments()
+    output = case.call(arguments)
+    flips = {"epsilon": 1.0 - arguments["epsilon"]} if "epsilon" in arguments else {}
+    turned = case.call(swapped(arguments) | flips)
+    margin = output.chosen_rewards - output.rejected_rewards
+    torch.testing.assert_close(turned.losses, output.losses + (0.0 if flips else margin))
+    torch.testing.assert_close(turned.chosen_rewards, output.rejected_rewards)
+    torch.testing.assert_close(turned.rejected_rewards, output.chosen_rewards)
+
+
 soft = [case for case in CASES if case.method.soft_labels]
 
 
@@ -202,16 +234,6 @@ def test_22_no_setting_is_silently_ignored(method):
 
 
 @pytest.mark.parametrize("method", OFFLINE, ids=lambda method: method.name)
-def test_a_loss_asks_for_a_reference_only_where_the_registry_says_so(method):
-    functions = filter(None, (method.load_loss(), method.load_step_statistic()))
-    names = [name for function in functions for name in inspect.signature(function).parameters]
-    assert any(re.fullmatch(r"reference_\w+_logps", name) for name in names) is (
-        method.needs_reference
-    )
-    assert any(name.endswith("_scores") for name in names) is (method.trains == "reward")
-
-
-@pytest.mark.parametrize("method", OFFLINE, ids=lambda method: method.name)
 def test_22_a_setting_that_is_told_as_unused_changes_nothing(method):
     options = describe_options(method.hyperparameters)
     defaults = CASES[[case.method for case in CASES].index(method)].hyperparameters
@@ -222,6 +244,16 @@ def test_22_a_setting_that_is_told_as_unused_changes_nothing(method):
             for other in _another(option, case.hyperparameters[option.name]):
                 losses = case.call(arguments | {option.name: other}).losses
                 assert torch.equal(losses, case.call(arguments).losses), option.name
+
+
+@pytest.mark.parametrize("method", OFFLINE, ids=lambda method: method.name)
+def test_a_loss_asks_for_a_reference_only_where_the_registry_says_so(method):
+    functions = filter(None, (method.load_loss(), method.load_step_statistic()))
+    names = [name for function in functions for name in inspect.signature(function).parameters]
+    assert any(re.fullmatch(r"reference_\w+_logps", name) for name in names) is (
+        method.needs_reference
+    )
+    assert any(name.endswith("_scores") for name in names) is (method.trains == "reward")
 
 
 @pytest.mark.parametrize("method", OFFLINE, ids=lambda method: method.name)
