@@ -55,7 +55,7 @@ def bradley_terry_loss(
 def soft_label_reward_loss(
     chosen_scores: Tensor, rejected_scores: Tensor, target_probabilities: Tensor
 ) -> PairLoss:
-    """Reward model of soft labels (Lee et al. 2023, RLAIF, arXiv 2309.00267, section 2.2).
+    """Reward model of soft labels (Lee et al. 2023, RLAIF, arXiv 2309.00267, section 2.2.1).
 
         loss = p * -log sigmoid(d) + (1 - p) * -log sigmoid(-d),  d = chosen - rejected
 
@@ -98,7 +98,7 @@ def all_pairs_loss(list_scores: Tensor, list_ranks: Tensor) -> ListLoss:
 
 
 def position_debiased_probabilities(first_order: Tensor, second_order: Tensor) -> Tensor:
-    """A judge's P(A is better), averaged over both orders of showing (arXiv 2309.00267, 2.1).
+    """A judge's P(A is better), averaged over both orders of showing (arXiv 2309.00267, 2.1.1).
 
     Args:
         first_order: [b, 2] log-probabilities of the answers "1" and "2" when A is shown first.

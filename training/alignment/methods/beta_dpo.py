@@ -66,8 +66,10 @@ METHODS = (
         ),
         evidence="code agrees with the authors' loss as executed (their commit 1629047). The "
         "paper's formulas are confirmed by an independent text that quotes them; whether M0 is "
-        "updated before or after it is used is not settled by that text. The "
-        "momentum of 0.9 and ρ = 0.8 are those of the code; the paper's wording of them was not "
+        "updated before or after it is used is not settled by that text. A third party's trainer, "
+        "which states the paper's rule, has the gaps and the first step of paper and a momentum of "
+        "0.9, and updates M0 after its use. ρ = 0.8 is what the filtering ratio of 0.2 in the "
+        "authors' README leaves, beside its α = 0.6 and β0 = 0.1. The paper's own wording was not "
         "read.",
     ),
 )

@@ -58,6 +58,11 @@ METHODS = (
         conventions=(
             "z0 is the clamped mean over all mismatched answers of the step, without gradient, as "
             "in the paper. HALOs leaves out exact zeros; TRL averages clamped means of processes.",
+            "Which answer stands against which prompt is drawn once, from all answers to other "
+            "prompts, so that its reference value is computed once and a step may be split at "
+            "will; the paper, TRL and HALOs cycle the answers of a batch.",
+            "Labels are hard, as in the paper: of a probability from aggregation only the likelier "
+            "side counts. Weights are honoured.",
             "s is +1 for good answers, −1 for bad ones; λ the weight of that side.",
         ),
         evidence="Agrees with TRL 1.16 and with another implementation as executed.",

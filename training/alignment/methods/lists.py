@@ -6,6 +6,12 @@ from training.alignment.methods.dpo import beta_option
 from training.alignment.methods.method import Method
 from training.alignment.options import option
 
+# What aggregation knows and a list cannot say.
+NO_STRENGTH = (
+    "A list has an order and a weight, but no strength: by how much an answer was judged better is "
+    "not used."
+)
+
 
 @dataclass(frozen=True)
 class PlackettLuceHyperparameters:
@@ -44,6 +50,7 @@ METHODS = (
             "The paper has no ties. By default tied answers do not compete (left_out), as tied "
             "pairs teach nothing; pulled_together is Breslow's likelihood. Without ties both are "
             "the paper's.",
+            NO_STRENGTH,
         ),
         evidence="The paper's appendix A.3 read in a published copy (the model of rankings and its "
         "reduction to Bradley–Terry at two answers); equal to DPO at two answers, and to the "

@@ -18,6 +18,10 @@ _EPOCHS_HELP = "Passes over one step's answers before new ones are sampled."
 _KL_HELP = "KL to the reference, taken from each token's reward; where adapting starts."
 # Any row has a prompt.
 _ALSO: tuple[DataKind, ...] = ("pairs", "lists", "binary", "demonstrations")
+_UNWEIGHTED = (
+    "Every prompt counts alike: a row's weight is not used, nor are labels, ranks and strengths of "
+    "data that hold more than prompts."
+)
 _DEFAULTS = {"learning_rate": 1e-6, "warmup_steps": 0, "max_grad_norm": 1.0}
 
 
@@ -193,6 +197,7 @@ METHODS = (
         conventions=(
             "baseline=batch includes the answer's own reward, which shrinks the gradient by "
             "(n - 1) / n; running and RLOO's baseline do not.",
+            _UNWEIGHTED,
         ),
         evidence="Gradient against finite differences and against the exact gradient of a bandit.",
     ),
@@ -225,6 +230,7 @@ METHODS = (
             "whole answers: objective=sequence_clip. Its comment cites a wrong arXiv id "
             "(2405.14782). Several updates a rollout need its ratio and are refused without.",
             "beta is 0.03 in the paper, 0.05 in TRL.",
+            _UNWEIGHTED,
         ),
         evidence="Worked values of advantage and surrogate; the advantage agrees with verl's.",
     ),
@@ -262,6 +268,7 @@ METHODS = (
             "Ziegler's controller is proportional, Schulman's halves and doubles; fixed is the "
             "default.",
             "The value loss has the factor 1/2 of the paper's code; TRL's vf_coef 0.1 is the same.",
+            _UNWEIGHTED,
         ),
         evidence="Worked values of clip, value clip, GAE, token rewards and both controllers; GAE "
         "and controllers agree with verl and OpenRLHF.",
@@ -296,6 +303,7 @@ METHODS = (
         ),
         conventions=(
             "No surveyed library ships this term today; the weight is on a token mean.",
+            f"{_UNWEIGHTED} Texts of ptx_file are drawn alike too, whatever their weight.",
             "The paper's values are the defaults: 27.8, 8 texts an answer, a KL coefficient of "
             "0.02 and one pass (PPO's are 0.05 and 4). It deals 512 answers to 8 mini-batches, "
             "which mini_batches would set.",
@@ -334,6 +342,7 @@ METHODS = (
             "tokens (token), Dr. GRPO divides by a constant (dr_grpo, with advantage_scale=none).",
             "kl_estimator: the paper's k3 has a biased gradient; TRL >= 1.16 multiplies it by the "
             "ratio (k3_corrected) and sets beta to 0.",
+            _UNWEIGHTED,
         ),
         evidence="Worked values of the three reductions and of the advantage, cross-checked "
         "against TRL and verl. That β is 0.04 and the learning rate 1e-6 was read in copies of the "

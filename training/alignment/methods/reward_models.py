@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from training.alignment.methods.demonstrations import NoHyperparameters
 from training.alignment.methods.dpo import EXPECTED
+from training.alignment.methods.lists import NO_STRENGTH
 from training.alignment.methods.method import Method
 from training.alignment.options import option
 
@@ -86,6 +87,7 @@ METHODS = (
         conventions=(
             "The paper divides by all pairs of K answers; with ties we divide by the pairs that "
             "are ordered, which is the same without ties.",
+            NO_STRENGTH,
         ),
         evidence="Agrees with OpenRLHF's pairwise loss as executed over all pairs of a list.",
     ),
@@ -111,8 +113,9 @@ METHODS = (
             "Soft labels must be switched on, or there is no probability to learn from.",
             "A judge prefers a position: its probabilities have to be averaged over both orders.",
         ),
-        evidence="The paper's text could not be read for this entry. The cross-entropy follows "
-        "from its description; the worked value is our own arithmetic, and with p = 1 it equals "
-        "reward_bradley_terry, which is tested.",
+        evidence="Read in a published copy of the paper: the cross-entropy of soft labels with the "
+        "softmax of the scores (section 2.2.1), and labels as the mean over both orders (section "
+        "2.1.1). The worked value is our own arithmetic; that p = 1 gives reward_bradley_terry is "
+        "tested.",
     ),
 )
