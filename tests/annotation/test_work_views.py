@@ -217,9 +217,10 @@ def test_pace_is_told_in_words_with_its_interval(cast: Cast) -> None:
     make_item(cast.project, overlap=3)
     answer(claimed(cast, cast.bob))
     assert "2 judgments left; too little was judged" in page(cast, "work-pace")
+    noon = timezone.now().replace(hour=12)
     for ago in range(1, 8):
         for number in range(4 + ago % 3):
-            done(cast, timezone.now() - timedelta(days=ago, minutes=number))
+            done(cast, noon - timedelta(days=ago, minutes=number))
     cache.clear()
     seen = page(cast, "work-pace")
     assert "2 judgments left: less than one day at the pace of the last 7 days." in seen
