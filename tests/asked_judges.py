@@ -34,7 +34,7 @@ CAP = Decimal(10)
 
 
 def make_provider(server: LlmServer, **fields: Any) -> Provider:
-    given = {"name": "Scripted", "concurrency": 8, "timeout_seconds": 2, **fields}
+    given = {"name": "Scripted", "concurrency": 8, "timeout_seconds": 20, **fields}
     return Provider.objects.create(base_url=server.base_url, **given)
 
 

@@ -9,7 +9,7 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from psycopg.errors import DeadlockDetected
 
-from annotation.models import JudgeCall, JudgeRun
+from annotation.models import JudgeCall, JudgeRun, Provider
 from annotation.selectors.judge_pages import figures_of
 from annotation.services.call_store import CallStore
 from annotation.services.judge_asking import Asker
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def test_a_pause_lets_come_back_what_is_out(court: Court) -> None:
     make_items(court.project, 40)
-    court.server.change(sleep_ms=150)
+    court.server.change(sleep_ms=300)
     run = court.queue()
 
     def pause() -> None:
@@ -61,14 +61,16 @@ def test_what_is_out_and_a_time_left_are_told_before_anything_is_done(court: Cou
     work(court.queue())
     make_items(court.project, 20)
     JudgeCall.objects.update(latency_ms=60_000)
-    court.server.change(sleep_ms=700)
+    court.server.change(sleep_ms=2000)
     run, told = court.queue(), []
 
     def watch() -> None:
         try:
-            while not (progress := Job.objects.get(pk=run.job_id).progress).get("out"):
+            job = Job.objects.get(pk=run.job_id)
+            while job.progress.get("out") != 8 and not job.is_over:
                 time.sleep(0.02)
-            told.append((progress, JudgeRun.objects.select_related("job").get(pk=run.pk)))
+                job.refresh_from_db()
+            told.append((job.progress, JudgeRun.objects.select_related("job").get(pk=run.pk)))
             pause_run(run=run)
         finally:
             connection.close()
@@ -88,6 +90,8 @@ def test_what_is_out_and_a_time_left_are_told_before_anything_is_done(court: Cou
 
 def test_a_second_worker_fences_the_first(court: Court) -> None:
     make_items(court.project, 12)
+    # So long its calls are waited for, whose worker has lost its job.
+    Provider.objects.update(timeout_seconds=5)
     court.server.change(sleep_ms=400)
     run = court.queue()
 
