@@ -129,7 +129,7 @@ def test_what_may_have_cost_is_sent_once_and_left_to_who_pays(
 ) -> None:
     server.change(rates={fault: 1.0})
     before = server.stats()["calls"]
-    failed = failure(provider(timeout_seconds=1))
+    failed = failure(provider(timeout_seconds=1 if kind == "timeout" else 20))
     assert (failed.kind, failed.tries, failed.may_have_cost, failed.may_repeat) == (
         kind, 1, True, True)  # fmt: skip
     assert server.stats()["calls"] == before + 1
@@ -196,7 +196,7 @@ def test_too_many_calls_is_a_queue_and_not_a_fault(provider: Made, server: LlmSe
     server.change(rates={"429": 0.9}, retry_after_form="none")
     assert complete(provider(), request("Asked when it is busy"), tries=1).tries > 1
     server.change(rates={"429": 1.0}, retry_after_form="none")
-    failed = failure(Provider.objects.get(), tries=1, patience=0.2)
+    failed = failure(Provider.objects.get(), tries=1, patience=1)
     assert (failed.kind, failed.status, failed.may_have_cost) == ("limited", 429, False)
     assert failed.tries > 1
 
@@ -286,7 +286,7 @@ def test_the_loop_is_free_while_a_limit_is_waited_for(provider: Made) -> None:
         return ticks
 
     # Two seconds of waiting: blocked, the loop would have ticked a few times only.
-    assert with_client(row, work) > 30
+    assert with_client(row, work) > 15
 
 
 def test_a_cancelled_call_gives_its_slot_back(provider: Made, server: LlmServer) -> None:
