@@ -171,7 +171,7 @@ def test_a_second_window_waits_for_the_first_and_shows_the_same_item(cast: Cast)
         thread.start()
         thread.join(timeout=0.5)
         assert thread.is_alive()
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert second == [first]
 
 
@@ -227,5 +227,5 @@ def test_an_item_that_is_closed_while_it_is_waited_for_is_not_handed_out(cast: C
         thread.start()
         thread.join(timeout=0.5)
         assert thread.is_alive()
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert second == [None]

@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.proofs.judge_chaos import not_booked
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 170  # under 40 on an idle machine
+SECONDS = 800  # under 40 on an idle machine
 
 
 def test_what_is_booked_and_was_never_sent_makes_up_for_nothing() -> None:

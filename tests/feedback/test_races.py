@@ -92,10 +92,10 @@ def test_what_is_judged_while_resolving_is_not_missed(cast: Cast) -> None:
         with transaction.atomic():
             revise(assignment, -3)
             written.set()
-            assert resolved.wait(20)
+            assert resolved.wait(60)
 
     def resolve() -> None:
-        assert written.wait(20)
+        assert written.wait(60)
         resolve_items(project=cast.project)
         resolved.set()
 
