@@ -76,12 +76,12 @@ def test_at_its_cap_it_says_so(run: JudgeRun) -> None:
 def test_what_cannot_be_judged_earns_no_more_than_the_least_and_most_of_it_is_an_error(
     run: JudgeRun, server: LlmServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answers = [(PROMPT, f"answer {n}") for n in range(40)]
+    answers = [(PROMPT, f"answer {n}") for n in range(60)]
     server.change(rates={"400": 0.25})
     rewards = judge_answers(run=run, answers=answers)
     failed = JudgeCall.objects.filter(state="failed").count()
-    assert 0 < failed < 20
-    assert f"could not judge {failed} of 40 answers" in caplog.text
+    assert 0 < failed < 30
+    assert f"could not judge {failed} of 60 answers" in caplog.text
     assert rewards.count(min(rewards)) >= failed + 1
     assert len(set(rewards)) > 1
     server.change(rates={"wrong_schema": 1.0})

@@ -226,7 +226,7 @@ def test_a_draw_takes_prompts_in_turn(cast: Cast) -> None:
     assert {of[one] for one in drawn[:3]} == {prompt.pk for prompt in prompts}
     assert {of[one] for one in drawn[3:5]} == {prompt.pk for prompt in prompts[:2]}
     assert list(items.draw(4, seed=5)) == drawn[:4]
-    draws = [tuple(items.draw(4, seed=seed)) for seed in range(20)]
+    draws = [tuple(items.draw(4, seed=seed)) for seed in range(40)]
     assert len(set(draws)) > 5
     # Neither the first prompt nor the first item of one comes first more often.
     assert len({of[draw[0]] for draw in draws}) == 3

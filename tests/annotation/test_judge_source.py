@@ -37,7 +37,7 @@ def test_a_run_keeps_the_guidelines_that_it_was_queued_with(court: Court) -> Non
 def test_a_judgment_has_its_order_where_it_has_one(
     court: Court, both_orders: bool, orders: int
 ) -> None:
-    make_items(court.project, 12)
+    make_items(court.project, 24)
     judge = make_asked_judge(
         court.project, court.judge.model, name="One order", both_orders=both_orders
     )
