@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.template.loader import render_to_string
 
-from training.selectors.evaluation import evaluated
+from training.selectors.evaluation import Slice, evaluated
 
 
 def sentence(difference: float, cut_after: int) -> str:
@@ -92,6 +93,48 @@ def test_a_reward_model_in_words() -> None:
     assert "off by 8 points" in found.sentence
     assert found.is_clear
     assert {"Calibration error", "Brier score"} <= {figure.label for figure in found.figures}
+
+
+def scored() -> dict[str, Any]:
+    pairs = {"reward_margin": estimate(0.5), "accuracy": estimate(0.7)}
+    sides = {"chosen_score": estimate(0.25), "rejected_score": estimate(-0.25)}
+    few = {"reward_margin": {"value": -0.125, "low": None, "high": None}}
+    return {
+        "kind": "reward",
+        "held_out": {"examples": 40, "pairs": 40, **pairs, **sides},
+        "slices": [
+            {"by": "length", "name": "longest quarter", "pairs": 12, **pairs, **sides},
+            {"by": "tag", "name": "<b>code</b>", "pairs": 5, "accuracy": estimate(0.4), **few},
+        ],
+        "scores": {"mean": 0.004, "p5": -1.25, "p50": -0.1, "p95": 2.0},
+    }
+
+
+def test_scores_of_a_reward_model_and_of_its_slices() -> None:
+    found = evaluated(scored())
+    tiles = {one.label: (one.value, one.interval, one.note) for one in found.figures}
+    assert tiles["Mean score of chosen"] == ("0.25", "0.15 to 0.35", "")
+    assert tiles["Mean score of rejected"] == ("−0.25", "−0.35 to −0.15", "")
+    spread = "median −0.10; nine in ten answers from −1.25 to 2.00"
+    assert tiles["Mean score of all answers"] == ("0.00", "", spread)
+    longest, few = found.slices
+    assert longest == Slice(
+        "length", "longest quarter", 12, "0.25", "−0.25", "0.50", "0.40 to 0.60"
+    )
+    # Of an evaluation from before both sides were kept, and of too few prompts for an interval.
+    assert (few.chosen, few.rejected, few.margin, few.interval) == ("–", "–", "−0.12", "")
+
+
+def test_the_page_shows_scores_by_slice() -> None:
+    shown = render_to_string("training/_evaluation.html", {"evaluated": evaluated(scored())})
+    for words in (
+        "<caption>Scores by slice</caption>", "longest quarter", "&lt;b&gt;code&lt;/b&gt;",
+        '<td class="number" data-label="Rejected">−0.25</td>', "0.40 to 0.60",
+        "Mean score of all answers",
+    ):  # fmt: skip
+        assert words in shown, words
+    policy = {"evaluated": evaluated({"held_out": {"examples": 9}})}
+    assert "Scores by slice" not in render_to_string("training/_evaluation.html", policy)
 
 
 def test_demonstrations_and_wins_in_words() -> None:

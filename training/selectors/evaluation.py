@@ -7,6 +7,9 @@ from typing import Any
 
 from core.minus import with_minus
 
+# Of a reward model's scores.
+SCORE = "{:z.2f}"
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -14,6 +17,22 @@ class Figure:
     value: str
     interval: str
     note: str
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What a reward model gives the pairs of one kind: mean scores of both sides, and the margin.
+
+    `by` is what kinds are told apart by: length, source, tag.
+    """
+
+    by: str
+    name: str
+    pairs: int
+    chosen: str
+    rejected: str
+    margin: str
+    interval: str
 
 
 @dataclass(frozen=True)
@@ -27,6 +46,7 @@ class Evaluated:
     is_clear: bool
     figures: list[Figure]
     kl: dict[str, Any]
+    slices: list[Slice]
     movement: str = ""
     remedies: bool = False
 
@@ -42,6 +62,7 @@ def evaluated(figures: dict[str, Any]) -> Evaluated:
         is_clear=_is_clear(figures),
         figures=_figures(figures),
         kl=figures.get("kl", {}),
+        slices=_slices(figures),
         movement=movement,
         remedies=remedies,
     )
@@ -213,6 +234,8 @@ def _figures(figures: dict[str, Any]) -> list[Figure]:
         ("Pairs of a list in order", held_out.get("pair_accuracy"), "{:.2f}", ""),
         ("Best of a list first", held_out.get("best_first"), "{:.2f}", ""),
         ("Reward margin", held_out.get("reward_margin"), "{:z.3f}", score),
+        ("Mean score of chosen", held_out.get("chosen_score"), SCORE, ""),
+        ("Mean score of rejected", held_out.get("rejected_score"), SCORE, ""),
         ("Held-out loss", held_out.get("loss"), "{:.4f}", ""),
         ("Win rate", figures.get("win_rate"), "{:.2f}", "by a reward model, against the reference"),
         ("Calibration error", figures.get("calibration", {}).get("ece"), "{:.3f}", ""),
@@ -229,10 +252,42 @@ def _figures(figures: dict[str, Any]) -> list[Figure]:
     ]
     found = [row for row in rows if row[1] and row[1]["value"] is not None]
     some = any(figure["low"] is not None for _, figure, _, _ in found)
-    return [
+    told = [
         Figure(label, _number(figure["value"], form), _range(figure, form, some), note)
         for label, figure, form, note in found
     ]
+    return [*told, *_spread(figures.get("scores", {}))]
+
+
+def _spread(scores: dict[str, float]) -> list[Figure]:
+    """Where the scores lie: what a penalty or another reward is weighed against."""
+    if not scores:
+        return []
+    mean, low, middle, high = (
+        _number(scores[name], SCORE) for name in ("mean", "p5", "p50", "p95")
+    )
+    note = f"median {middle}; nine in ten answers from {low} to {high}"
+    return [Figure("Mean score of all answers", mean, "", note)]
+
+
+def _slices(figures: dict[str, Any]) -> list[Slice]:
+    """Evaluations from before both sides' scores were kept have the margin alone."""
+    return [
+        Slice(
+            by=one["by"],
+            name=one["name"],
+            pairs=one["pairs"],
+            chosen=_score(one.get("chosen_score")),
+            rejected=_score(one.get("rejected_score")),
+            margin=_score(one["reward_margin"]),
+            interval=_range(one["reward_margin"], SCORE, others_have=False),
+        )
+        for one in figures.get("slices", [])
+    ]
+
+
+def _score(figure: dict[str, Any] | None) -> str:
+    return _number(figure["value"], SCORE) if figure and figure["value"] is not None else "–"
 
 
 def _noisy(k1: dict[str, Any] | None, unit: str) -> str:

@@ -280,6 +280,12 @@ def test_a_reward_model_is_judged_by_accuracy_calibration_and_slices(make_config
     gaps = [abs(one["accuracy"]["value"] - one["confidence"]) * one["count"] for one in bins]
     assert calibration["ece"]["value"] == pytest.approx(sum(gaps) / 12)
     assert {one["by"] for one in result["slices"]} <= {"length", "preferred answer"}
+    for told in (result["held_out"], *result["slices"]):
+        chosen, rejected = told["chosen_score"]["value"], told["rejected_score"]["value"]
+        assert told["reward_margin"]["value"] == pytest.approx(chosen - rejected)
+    # Each answer of the 12 pairs is of one side, so that the sides' mean is that of all.
+    both = (result["held_out"][f"{side}_score"]["value"] for side in ("chosen", "rejected"))
+    assert result["scores"]["mean"] == pytest.approx(sum(both) / 2)
     assert not (Path(config.output_dir) / "samples.jsonl").exists()
 
 
@@ -321,6 +327,8 @@ def test_a_perfect_reward_model_of_unsure_judges_is_always_right():
     found = reward.held_out_figures(compared, 0)
     assert (found["pairs"], found["accuracy"]["value"]) == (12, 1.0)
     assert found["expected_agreement"]["value"] == pytest.approx(0.7)
+    assert found["chosen_score"]["value"] == pytest.approx(0.85)
+    assert found["rejected_score"]["value"] == 0.0
     certain = [replace(one, target=1.0) for one in compared]
     assert "expected_agreement" not in reward.held_out_figures(certain, 0)
 

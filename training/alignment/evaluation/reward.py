@@ -32,13 +32,18 @@ FEWEST = 5
 
 @dataclass(frozen=True)
 class Comparison:
-    """One pair of completions: its score difference, better side first, and what it belongs to."""
+    """One pair of completions: the scores of the better and the other, and what it belongs to."""
 
-    difference: float
+    chosen: float
+    rejected: float
     target: float
     weight: float
     example: Example
     longer: bool
+
+    @property
+    def difference(self) -> float:
+        return self.chosen - self.rejected
 
 
 def evaluate_reward_model(
@@ -79,10 +84,10 @@ def comparisons(scores: Mapping[str, Tensor], examples: Sequence[Example]) -> li
     """Every pair, those that tie included, and of lists those that do not; a list's pairs share
     its weight."""
     if LIST_ROLE not in scores:
-        differences = (scores["chosen"] - scores["rejected"]).tolist()
+        sides = zip(scores["chosen"].tolist(), scores["rejected"].tolist(), strict=True)
         return [
-            Comparison(value, one.target, one.weight, one, _is_longer(one, "chosen", "rejected"))
-            for value, one in zip(differences, examples, strict=True)
+            Comparison(*pair, one.target, one.weight, one, _is_longer(one, "chosen", "rejected"))
+            for pair, one in zip(sides, examples, strict=True)
         ]
     ranks = list_ranks(examples, torch.device("cpu")).tolist()
     found = []
@@ -96,7 +101,7 @@ def comparisons(scores: Mapping[str, Tensor], examples: Sequence[Example]) -> li
         for better, worse in pairs:
             longer = _is_longer(example, roles[better], roles[worse])
             weight = example.weight / len(pairs)
-            found.append(Comparison(row[better] - row[worse], 1.0, weight, example, longer))
+            found.append(Comparison(row[better], row[worse], 1.0, weight, example, longer))
     return found
 
 
@@ -131,13 +136,17 @@ def _decided(compared: Sequence[Comparison]) -> list[Comparison]:
 
 
 def _agreement(decided: Sequence[Comparison], seed: int) -> dict[str, Any]:
-    """How often the likelier side scores higher, equal scores counting half, and by how much."""
+    """How often the likelier side scores higher, equal scores counting half, by how much, and
+    what each side scores in the mean."""
     differences, _, weights, clusters = _columns(decided)
-    return {
-        "pairs": len(decided),
-        "accuracy": bootstrap(0.5 + 0.5 * np.sign(differences), weights, clusters, seed),
-        "reward_margin": bootstrap(differences, weights, clusters, seed),
+    values = {
+        "accuracy": 0.5 + 0.5 * np.sign(differences),
+        "reward_margin": differences,
+        "chosen_score": np.array([one.chosen for one in decided], dtype=float),
+        "rejected_score": np.array([one.rejected for one in decided], dtype=float),
     }
+    found = {name: bootstrap(one, weights, clusters, seed) for name, one in values.items()}
+    return {"pairs": len(decided), **found}
 
 
 def _calibration(compared: Sequence[Comparison], seed: int) -> dict[str, Any]:
@@ -154,7 +163,8 @@ def _calibration(compared: Sequence[Comparison], seed: int) -> dict[str, Any]:
 
 
 def _slices(compared: Sequence[Comparison], seed: int) -> list[dict[str, Any]]:
-    """Accuracy and margin by what a pair is: length, source and tags, where the rows have them."""
+    """Accuracy, margin and scores by what a pair is: length, source and tags, where the rows have
+    them."""
     groups: dict[tuple[str, str], list[Comparison]] = {}
     for by, name_of in _dividers(compared):
         for one in compared:
