@@ -27,6 +27,8 @@ STEPS = {
     "reward": (0.1, 0.2, 0.3), "reward_short": (0.1, 0.2, 0.3),
     "reward_second_model": (0.2, 0.3, 0.1), "sqrt_kl": (0.0, 1.5, 4.0), "kl_k3": (0.0, 2.2, 16.0),
     "zero_variance_share": (0.5, 0.25, 0.0), "clip_fraction": (0.0, 0.1, 0.2),
+    "sampler_difference": (2e-6, 1e-6, 3e-6), "kl_old": (0.0, 0.01, 0.02),
+    "distinct_1": (0.4, 0.3, 0.2), "distinct_2": (0.8, 0.7, 0.6), "ended_share": (0.1, 0.5, 0.9),
     "explained_variance": (-0.5, 0.1, 0.4), "rewards_parted": (0.0, 0.0, 1.0),
 }  # fmt: skip
 
@@ -65,7 +67,8 @@ def test_what_is_watched_is_drawn(admin: Client, run: TrainingRun) -> None:
         for words in (
             "Reward by distance", "√KL from the reference", "second model, watched",
             "Rewards by source", "What teaches nothing", "equal groups", "clipped tokens",
-            "Value model",
+            "Value model", "Sampler against trainer", "updates (KL)", "distinct tokens",
+            "distinct pairs", "Answers that end", "cut off at the limit of tokens",
         ):  # fmt: skip
             assert words in shown, (name, words)
 

@@ -90,10 +90,19 @@ ROLLOUT_PLOTS = (
         include=(0.0,),
     ),
     Plot(
+        "Answers that end",
+        "share",
+        {"ended_share": "ended"},
+        "By themselves; the others were cut off at the limit of tokens. Scores of answers that are "
+        "cut off say little.",
+        include=(0.0, 1.0),
+    ),
+    Plot(
         "Entropy and diversity",
         "nats a token; share",
-        {"entropy": "entropy", "distinct_2": "distinct pairs of tokens"},
-        "Both fall as the policy settles; near zero it answers everything alike.",
+        {"entropy": "entropy", "distinct_1": "distinct tokens", "distinct_2": "distinct pairs"},
+        "Entropy, and how many of all tokens and pairs of tokens differ. All fall as the policy "
+        "settles; near zero it answers everything alike.",
         include=(0.0,),
     ),
     Plot(
@@ -103,6 +112,15 @@ ROLLOUT_PLOTS = (
         "Prompts whose answers all got one reward, from which a group method learns nothing; and "
         "tokens that the clipping took out of the updates.",
         include=(0.0, 1.0),
+    ),
+    Plot(
+        "Sampler against trainer",
+        "nats a token",
+        {"sampler_difference": "sampler", "kl_old": "updates (KL)"},
+        "How far the trainer's log-probabilities are from those that answers were sampled with: "
+        "rounding, or the run stops. And how far a step's updates had moved the policy before the "
+        "last of them: 0 where there is only one.",
+        include=(0.0,),
     ),
 )
 VALUE_PLOT = Plot(
