@@ -163,7 +163,8 @@ def wait_for(page: Page, run: int) -> dict[str, Any]:
     """What the API tells of the run when it is over; the page shows its progress meanwhile."""
     began = time.monotonic()
     while time.monotonic() - began < PATIENCE:
-        told: dict[str, Any] = page.request.get(f"/api/runs/{run}").json()
+        # A server may close an idle connection just when it is used again, as browsers expect.
+        told: dict[str, Any] = page.request.get(f"/api/runs/{run}", max_retries=3).json()
         if told["job"]["is_over"]:
             return told
         page.wait_for_timeout(2000)
