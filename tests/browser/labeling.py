@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from playwright.sync_api import Page, ViewportSize, expect
 
@@ -45,10 +46,11 @@ def on_screen(page: Page) -> str:
     return page.locator("#answer [name=assignment]").input_value()
 
 
-def until(page: Page, expression: str) -> None:
-    """Playwright's own waiting evaluates in the page, which the content policy forbids."""
-    for _ in range(600):
-        if page.evaluate(expression):
+def until(page: Page, holds: str | Callable[[], Any]) -> None:
+    """An expression of the page (Playwright's own waiting evaluates in it, which the content policy
+    forbids), or a condition here, while the page goes on."""
+    for _ in range(2400):
+        if page.evaluate(holds) if isinstance(holds, str) else holds():
             return
         page.wait_for_timeout(25)
-    raise AssertionError(expression)
+    raise AssertionError(f"It never came to be: {holds}")

@@ -9,7 +9,7 @@ from django.urls import reverse
 from playwright.sync_api import Browser, CDPSession, Page, expect
 
 from annotation.models import Assignment, Item, ItemResponse, Judgment, Protocol, Rewrite
-from tests.browser.labeling import NARROW, Open, shown_ranks
+from tests.browser.labeling import NARROW, Open, held, shown_ranks, until
 from tests.browser.signing import leave, sign_in
 from tests.cast import Cast, make_item, make_prompt, make_response
 
@@ -20,7 +20,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def phone(cast: Cast, browser: Browser, live_server) -> Iterator[Open]:
     """A phone of a hand: touch, no mouse, no keys."""
     context = browser.new_context(viewport=NARROW, has_touch=True, is_mobile=True)
-    context.set_default_timeout(15_000)
 
     def open_page() -> Page:
         sign_in(context, cast.lena, live_server.url)
@@ -35,10 +34,7 @@ def phone(cast: Cast, browser: Browser, live_server) -> Iterator[Open]:
 
 def judged(page: Page, count: int) -> list[Judgment]:
     """In the order in which they were made, once so many are stored: the page does not wait."""
-    for _ in range(200):
-        if Judgment.objects.count() >= count:
-            break
-        page.wait_for_timeout(50)
+    until(page, lambda: Judgment.objects.count() >= count)
     # The reply has come too, and with it the next item.
     expect(page.locator("#main")).to_have_attribute("data-unsent", "0")
     expect(page.locator("#on-the-way")).not_to_be_visible()
@@ -76,8 +72,8 @@ def test_a_tap_for_the_item_before_does_not_judge_the_next(cast: Cast, label: Op
         make_item(cast.project, kind="thumbs")
     page = label()
     rest(page)
-    # The next item is held ready by then, so that the second tap of an eager hand meets it.
-    page.wait_for_timeout(700)
+    # So that the second tap of an eager hand meets the next item.
+    held(page)
     page.evaluate(TWO_TAPS)
     judged(page, 1)
     expect(page.locator("#overall-1")).to_be_checked()
@@ -349,7 +345,7 @@ def test_a_long_list_is_dragged_by_finger_beyond_the_window(cast: Cast, phone: O
     for step in range(1, 11):
         finger.send("touchMove", (x, y + (NARROW["height"] - 100 - y) * step / 10))
     # The finger rests, the list goes by under it.
-    expect(page.locator(".ranked").last).to_have_attribute("data-index", "0", timeout=20_000)
+    expect(page.locator(".ranked").last).to_have_attribute("data-index", "0")
     finger.send("touchEnd")
     expect(page.locator(".is-dragged")).to_have_count(0)
     assert order(page)[-1] == 0

@@ -5,8 +5,17 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Route, expect
 
-from annotation.models import Assignment, Judgment, Protocol
-from tests.browser.labeling import NARROW, Open, held, newest, on_screen, saved, shown
+from annotation.models import Assignment, Draft, Judgment, Protocol
+from tests.browser.labeling import (
+    NARROW,
+    Open,
+    held,
+    newest,
+    on_screen,
+    saved,
+    shown,
+    until,
+)
 from tests.browser.signing import leave, sign_in
 from tests.cast import Cast, make_item
 
@@ -27,23 +36,19 @@ def test_a_draft_outlives_a_reload(cast: Cast, label: Open) -> None:
 def test_an_answer_is_sent_again_after_a_lost_reply(cast: Cast, label: Open) -> None:
     make_item(cast.project)
     page = label()
-    attempts: list[int] = []
 
-    def fail_once(route: Route) -> None:
-        attempts.append(1)
-        if len(attempts) == 1:
-            # The server got it, but its reply is lost: the worst case.
-            route.fetch()
-            route.abort()
-        else:
-            route.continue_()
+    def lose_the_reply(route: Route) -> None:
+        # The server got it: the worst case.
+        route.fetch()
+        route.abort()
 
-    page.route("**/label/submit/", fail_once)
+    page.route("**/label/submit/", lose_the_reply)
     page.keyboard.press("2")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Waiting for the connection")).to_be_visible()
+    assert Judgment.objects.count() == 1
+    page.unroute("**/label/submit/")
     expect(page.get_by_text("All done here")).to_be_visible()
-    assert len(attempts) == 2
     assert Judgment.objects.count() == 1
 
 
@@ -58,8 +63,9 @@ def test_the_next_item_is_there_before_the_network_answers(cast: Cast, label: Op
     page.keyboard.press("2")
     page.keyboard.press("Enter")
     expect(page.locator("#answer [name=assignment]")).not_to_have_value(first)
-    assert not Judgment.objects.exists()
     second = on_screen(page)
+    until(page, lambda: stopped)
+    assert not Judgment.objects.exists()
     stopped[0].continue_()
     page.unroute("**/label/submit/")
     saved(page, 1)
@@ -127,8 +133,7 @@ def test_a_draft_goes_on_at_another_device(
     page.keyboard.press("6")
     page.keyboard.press("r")
     page.locator("#comment").fill("Begun at the desk")
-    with page.expect_response("**/label/draft/"):
-        pass
+    until(page, lambda: "at the desk" in str(Draft.objects.values_list("values")))
     phone = browser.new_context(viewport=NARROW, has_touch=True)
     sign_in(phone, cast.lena, live_server.url)
     other = phone.new_page()
