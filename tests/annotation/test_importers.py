@@ -271,7 +271,9 @@ KEYS = {
 @pytest.mark.parametrize("name", KEYS)
 @given(data=st.data())
 @hypothesis_settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_no_content_breaks_a_reader(tmp_path: Path, name: str, data: st.DataObject) -> None:
     drawn = data.draw(st.fixed_dictionaries(dict.fromkeys(KEYS[name], ANYTHING)))
