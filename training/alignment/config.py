@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from training.alignment.methods import get_method, parse_hyperparameters
-from training.alignment.options import OptionError, describe_options, option, parse_options
+from training.alignment.options import (
+    OptionError,
+    describe_options,
+    option,
+    parse_options,
+    unused_options,
+)
 
 # Beyond this, a CPU's matrix products gain nothing from more rows.
 CPU_PASS_TOKENS = 2048
@@ -323,14 +329,19 @@ class TrainingConfig:
 
     @property
     def unused(self) -> tuple[str, ...]:
-        """Settings that were changed and that a run of this method never looks at."""
+        """Settings that were changed and that a run of this method never looks at.
+
+        Of the method's own those that the others leave without effect.
+        """
         method = get_method(self.method)
         other = OFFLINE if method.loop == "online" else ONLINE
         known = {one.name: one for one in describe_options(type(self))}
         names = {name for name, one in known.items() if one.help.startswith(other)}
         names |= set(_OF_POLICIES) if method.trains == "reward" else set()
         defaults = {name: known[name].default for name in names} | dict(method.defaults)
-        return tuple(sorted(name for name in names if getattr(self, name) != defaults[name]))
+        changed = {name for name in names if getattr(self, name) != defaults[name]}
+        own = parse_hyperparameters(method, self.hyperparameters)
+        return tuple(sorted(changed | unused_options(own)))
 
     @property
     def reference(self) -> str:

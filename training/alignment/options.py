@@ -3,7 +3,7 @@
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, TypeVar, cast
 
@@ -32,6 +32,7 @@ class Option:
     min: float | None
     max: float | None
     choices: tuple[str, ...] | None
+    used_when: Callable[[Any], bool]
 
 
 def option(
@@ -41,9 +42,13 @@ def option(
     min: float | None = None,  # noqa: A002
     max: float | None = None,  # noqa: A002
     choices: tuple[str, ...] | None = None,
+    used_when: Callable[[Any], bool] = lambda options: True,
 ) -> Any:
-    """A dataclass field with a help line, optional inclusive bounds and optional choices."""
-    metadata = {"help": help, "min": min, "max": max, "choices": choices}
+    """A dataclass field with a help line, optional inclusive bounds and optional choices.
+
+    `used_when` tells of the whole dataclass whether it looks at this field as the others are set.
+    """
+    metadata = {"help": help, "min": min, "max": max, "choices": choices, "used_when": used_when}
     if isinstance(default, dict):
         return field(default_factory=lambda: dict(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -53,6 +58,15 @@ def describe_options(cls: type) -> list[Option]:
     """The fields of an options dataclass in order, ready to be drawn."""
     hints = typing.get_type_hints(cls)
     return [_describe(item, hints[item.name]) for item in fields(cls)]
+
+
+def unused_options(values: Any) -> set[str]:
+    """Names of the fields of an options dataclass that were changed and are not looked at."""
+    return {
+        one.name
+        for one in describe_options(type(values))
+        if getattr(values, one.name) != one.default and not one.used_when(values)
+    }
 
 
 def parse_options(cls: type[T], values: Mapping[str, Any]) -> T:
@@ -85,6 +99,7 @@ def _describe(item: Field[Any], hint: Any) -> Option:
         min=item.metadata["min"],
         max=item.metadata["max"],
         choices=item.metadata["choices"],
+        used_when=item.metadata["used_when"],
     )
 
 

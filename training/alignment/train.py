@@ -90,7 +90,8 @@ def run(config: TrainingConfig, stop: StopRequest | None = None) -> int:
         (output / "error.json").unlink(missing_ok=True)
         (output / "run.json").write_text(config.to_json(), encoding="utf-8")
         if config.unused:
-            print(f"{config.method} does not look at {', '.join(config.unused)}.", flush=True)
+            names = ", ".join(config.unused)
+            print(f"As it is set, {config.method} does not look at {names}.", flush=True)
     loop = online if get_method(config.method).loop == "online" else offline
     if not loop.train(config, accelerator, stop or StopRequest()):
         return STOPPED_EXIT_CODE

@@ -98,6 +98,26 @@ def test_a_wrong_setting_is_named(changes, name):
         ("reward_bradley_terry", {"sample_prompts": 3, "epochs": 2.0}, ("sample_prompts",)),
         ("reward_bradley_terry", {}, ()),
         ("reinforce", {}, ()),
+        ("f_dpo", {"hyperparameters": {"alpha": 0.3}}, ("alpha",)),
+        ("f_dpo", {"hyperparameters": {"alpha": 0.3, "divergence": "alpha"}}, ()),
+        ("cpo", {"hyperparameters": {"nll": "token_mean", "nll_weight": 0.0}}, ("nll",)),
+        ("rloo", {"hyperparameters": {"clip_range": 0.1}}, ("clip_range",)),
+        ("rloo", {"hyperparameters": {"clip_range": 0.1, "objective": "sequence_clip"}}, ()),
+        (
+            "ppo",
+            {"hyperparameters": {"kl_target": 3.0, "kl_horizon": 9.0}, "gradient_accumulation": 2},
+            ("gradient_accumulation", "kl_horizon", "kl_target"),
+        ),
+        (
+            "ppo",
+            {"hyperparameters": {"kl_target": 3.0, "kl_horizon": 9, "kl_controller": "schulman"}},
+            ("kl_horizon",),
+        ),
+        (
+            "ppo_ptx",
+            {"hyperparameters": {"ptx_examples": 1, "ptx_coefficient": 0}},
+            ("ptx_examples",),
+        ),
     ],
 )
 def test_what_was_set_and_is_not_looked_at_is_told(method, changes, unused):

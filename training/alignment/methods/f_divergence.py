@@ -22,6 +22,7 @@ class FDPOHyperparameters:
         "coefficient is 1 − α.",
         min=0.01,
         max=0.99,
+        used_when=lambda options: options.divergence == "alpha",
     )
 
 

@@ -1,6 +1,7 @@
 """Prompts and a reward: policy-gradient methods, which sample answers while they train."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from training.alignment.methods.method import DataKind, Method
 from training.alignment.options import OptionError, option
@@ -61,7 +62,11 @@ class ReinforceHyperparameters(_Updates):
         choices=("running", "batch", "none"),
     )
     baseline_decay: float = option(
-        0.9, help="Share of the running mean that is kept from step to step.", min=0.0, max=0.9999
+        0.9,
+        help="Share of the running mean that is kept from step to step.",
+        min=0.0,
+        max=0.9999,
+        used_when=lambda options: options.baseline == "running",
     )
     reduction: str = option("sum", help=_REDUCTION_HELP, choices=_REDUCTIONS)
 
@@ -85,13 +90,22 @@ class RLOOHyperparameters(_Updates):
         choices=("reinforce", "sequence_clip"),
     )
     clip_range: float = option(
-        0.2, help="Clip of an answer's probability ratio, for sequence_clip.", min=0.0, max=10.0
+        0.2,
+        help="Clip of an answer's probability ratio, for sequence_clip.",
+        min=0.0,
+        max=10.0,
+        used_when=lambda options: options.objective == "sequence_clip",
     )
     reduction: str = option("sum", help=_REDUCTION_HELP, choices=_REDUCTIONS)
 
     def __post_init__(self) -> None:
         if self.objective == "reinforce":
             _check_on_policy(self, "set objective to sequence_clip")
+
+
+def _adapts(options: Any, *controllers: str) -> bool:
+    """Whether the KL coefficient is adapted by one of these; nothing moves it from zero."""
+    return options.kl_controller in controllers and options.kl_coefficient > 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,25 +117,40 @@ class PPOHyperparameters(_Updates):
         help="Keep the coefficient, or adapt it to kl_target: Schulman's halves and doubles, "
         "Ziegler's is proportional.",
         choices=("fixed", "schulman", "ziegler"),
+        used_when=lambda options: options.kl_coefficient > 0,
     )
     kl_target: float = option(
-        6.0, help="Wanted KL to the reference, in nats an answer.", min=1e-6, max=1e6
+        6.0,
+        help="Wanted KL to the reference, in nats an answer.",
+        min=1e-6,
+        max=1e6,
+        used_when=lambda options: _adapts(options, "schulman", "ziegler"),
     )
     kl_horizon: float = option(
-        10_000.0, help="Answers over which Ziegler's controller may change by a fifth.", min=1.0,
+        10_000.0,
+        help="Answers over which Ziegler's controller may change by a fifth.",
+        min=1.0,
         max=1e12,
-    )  # fmt: skip
+        used_when=lambda options: _adapts(options, "ziegler"),
+    )
     clip_range: float = option(0.2, help="Clip of a token's probability ratio.", min=0.0, max=10.0)
     value_clip_range: float = option(
-        0.2, help="Clip of the value model's change in one step; 0 turns it off.", min=0.0,
+        0.2,
+        help="Clip of the value model's change in one step; 0 turns it off.",
+        min=0.0,
         max=1000.0,
-    )  # fmt: skip
+        used_when=lambda options: options.value_coefficient > 0,
+    )
     value_coefficient: float = option(
         0.1, help="Weight of the value model's loss.", min=0.0, max=100.0
     )
     gamma: float = option(1.0, help="Discount of later rewards.", min=0.0, max=1.0)
     lam: float = option(
-        0.95, help="GAE's lambda: 1 trusts rewards, 0 the value model.", min=0.0, max=1.0
+        0.95,
+        help="GAE's lambda: 1 trusts rewards, 0 the value model.",
+        min=0.0,
+        max=1.0,
+        used_when=lambda options: options.gamma > 0,
     )
     whiten_rewards: bool = option(False, help="Scale the rewards of a batch to variance one.")
     whiten_advantages: bool = option(
@@ -141,7 +170,11 @@ class PPOPtxHyperparameters(PPOHyperparameters):
         max=1e4,
     )
     ptx_examples: int = option(
-        8, help="Texts of ptx_file for each sampled answer.", min=1, max=1024
+        8,
+        help="Texts of ptx_file for each sampled answer.",
+        min=1,
+        max=1024,
+        used_when=lambda options: options.ptx_coefficient > 0,
     )
 
 
@@ -159,6 +192,7 @@ class GRPOHyperparameters(_Updates):
         help="The paper's k3; k3 times the importance ratio, whose gradient is unbiased (popular "
         "code's default); or k2.",
         choices=("k3", "k3_corrected", "k2"),
+        used_when=lambda options: options.beta > 0,
     )
     advantage_scale: str = option(
         "std", help="Divide by the group's standard deviation, or not (Dr. GRPO).",
