@@ -301,6 +301,12 @@ METHODS = (
         conventions=(
             "Ziegler's controller is proportional, Schulman's halves and doubles; fixed is the "
             "default.",
+            "Schulman's rule steers the weight of the KL to the reference in the reward here; his "
+            "paper's (section 4) that of a penalty in the loss on the KL to the policy that "
+            "sampled, which is not offered.",
+            "Ziegler's β falls in a step to no less than a tenth of itself. The paper has no such "
+            "floor, for its batches are far smaller than its horizon; one of more than five "
+            "horizons below the target would turn β negative.",
             "The value loss has the factor 1/2 of the paper's code; TRL's vf_coef 0.1 is the same.",
             _UNWEIGHTED,
         ),
