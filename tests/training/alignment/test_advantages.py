@@ -79,6 +79,15 @@ def test_what_stands_at_padding_changes_nothing():
         assert torch.equal(function(*tensors), function(*dirty))
 
 
+def test_the_order_of_a_prompts_answers_does_not_matter():
+    random = np.random.default_rng(0)
+    rewards = torch.from_numpy(random.normal(size=12))
+    order = np.concatenate([4 * group + random.permutation(4) for group in range(3)]).tolist()
+    assert order != list(range(12))
+    for function in (leave_one_out, group_normalized):
+        torch.testing.assert_close(function(rewards[order], 4), function(rewards, 4)[order])
+
+
 def test_token_rewards_give_the_worked_values():
     vector = VECTORS["ppo_token_rewards_k1"]
     logps, mask = whole(vector["inputs"]["logps"])

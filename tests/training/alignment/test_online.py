@@ -269,10 +269,16 @@ def test_lora_trains_against_its_explicit_reference(config):
     assert (Path(made.output_dir) / "adapter").is_dir()
 
 
-def test_bfloat16_trains(config):
-    made = config(dtype="bfloat16", max_steps=2)
+@pytest.mark.parametrize("method", LEARNS)
+def test_bfloat16_trains(config, tmp_path, method):
+    file = ptx(tmp_path) if method == "ppo_ptx" else None
+    made = config(
+        method, dtype="bfloat16", max_steps=2, hyperparameters=LEARNS[method], ptx_file=file
+    )
     go(made)
-    assert all(math.isfinite(values["loss"]) for values in steps(made))
+    for values in steps(made):
+        assert math.isfinite(values["loss"])
+        assert 0.0 < values["grad_norm"] < math.inf
 
 
 @pytest.mark.parametrize(("rate", "own"), [(0.0, 1e-2), (1e-2, 0.0)])

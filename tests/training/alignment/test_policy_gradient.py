@@ -125,8 +125,20 @@ def test_ppo_ptx_adds_up_to_the_worked_total():
     assert total == pytest.approx(vector["expected"]["loss"])
 
 
-def losses_of(name: str, policy: Tensor, values: Tensor, entropies: Tensor) -> Tensor:
-    old, reference, advantages = noise(2), noise(3), noise(4, scale=1.0)
+NAMES = ("reinforce", "rloo", "rloo clip", "ppo", "grpo k2", "grpo k3", "grpo k3_corrected")
+
+
+def losses_of(name: str, *inputs: Tensor, far: str = "") -> Tensor:
+    """In the inputs' precision; with `far`, where all answers are impossible under that model."""
+    policy, values, entropies = inputs
+    old, reference, advantages, other, returns, sampled = (
+        part.to(policy)
+        for part in (noise(2), noise(3), noise(4, scale=1.0), *map(noise, (5, 6, 7)))
+    )
+    if far == "old":
+        old = torch.full_like(policy, -1e4)
+    if far == "reference":
+        reference = torch.full_like(policy, -1e4)
     if name == "reinforce":
         return reinforce_loss(
             policy, advantages, MASK, None, entropies, entropy_coefficient=0.1
@@ -137,17 +149,14 @@ def losses_of(name: str, policy: Tensor, values: Tensor, entropies: Tensor) -> T
         return rloo_loss(policy, old, same, MASK, objective=objective).losses
     if name == "ppo":
         return ppo_loss(
-            policy, old, advantages, MASK, values, noise(5), noise(6), noise(7).exp(), entropies,
+            policy, old, advantages, MASK, values, other, returns, sampled.exp(), entropies,
             entropy_coefficient=0.1,
         ).losses  # fmt: skip
     estimator: Any = name.split()[1]
     return grpo_loss(policy, old, reference, advantages, MASK, kl_estimator=estimator).losses
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["reinforce", "rloo", "rloo clip", "ppo", "grpo k2", "grpo k3", "grpo k3_corrected"],
-)
+@pytest.mark.parametrize("name", NAMES)
 def test_gradients_agree_with_finite_differences(name):
     inputs = [noise(seed).requires_grad_() for seed in (1, 8, 9)]
 
@@ -166,7 +175,7 @@ def test_gradients_agree_with_finite_differences(name):
             assert float(grad[place]) == pytest.approx((ends[0] - ends[1]) / 2e-6, abs=1e-7)
 
 
-@pytest.mark.parametrize("name", ["reinforce", "rloo clip", "ppo", "grpo k3"])
+@pytest.mark.parametrize("name", NAMES)
 def test_what_stands_at_padding_changes_nothing(name):
     inputs = [noise(seed) for seed in (1, 8, 9)]
     expected = losses_of(name, *inputs)
@@ -175,6 +184,21 @@ def test_what_stands_at_padding_changes_nothing(name):
     found = losses_of(name, *inputs)
     assert torch.equal(found, expected)
     assert found[0, 2] == 0.0
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda values: value_loss(values, noise(5), noise(6), MASK, clip_range=0.2),
+        lambda values: value_loss(values, noise(5), noise(6), MASK, clip_range=0.0),
+        lambda logps: ptx_loss(logps, MASK),
+    ],
+)
+def test_a_term_of_its_own_looks_at_no_padding_either(loss):
+    dirty = noise(1)
+    dirty[0, 2] = 1e6
+    assert torch.equal(loss(dirty), loss(noise(1)))
+    assert loss(dirty)[0, 2] == 0.0
 
 
 @pytest.mark.parametrize("reduction", ["sum", "sequence", "token", "dr_grpo"])
@@ -240,14 +264,24 @@ def test_importance_weights_make_an_off_policy_mean_right():
     assert float(sampler.exp() @ (weights * values)) == pytest.approx(float(trainer.exp() @ values))
 
 
-def test_low_precision_log_probabilities_stay_finite():
-    policy = torch.full(MASK.shape, -1e4).bfloat16().float().requires_grad_()
-    old = torch.zeros(MASK.shape)
-    advantages = torch.ones(MASK.shape)
-    loss = grpo_loss(policy, old, old, advantages, MASK, kl_estimator="k3_corrected").losses.sum()
-    loss.backward()
-    assert torch.isfinite(loss)
-    assert torch.isfinite(policy.grad).all()
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("far", ["policy", "old", "reference"])
+def test_low_precision_log_probabilities_stay_finite(name, far):
+    extreme = -1e4 if far == "policy" else -1e-3
+    values = (torch.full(MASK.shape, extreme), *(noise(seed).float() for seed in (8, 9)))
+    inputs = [value.bfloat16().float().requires_grad_() for value in values]
+    losses = losses_of(name, *inputs, far=far)
+    losses.sum().backward()
+    assert losses.dtype is torch.float32
+    assert losses.isfinite().all()
+    assert all(one.grad is None or one.grad.isfinite().all() for one in inputs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_float32_agrees_with_float64(name):
+    exact = [noise(seed).bfloat16().double() for seed in (1, 8, 9)]
+    rounded = losses_of(name, *(one.float() for one in exact))
+    torch.testing.assert_close(rounded.double(), losses_of(name, *exact), rtol=1e-5, atol=1e-5)
 
 
 def test_shapes_are_checked():
