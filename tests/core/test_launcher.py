@@ -23,21 +23,17 @@ from core.launcher import checks
 from core.launcher.checks import CannotStart
 from core.launcher.processes import Program, Supervisor
 from core.postgres_cluster import Cluster
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 120.0  # seconds: a busy machine is slow, and only what never comes is to fail
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def refusal_of(check: Callable[[], object]) -> str:
@@ -214,7 +210,6 @@ class TestSupervisor:
         assert _lives(grandchild)
         stage.stop()
         wait_until(lambda: not _lives(grandchild))
-        assert not _lives(grandchild)
 
 
 def _lives(process: psutil.Process) -> bool:
@@ -262,7 +257,7 @@ class Run:
         return self.output.read_text()
 
     def wait_until_ready(self) -> None:
-        wait_until(lambda: "Prefloop is ready" in self.said() or self.process.poll(), 90)
+        wait_until(lambda: "Prefloop is ready" in self.said() or self.process.poll(), 2 * PATIENCE)
         assert "Prefloop is ready" in self.said(), self.said()
 
     def descendants(self, word: str) -> list[psutil.Process]:
@@ -278,7 +273,7 @@ class Run:
 
     def interrupt(self) -> int:
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(40)
+        return self.process.wait(PATIENCE)
 
 
 @pytest.fixture
@@ -294,7 +289,6 @@ def data_dir() -> Iterator[Path]:
 
 
 class TestRun:
-    @pytest.mark.timeout(240)
     def test_it_starts_survives_and_stops(self, data_dir: Path) -> None:
         (data_dir / "demo-passwords.txt").write_text("labeler  ada  secret-word\n")
         run = Run(data_dir)
@@ -321,7 +315,8 @@ class TestRun:
 
         family = psutil.Process(run.process.pid).children(recursive=True)
         assert run.interrupt() == 0
-        assert not [process for process in family if _lives(process)]
+        # The kernel may still be clearing up who was killed with its group.
+        wait_until(lambda: not any(map(_lives, family)))
         assert not embedded_postgres.is_running(data_dir)
         assert re.search(r"Stopping … \d+\.\d s", run.said())
 
@@ -330,7 +325,6 @@ class TestRun:
         assert "migrations" not in again.said()
         again.interrupt()
 
-    @pytest.mark.timeout(180)
     def test_kill_9_leaves_the_database_and_nothing_else(self, data_dir: Path) -> None:
         run = Run(data_dir)
         run.wait_until_ready()
@@ -343,12 +337,12 @@ class TestRun:
         run.process.kill()
         run.process.wait()
         # The kernel signals at once; who is busy starting hears it when that is over.
-        wait_until(lambda: not any(map(_lives, family)), 120)
+        wait_until(lambda: not any(map(_lives, family)))
         assert embedded_postgres.is_running(data_dir)
 
     def test_it_refuses_a_public_demo(self, data_dir: Path) -> None:
         (data_dir / "demo-passwords.txt").touch()
         run = Run(data_dir, PUBLIC_URL="https://prefer.example")
-        assert run.process.wait(60) == 1
+        assert run.process.wait(PATIENCE) == 1
         assert "PUBLIC_URL is https://prefer.example" in run.said()
         assert not embedded_postgres.is_running(data_dir)
