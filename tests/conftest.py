@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # A busy machine is slow, not wrong: time limits are the tests' own.
 hypothesis_settings.register_profile("prefloop", deadline=None)
 hypothesis_settings.load_profile("prefloop")
+BROWSER_PATIENCE = 60_000  # milliseconds
 
 
 @pytest.fixture
@@ -47,8 +48,9 @@ def _url_of_test_database() -> str:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One real Chromium for each test process."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=BROWSER_PATIENCE)
     path = programs.chromium()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=programs.browser_flags())
@@ -78,7 +80,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     from tests.browser.signing import leave
 
     context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(BROWSER_PATIENCE)
     yield context
     leave(context)
 

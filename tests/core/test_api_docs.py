@@ -69,7 +69,7 @@ def test_the_walk(worker: None, data_dir: Path, live_server) -> None:
         check=False,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=800,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     said = done.stdout.split()
