@@ -15,13 +15,21 @@ from training.alignment.checkpoints import latest_checkpoint
 from training.alignment.methods import get_method
 from training.alignment.train import run
 
-# `accelerate launch --cpu` starts one process only, without mpirun; torchrun starts both.
+# With --cpu, accelerate would start one process only, without mpirun. With --multi_gpu it calls
+# torchrun, and the processes, told that their device is the CPU, talk over gloo.
 TWICE = (
+    sys.executable,
+    *("-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"),
+    *("--num_machines", "1", "--main_process_port", "0", "--mixed_precision", "no"),
+    *("--dynamo_backend", "no"),
+)
+# What accelerate calls; enough where the launcher is not in question.
+TORCHRUN = (
     sys.executable,
     *("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"),
 )
-LAUNCH = (*TWICE, "-m", "training.alignment.train")
-METHODS = ("dpo", "kto", "sft", "dpo_pl", "beta_dpo")
+LAUNCH = (*TORCHRUN, "-m", "training.alignment.train")
+METHODS = ("dpo", "kto", "sft", "dpo_pl", "beta_dpo", "reward_bradley_terry")
 
 
 def test_two_processes_give_the_numbers_of_one(make_config, environment, tmp_path):
