@@ -1,6 +1,6 @@
 """Several runs in processes that are started once, for starting costs more than training.
 
-torchrun … -m tests.training.alignment.runs_in_turn RUN.json …
+accelerate launch … -m tests.training.alignment.runs_in_turn RUN.json …
 """
 
 import sys
