@@ -11,6 +11,7 @@ from annotation.models import Kind, Protocol
 from core.models import User
 from tests.api import World, make_run, make_world
 from tests.browser.axe import violations
+from tests.browser.settled import settled
 from tests.browser.signing import sign_in
 from tests.cast import Cast, make_item
 from tests.core.test_routes import routes
@@ -99,7 +100,7 @@ def check(page: Page, url: str, paths: list[str]) -> list[str]:
     found: list[str] = []
     for path in paths:
         page.goto(url + path)
-        page.wait_for_load_state("networkidle")
+        settled(page)
         found += violations(page)
     return found
 

@@ -10,6 +10,7 @@ from annotation.models import Judge, Kind
 from feedback.services.measure_judges import measure_judges
 from tests.browser.axe import violations
 from tests.browser.labeling import NARROW, WIDE
+from tests.browser.settled import settled
 from tests.browser.signing import sign_in
 from tests.cast import Cast
 from tests.feedback.judging import say
@@ -50,7 +51,7 @@ def test_the_card_and_the_board(
         page.goto(live_server.url + reverse(f"feedback:{name}", args=[project, *more]))
         for closed in page.locator("#main details").all():
             closed.evaluate("one => one.open = true")
-        page.wait_for_load_state("networkidle")
+        settled(page)
         assert violations(page) == [], name
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.settled import settled
 from tests.browser.signing import sign_in
 from tests.cast import Cast, make_item
 
@@ -74,5 +75,5 @@ def test_no_page_of_the_shell_overflows(cast: Cast, page: Page, live_server, wid
     sign_in(page.context, cast.ada, live_server.url)
     for path in ("/", "/account/", "/no/such/page/"):
         page.goto(live_server.url + path)
-        page.wait_for_load_state("networkidle")
+        settled(page)
         assert page.evaluate("document.documentElement.scrollWidth") == width
