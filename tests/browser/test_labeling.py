@@ -281,7 +281,8 @@ def test_it_works_without_script(cast: Cast, browser, live_server) -> None:
         else:
             for index, rank in enumerate((2, 1, 3)):
                 page.locator(f"[name='rank-overall-{index}']").fill(str(rank))
-        page.locator("#submit").click()
+        with page.expect_navigation():
+            page.locator("#submit").click()
     expect(page.get_by_text("All done here")).to_be_visible()
     assert Judgment.objects.count() == 3
     leave(context)

@@ -91,6 +91,7 @@ def test_who_is_deactivated_is_out_at_the_next_click(
     page.goto(f"{live_server.url}/people/")
     page.get_by_role("searchbox").fill("bob")
     page.keyboard.press("Enter")
+    page.wait_for_url("**/people/?search=bob")
     page.get_by_role("link", name="Bob").click()
     page.get_by_role("button", name="Deactivate").click()
     expect(page.get_by_text("can no longer sign in")).to_be_visible()
