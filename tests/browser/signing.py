@@ -14,7 +14,7 @@ from core.models import User
 # Requests that pages send on their own, by context: one that is still with the server when the
 # test's database is emptied would deadlock with that.
 _pending: WeakKeyDictionary[BrowserContext, set[Request]] = WeakKeyDictionary()
-LONGEST_WAIT = 200
+LONGEST_WAIT = 2000
 
 
 def sign_in(context: BrowserContext, user: User, url: str) -> None:

@@ -124,7 +124,7 @@ def test_long_text_leaves_the_page_usable(cast: Cast, page: Page, live_server) -
         expect(page.locator("[name=thumb-overall][value='1']")).to_be_checked()
         assert page.evaluate("document.documentElement.scrollWidth") == 1280
         page.keyboard.press("Enter")
-    expect(page.get_by_text("All done here")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("All done here")).to_be_visible()
 
 
 def test_each_line_finds_its_direction(cast: Cast, page: Page, live_server) -> None:
