@@ -94,7 +94,7 @@ def orphans() -> Iterator[Callable[[], list[int]]]:
             process.pid
             for process in psutil.process_iter(["cmdline", "status"])
             if process.info["status"] != psutil.STATUS_ZOMBIE
-            and str(settings.DATA_DIR) in " ".join(process.info["cmdline"] or [])
+            and f"{settings.DATA_DIR}/" in " ".join(process.info["cmdline"] or [])
             and "training.alignment" in " ".join(process.info["cmdline"] or [])
         ]
 

@@ -24,7 +24,7 @@ from tests.training.test_promotion import make_version
 from training.selectors.model import find_model
 from training.services.serving import Served, Serving, served_name, serving
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.django_db(transaction=True)
 QUICK = {"port": 0, "rows": 2, "dtype": "float32", "device": "cpu"}
 
 
@@ -129,7 +129,7 @@ def test_the_server_ends_with_its_command(command: subprocess.Popen[str]) -> Non
     [server] = psutil.Process(command.pid).children()
     assert local_origins()
     command.send_signal(signal.SIGTERM)
-    assert command.wait(60) == 0
+    assert command.wait(120) == 0
     assert "The server has ended." in command.stdout.read()
     assert not psutil.pid_exists(server.pid)
     assert not local_origins()

@@ -176,7 +176,7 @@ def limited(name, **settings):
 
 
 def test_a_verifier_that_hangs_costs_its_answer_alone(installed):
-    composed = limited("hangs", time_limit=0.5, timed_out_reward=-1.0)
+    composed = limited("hangs", time_limit=3.0, timed_out_reward=-1.0)
     answers = [rollout(text) for text in ("a", "hang", "ab")]
     scores = composed.score(answers)
     assert scores.total.tolist() == [1.0, -1.0, 0.5]
