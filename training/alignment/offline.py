@@ -26,6 +26,7 @@ from training.alignment.journal import Journal
 from training.alignment.memory import TIDY_EVERY, return_freed_memory
 from training.alignment.models import load_tokenizer
 from training.alignment.objective import LogProbs, Objective, Statistic
+from training.alignment.offline_checks import check_plain
 from training.alignment.offline_run import Run, checkpoint, make_plan, resume, save, stopped
 from training.alignment.optimization import learning_rate, make_optimizer, seed_step
 from training.alignment.policies import load_trainee
@@ -72,6 +73,9 @@ def train(  # noqa: C901  # one loop, read from top to bottom
             return_freed_memory()
         indices = run.plan.step_indices(step)
         micro_batches = run.plan.micro_batches(indices, data.lengths, accelerator.process_index)
+        if step == 0 and not data.train_reference:
+            first = micro_batches[0]
+            check_plain(run, first[_passes(run, first)[0]])
         statistic = _step_statistic(run, indices, micro_batches, state)
         weights = _loss_weights(run, indices, statistic)
         shares = _local_shares(run, weights, indices, micro_batches)

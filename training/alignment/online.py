@@ -32,7 +32,7 @@ from training.alignment.journal import Journal
 from training.alignment.kl import kl_estimates
 from training.alignment.losses.policy_gradient import ptx_loss, sampler_weights, token_weights
 from training.alignment.online_answers import answer, last_kl, stop_everywhere, watch
-from training.alignment.online_checks import check_start, sampler_error
+from training.alignment.online_checks import check_first_update, check_start, sampler_error
 from training.alignment.online_run import (
     Run,
     Sources,
@@ -114,6 +114,8 @@ def train(  # noqa: C901  # one loop, read from top to bottom
             one = update(run, stop, models, experience, learned, prompts, (step, number))
             if one is None:
                 return _stopped(run, step, state)
+            if (step, number) == (0, 0):
+                check_first_update(config, run.hyperparameters, one)
             figures.append(one)
             if _is_far_enough(config, one):
                 break

@@ -24,6 +24,7 @@ from training.alignment.rollouts.settings import parse_rollouts
 # two in bfloat16 by up to 0.03 on a small model; a sampler may be coarser than bfloat16. Another
 # model differs by whole nats, and so does an old one before long.
 _EXACT, _COARSE = 0.05, 0.3
+_CLIPS = ("clip_range", "clip_low", "clip_high")
 
 
 def check_settings(
@@ -124,6 +125,34 @@ def check_start(config: TrainingConfig, experience: Experience) -> None:
             f"log-probabilities differ by {drift:.4f} nats an answer; the model or its adapter is "
             "not what the run assumes."
         )
+
+
+def check_first_update(
+    config: TrainingConfig, hyperparameters: Mapping[str, Any], figures: Mapping[str, float]
+) -> None:
+    """At the first update the policy is the one that sampled: ratio 1, nothing clipped, no KL.
+
+    `figures` are that update's. It catches dropout and whatever else training computes otherwise
+    than scoring. An adapter that is trained with dropout parts from itself on purpose and is not
+    held to it. Raises TrainingError.
+    """
+    if config.lora_dropout:
+        return
+    token = (1e-3 if config.dtype == "float32" else 0.1) / min(config.temperature, 1.0)
+    # The rounding of a whole answer's tokens adds up like a random walk.
+    is_whole = hyperparameters.get("objective") == "sequence_clip"
+    ratio = token * math.sqrt(config.max_new_tokens) if is_whole else token
+    expected = {"kl_old": (0.0, token**2), "ratio": (1.0, ratio)}
+    ranges = [hyperparameters.get(name, math.inf) for name in _CLIPS]
+    if min(ranges) > ratio:  # a narrower clip cuts rounding
+        expected["clip_fraction"] = (0.0, ratio)
+    for name, (value, tolerance) in expected.items():
+        if name in figures and not abs(figures[name] - value) <= tolerance:
+            raise TrainingError(
+                f"At the first update the policy is the one that sampled, so {name} must be "
+                f"{value:g}, but it is {figures[name]:.4g}; the model does not compute in training "
+                "what it computes when it scores answers."
+            )
 
 
 def sampler_error(

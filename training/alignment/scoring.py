@@ -30,9 +30,7 @@ def score_sequences(
     `settings` go to the scorer's forward; what it gives of tokens is summed over the trained ones.
     """
     if not packs(scorer):
-        batch = collate(sequences, device)
-        values: Tensor = scorer(*batch, **settings)
-        return values if scores_whole(scorer) else sequence_log_probs(values, batch.completion_mask)
+        return score_padded(scorer, sequences, device, **settings)
     groups, places = group_sequences(sequences)
     if scores_whole(scorer):
         scores: Tensor = scorer(*pack(groups, device))
@@ -44,6 +42,15 @@ def score_sequences(
     return torch.stack(
         [_trained(tokens[place], one) for place, one in zip(places, sequences, strict=True)]
     )
+
+
+def score_padded(
+    scorer: nn.Module, sequences: Sequence[TokenSequence], device: torch.device, **settings: bool
+) -> Tensor:
+    """What `score_sequences` gives, the plain way: each sequence whole in a padded batch."""
+    batch = collate(sequences, device)
+    values: Tensor = scorer(*batch, **settings)
+    return values if scores_whole(scorer) else sequence_log_probs(values, batch.completion_mask)
 
 
 def score_tokens(

@@ -10,13 +10,13 @@ import torch
 from tests.training.alignment import tiny
 from tests.training.alignment.conftest import read_metrics
 from tests.training.alignment.online_toys import Reward, share_of, write_prompts
-from training.alignment import online_run
+from training.alignment import online_run, policies
 from training.alignment.checkpoints import latest_checkpoint
 from training.alignment.failures import TrainingError
 from training.alignment.log_probs import CompletionScorer
 from training.alignment.offline import make_accelerator
 from training.alignment.online import train
-from training.alignment.online_checks import sampler_error
+from training.alignment.online_checks import check_first_update, sampler_error
 from training.alignment.online_run import Sources
 from training.alignment.rewards.composed import Composed
 from training.alignment.rollouts.server import ServeSource
@@ -124,3 +124,48 @@ def test_another_reference_may_say_otherwise(config, tmp_path):
     made = config(reference_model=str(other))
     assert go(made)
     assert steps(made)[0]["kl_k3"] > 0.1
+
+
+@pytest.mark.parametrize("method", ["grpo", "reinforce"])
+def test_dropout_that_is_left_on_stops_the_run_at_the_first_update(config, monkeypatch, method):
+    def leave_on(model):
+        for part in model.modules():
+            if hasattr(part, "attention_dropout"):
+                part.attention_dropout = 0.5
+
+    monkeypatch.setattr(policies, "disable_dropout", leave_on)
+    with pytest.raises(TrainingError, match="At the first update the policy is the one that"):
+        go(config(method=method), kind=TransformersSource)
+    assert not (Path(config().output_dir) / "checkpoints").exists()
+
+
+LOW, CLIP = {"dtype": "bfloat16"}, {"clip_range": 0.2}
+WHOLE = {**CLIP, "objective": "sequence_clip"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "hyperparameters", "kl", "ratio", "clipped", "named"),
+    [
+        ({}, CLIP, 1e-9, 1.00001, 0.0, None),
+        ({}, CLIP, 1e-9, 1.01, 0.0, "ratio must be 1, but it is 1.01"),
+        ({}, CLIP, 1e-9, 1.0, 0.01, "clip_fraction must be 0, but it is 0.01"),
+        ({}, CLIP, 1e-4, 1.0, 0.0, "kl_old"),
+        ({}, CLIP, math.nan, 1.0, 0.0, "kl_old"),
+        ({}, {"clip_low": 1e-4, "clip_high": 0.2}, 1e-9, 1.0, 0.4, None),
+        (LOW, CLIP, 1e-3, 1.03, 0.02, None),
+        (LOW, CLIP, 1e-3, 1.2, 0.02, "ratio"),
+        (LOW, WHOLE, 1e-3, 1.2, 0.5, None),
+        (LOW, WHOLE, 1e-3, 1.3, 0.1, "ratio"),
+        ({"temperature": 0.1}, CLIP, 1e-5, 1.005, 0.0, None),
+        ({"adapter": "lora", "lora_dropout": 0.1}, CLIP, 1.0, 2.0, 0.5, None),
+    ],
+)
+def test_the_first_update_may_be_off_by_what_rounding_explains(
+    config, changes, hyperparameters, kl, ratio, clipped, named
+):
+    figures = {"kl_old": kl, "ratio": ratio, "clip_fraction": clipped, "loss": 3.0}
+    if named is None:
+        check_first_update(config(**changes), hyperparameters, figures)
+    else:
+        with pytest.raises(TrainingError, match=named):
+            check_first_update(config(**changes), hyperparameters, figures)
