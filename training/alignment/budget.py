@@ -120,6 +120,8 @@ def estimate(
     rewards: Sequence[RewardModel] = (),
 ) -> Budget:
     """What the run needs; `rewards` are all reward models that an online run loads."""
+    if config.data_half != "all":
+        data = replace(data, examples=data.examples // 2)
     step = step_operations(config, method, size, data)
     steps = _steps(config, method, data)
     trained = _policy_memory(config, size)

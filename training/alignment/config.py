@@ -151,6 +151,13 @@ class TrainingConfig:
     truncation_side: str = option(
         "left", help="Side at which a long prompt is cut.", choices=("left", "right")
     )
+    data_half: str = option(
+        "all",
+        help="Offline: learn from all prompts, or from one half of them. The halves are the same "
+        "in every run and share no prompt, so that a reward model of the second half can watch a "
+        "policy that one of the first half rewards.",
+        choices=("all", "first", "second"),
+    )
     soft_labels: bool = option(
         False,
         help="Use each pair's probability as a soft target and keep ties as 0.5. Otherwise every "

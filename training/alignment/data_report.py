@@ -43,6 +43,7 @@ class DataReport:
 
     rows: int = 0
     examples: int = 0
+    of_the_other_half: int = 0
     ties_dropped: int = 0
     prompts_truncated: int = 0
     completions_truncated: int = 0
@@ -62,6 +63,7 @@ class DataReport:
     def in_words(self) -> str:
         """One line for a log; what happened to no row is left out."""
         counted = {
+            "rows of the other half left out": self.of_the_other_half,
             "ties dropped": self.ties_dropped,
             "prompts cut": self.prompts_truncated,
             "completions cut": self.completions_truncated,

@@ -18,6 +18,7 @@ from training.alignment.data import (
     DataError,
     Kind,
     ReadOptions,
+    half_of,
     likelier_first,
     read_data,
     without_ties,
@@ -73,7 +74,9 @@ def load_data(
 
     `rows_used` tells, of a number of training examples, which of them the run will use.
     """
-    train_side, report = load_examples(config, objective, tokenizer, config.train_file)
+    train_side, report = load_examples(
+        config, objective, tokenizer, config.train_file, half=config.data_half
+    )
     held_out, held_out_report = (
         load_examples(config, objective, tokenizer, config.held_out_file)
         if config.held_out_file
@@ -130,14 +133,20 @@ def load_examples(
     objective: Objective,
     tokenizer: Any,
     file: str,
+    half: str = "all",
 ) -> tuple[list[Example], DataReport]:
-    """One side of the data as tokens, and what was cut or dropped on the way.
+    """One side of the data, or a half of it, as tokens, and what was cut or dropped on the way.
 
     Raises DataError naming the file.
     """
     kind = objective.method.data
     rows, source = read_data(Path(file), kind, read_options(config, kind))
     report = DataReport(source=source)
+    if half != "all":
+        whole, rows = rows, half_of(rows, half)
+        report.of_the_other_half = len(whole) - len(rows)
+        if not rows:
+            raise DataError(f"{Path(file).name}: no prompt falls into the {half} half of the data")
     if kind == "pairs" and objective.soft_labels:
         rows = likelier_first(rows)
     elif kind == "pairs":

@@ -27,6 +27,7 @@ from training.alignment.data.rows import (
     Kind,
     Row,
     Text,
+    half_of,
     likelier_first,
     without_ties,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "Row",
     "SourceReport",
     "Text",
+    "half_of",
     "likelier_first",
     "read_data",
     "read_records",

@@ -55,6 +55,12 @@ class Row:
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
+def half_of(rows: Sequence[Row], half: str) -> list[Row]:
+    """The rows of the first or the second half of the prompts, told apart by the prompt's hash."""
+    parity = {"first": 0, "second": 1}[half]
+    return [row for row in rows if int(row.prompt_key, 16) % 2 == parity]
+
+
 def without_ties(rows: Sequence[Row]) -> list[Row]:
     """Drop pairs of probability 0.5 and take all others for certain."""
     decided = [row for row in rows if row.target != 0.5]
