@@ -136,7 +136,7 @@ def ensure(data_dir: Path, *, durable: bool = True) -> str:
 
 
 def _start(cluster: Cluster, durable: bool) -> Server:
-    if _answers(cluster) == "yes":
+    if _answers_in_the_end(cluster):
         return Server(cluster.url(), started=False)
     _refuse_foreign_owner(cluster)
     binaries = binaries_for(cluster)
@@ -151,14 +151,24 @@ def _start(cluster: Cluster, durable: bool) -> Server:
 
 
 def _answers(cluster: Cluster) -> str:
-    """ "yes", "wait" (starting or recovering) or "no"; a connection decides."""
+    """ "yes", "wait" (starting, recovering or too busy to say) or "no"; a connection decides."""
     if not cluster.exists or not cluster.password_file.exists():
         return "no"
     try:
         psycopg.connect(cluster.url("postgres"), connect_timeout=3).close()
+    except psycopg.errors.ConnectionTimeout:
+        return "wait"
     except psycopg.OperationalError as error:
         return "wait" if "the database system is" in str(error) else "no"
     return "yes"
+
+
+def _answers_in_the_end(cluster: Cluster) -> bool:
+    """A server that is slow to answer is never taken for a dead one: people work with it."""
+    deadline = time.monotonic() + START_SECONDS
+    while (answer := _answers(cluster)) == "wait" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return answer == "yes"
 
 
 def _refuse_foreign_owner(cluster: Cluster) -> None:
@@ -177,9 +187,6 @@ def _clear_leftovers(cluster: Cluster) -> None:
     A pid file may name a dead, a zombie or an unrelated process, and PostgreSQL would believe it.
     Only processes that really work in the cluster's folder count.
     """
-    deadline = time.monotonic() + START_SECONDS
-    while _answers(cluster) == "wait" and time.monotonic() < deadline:
-        time.sleep(0.1)
     _stop(cluster)
     (cluster.folder / "postmaster.pid").unlink(missing_ok=True)
 

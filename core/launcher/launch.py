@@ -120,7 +120,7 @@ class Launcher:
         data_dir: Path = settings.DATA_DIR
         if not _is_embedded(data_dir) or embedded_postgres.is_running(data_dir):
             return
-        say("The database ended; starting it again.")
+        say("The database does not answer; starting it again if it ended.")
         try:
             embedded_postgres.start(data_dir)
         except embedded_postgres.PostgresError as error:

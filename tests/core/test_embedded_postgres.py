@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -133,6 +134,19 @@ def test_a_server_that_lost_its_socket_is_replaced(data_dir: Path) -> None:
     server = start(data_dir)
     assert server.started
     assert count_rows(server.url) == 1
+
+
+def test_a_server_that_is_slow_to_answer_is_left_alone(data_dir: Path) -> None:
+    start(data_dir)
+    server = postmaster(data_dir)
+    server.suspend()
+    resumed = threading.Timer(4.0, server.resume)  # a connection gives up after three seconds
+    resumed.start()
+    try:
+        assert not start(data_dir).started
+    finally:
+        resumed.join()
+    assert postmaster(data_dir) == server
 
 
 def _start_in_process(data_dir: Path, results: multiprocessing.Queue[bool]) -> None:
