@@ -7,6 +7,7 @@ from feedback.views import (
     export,
     funnel,
     home,
+    imported,
     judge,
     policy,
     preference,
@@ -65,6 +66,7 @@ urlpatterns = [
     ),
     path(f"{_project}/policy/", policy.policy, name="policy"),
     path(f"{_project}/policy/resolve/", policy.resolve, name="resolve"),
+    path(f"{_project}/imports/<int:job_id>/closed/", imported.closed, name="imported-closed"),
     # Snapshots
     path(f"{_project}/snapshots/", snapshot.snapshots, name="snapshots"),
     path(f"{_project}/snapshots/freeze/", snapshot.freeze, name="freeze"),

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Count, OuterRef, Subquery
+from django.db.models.functions import Coalesce
 
 from annotation.answers import checked
 from annotation.importers import get_format
@@ -41,6 +43,15 @@ PROBLEMS_KEPT = 50
 MANY_ROWS = 200
 
 
+@dataclass(frozen=True)
+class ClosedItems:
+    """How many items of this source are closed with so many judgments on each."""
+
+    people: int
+    judges: int
+    items: int
+
+
 @dataclass
 class ImportReport:
     rows: int = 0
@@ -48,6 +59,7 @@ class ImportReport:
     problems: int = 0
     first_problems: list[Problem] = field(default_factory=list)
     counts: BatchCounts = field(default_factory=BatchCounts)
+    closed: list[ClosedItems] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -56,6 +68,7 @@ class ImportReport:
             "problems": self.problems,
             "first_problems": [asdict(problem) for problem in self.first_problems],
             "counts": asdict(self.counts),
+            "closed": [asdict(one) for one in self.closed],
         }
 
 
@@ -111,8 +124,31 @@ def import_data(
     if not dry_run and report.imported >= MANY_ROWS:
         refresh_statistics(Prompt, Response, Item, ItemResponse, Assignment, Judgment, Answer)
     if not dry_run:
+        report.closed = _closed_items(project, writer.batch)
         _record(project, actor, chosen, label, report)
     return report
+
+
+def _closed_items(project: Project, batch: str) -> list[ClosedItems]:
+    """Read once, at the end: an item's judgments may come in rows of several batches."""
+    items = Item.objects.filter(
+        project=project, batch=batch, closed_at__isnull=False, origin=Item.Origin.CREATED,
+        is_gold=False,
+    )  # fmt: skip
+    by_people, by_judges = (_given(by_judge=by_judge) for by_judge in (False, True))
+    rows = items.annotate(people=by_people, judges=by_judges).values("people", "judges")
+    counted = rows.annotate(items=Count("pk")).order_by("people", "judges")
+    return [ClosedItems(**row) for row in counted]
+
+
+def _given(*, by_judge: bool) -> Coalesce:
+    """Judgments on an item that stand."""
+    done = Assignment.objects.filter(
+        item=OuterRef("pk"), occasion=Assignment.MAIN, state=Assignment.State.DONE,
+        annotator__judge__isnull=not by_judge,
+    )  # fmt: skip
+    counted = done.order_by().values("item").annotate(given=Count("pk")).values("given")
+    return Coalesce(Subquery(counted), 0)
 
 
 def _record(

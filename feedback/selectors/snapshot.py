@@ -29,6 +29,7 @@ State = Preference.State
 
 # Why a preference stays out; the first that holds is the one that is counted.
 LEFT_OUT = {
+    "closed": "are closed with fewer judgments than the policy asks for",
     "waiting": "wait for more judgments",
     "contested": "are contested and not adjudicated",
     "excluded": "were excluded by a reviewer",
@@ -42,7 +43,9 @@ def with_reason(project: Project) -> QuerySet[Any]:
     """Newest preferences, each with `left_out`: why it stays out, or nothing."""
     gone = ItemResponse.objects.filter(item=OuterRef("item"), response__withdrawn_at__isnull=False)
     withdrawn = Q(item__prompt__withdrawn_at__isnull=False) | Q(Exists(gone))
+    is_closed = Q(state=State.WAITING, item__closed_at__isnull=False)
     reasons = [
+        When(is_closed, then=Value("closed")),
         When(state__in=["waiting", "contested", "excluded"], then="state"),
         When(item__origin=Item.Origin.IDENTICAL, then=Value("identical")),
         When(withdrawn, then=Value("withdrawn")),

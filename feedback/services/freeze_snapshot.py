@@ -121,9 +121,20 @@ def _reasons(project: Project) -> str:
     told = [f"{count} {LEFT_OUT[reason]}" for reason, count in left_out.items()]
     if not told:
         return "All that was judged is decided."
-    wanted = current_policy(project).min_judgments
-    hint = f" The policy waits for {wanted} on each item." if left_out.get("waiting") else ""
-    return f"Of what was judged, {', '.join(told)}.{hint}"
+    return f"Of what was judged, {', '.join(told)}.{_remedy(project, left_out)}"
+
+
+def _remedy(project: Project, left_out: dict[str, int]) -> str:
+    words = ""
+    if left_out.keys() & {"waiting", "closed"}:
+        wanted = current_policy(project).min_judgments
+        words = f" The policy waits for {wanted} on each item."
+    if "closed" in left_out:
+        words += (
+            " Nobody is asked about a closed item, and an import closes what it brings judgments "
+            "on: lower the number on the project's Policy page, or open the items again."
+        )
+    return words
 
 
 def _with_progress(

@@ -18,7 +18,8 @@ from feedback.forms import FreezeForm
 from feedback.models import Snapshot
 from feedback.selectors.agreement import criterion_names, unfinished_job
 from feedback.selectors.snapshot import LEFT_OUT, count_left_out, count_sides
-from feedback.services.freeze_snapshot import request_freeze
+from feedback.services.freeze_snapshot import NothingToFreeze, request_freeze
+from feedback.services.policy import current_policy
 from feedback.snapshot_files import verify
 
 SIDES = (("train", "Training"), ("held_out", "Held out"))
@@ -40,16 +41,23 @@ def _left_out(counts: dict[str, int]) -> list[tuple[int, str]]:
 @project_view(Capability.RESEARCH)
 @require_GET
 def snapshots(request: SignedInRequest, project: Project) -> HttpResponse:
-    sides = count_sides(project)
+    return _snapshots(request, project, FreezeForm())
+
+
+def _snapshots(request: SignedInRequest, project: Project, form: FreezeForm) -> HttpResponse:
+    sides, left_out = count_sides(project), count_left_out(project)
     context = {
         "project": project,
         "snapshots": project.snapshots.select_related("created_by"),
         "sides": [(name, sides[side]) for side, name in SIDES],
-        "left_out": _left_out(count_left_out(project)),
-        "form": FreezeForm(),
+        "left_out": _left_out(left_out),
+        "closed": left_out.get("closed", 0),
+        "policy": current_policy(project),
+        "form": form,
         "job": unfinished_job(project, "freeze_snapshot"),
     }
-    return render(request, "feedback/snapshots.html", context)
+    status = 400 if form.errors else 200
+    return render(request, "feedback/snapshots.html", context, status=status)
 
 
 @project_view(Capability.RESEARCH)
@@ -58,9 +66,13 @@ def freeze(request: SignedInRequest, project: Project) -> HttpResponse:
     form = FreezeForm(request.POST)
     if not form.is_valid():
         raise PrefloopError("The note may have 200 characters at most.")
-    job = unfinished_job(project, "freeze_snapshot") or request_freeze(
-        project=project, created_by=request.user, note=form.cleaned_data["note"]
-    )
+    try:
+        job = unfinished_job(project, "freeze_snapshot") or request_freeze(
+            project=project, created_by=request.user, note=form.cleaned_data["note"]
+        )
+    except NothingToFreeze as error:
+        form.add_error(None, error.message)
+        return _snapshots(request, project, form)
     return redirect("feedback:freezing", project.pk, job.pk)
 
 

@@ -123,6 +123,31 @@ def own(prompt: str, texts: list[str], **fields) -> dict[str, object]:
     return {"prompt": prompt, "responses": responses, **fields}
 
 
+def test_the_report_counts_closed_items_by_the_judgments_on_them(
+    cast: Cast, tmp_path: Path
+) -> None:
+    """In whatever rows and batches the judgments of an item came."""
+    one = {
+        "prompt": "How?",
+        "responses": [{"generator": name, "text": name} for name in ("a", "b")],
+    }
+    given = [
+        [{"annotator": "w1", "winner": 0}],
+        [{"annotator": "w2", "winner": 1}, {"judge": "gpt", "winner": 0}],
+    ]
+    both = [{**one, "judgments": judgments} for judgments in given]
+    single = {**both[0], "prompt": "Where?"}
+    gold = {**both[0], "prompt": "When?", "gold": {"winner": 0}}
+    path = write(tmp_path / "set.jsonl", *both, single, gold, {**one, "prompt": "Who?"})
+    report = bring(cast.project, path, "jsonl", batch_rows=1, hide_gold=True)
+    assert report.as_json()["closed"] == [
+        {"people": 1, "judges": 0, "items": 1},
+        {"people": 2, "judges": 1, "items": 1},
+    ]
+    assert not bring(cast.project, path, "jsonl", dry_run=True).closed
+    assert not bring(cast.project, path, "jsonl", label="open", keep_open=True).closed
+
+
 def test_rows_without_judgments_wait_in_the_queue(cast: Cast, tmp_path: Path) -> None:
     rows = [own("A?", ["x", "y"]), own("B?", []), own("C?", ["x", "y", "z"]), own("D?", ["x"])]
     report = bring(cast.project, write(tmp_path / "a.jsonl", *rows), "jsonl")

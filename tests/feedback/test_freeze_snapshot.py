@@ -123,6 +123,23 @@ def test_an_empty_side_is_refused(cast: Cast, sides: list[str], words: str) -> N
     assert not Snapshot.objects.exists()
 
 
+def test_closed_items_with_too_few_judgments_are_told_apart(cast: Cast) -> None:
+    """As an import leaves them: nobody is asked about them, so that they do not just wait."""
+    judged(cast.project, Kind.PAIRWISE, 2)
+    alone = judged(cast.project, Kind.PAIRWISE, 2)
+    Item.objects.filter(pk=alone.pk).update(closed_at=timezone.now())
+    with pytest.raises(NothingToFreeze) as refused:
+        freeze(project=cast.project, created_by=None)
+    words = refused.value.message
+    assert "1 are closed with fewer judgments than the policy asks for, 1 wait" in words
+    assert "The policy waits for 2 on each item. Nobody is asked about a closed item" in words
+    Item.objects.update(closed_at=None)
+    with pytest.raises(NothingToFreeze) as refused:
+        freeze(project=cast.project, created_by=None)
+    assert "2 wait for more judgments. The policy waits for 2" in refused.value.message
+    assert "closed" not in refused.value.message
+
+
 def test_asking_decides_nothing_itself(cast: Cast, django_assert_max_num_queries: Any) -> None:
     """The click returns at once however much waits; the job decides, then freezes or refuses."""
     judged(cast.project, Kind.PAIRWISE, 2, 1)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from annotation.models import Kind, Side
+from annotation.services.import_data import import_data
 from core import jobs
 from core.models import Job, User
-from feedback.models import Export, Snapshot
+from feedback.models import Export, Policy, Snapshot
 from feedback.services.freeze_snapshot import freeze
 from feedback.services.measure_agreement import measure_agreement
 from feedback.services.resolve_items import resolve_items
-from tests.cast import Cast
+from tests.cast import Cast, make_project
 from tests.feedback.votes import judge_annotator, judged, vote
 
 PAGES = ["agreement", "agreement-csv", "agreement-json", "preferences", "policy", "snapshots",
@@ -124,6 +128,34 @@ def test_freezing(cast: Cast, client: Client) -> None:
     assert done.redirect_chain[-1][0] == address(cast, "snapshot", Snapshot.objects.get().pk)
     assert Snapshot.objects.get().content_hash in done.content.decode()
     assert b"are contested" in done.content
+
+
+def test_what_an_import_closed_too_soon_is_told_with_the_way_out(
+    cast: Cast, client: Client, tmp_path: Path
+) -> None:
+    as_user(client, cast.rosa)
+    file = tmp_path / "pairs.jsonl"
+    rows = [{"prompt": f"{n}?", "chosen": "Yes.", "rejected": "No."} for n in range(3)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    report = import_data(project=cast.project, format_name="pairs", path=file)
+    job = Job.objects.create(
+        kind="import_data", queue="default", project_id=cast.project.pk, state="succeeded",
+        finished_at=timezone.now(), result=report.as_json(), args={"dry_run": False},
+    )  # fmt: skip
+    resolve_items(project=cast.project)
+    part = address(cast, "imported-closed", job.pk)
+    assert part in client.get(reverse("annotation:import-job", args=[cast.project.pk, job.pk])).text
+    told = client.get(part).text
+    assert "3 imported items are closed with fewer judgments than the 2 that" in told
+    assert address(cast, "policy") in told
+    for page in (client.get(address(cast, "snapshots")), client.post(address(cast, "freeze"))):
+        assert "3 cannot be decided as it is: the policy waits for 2 judgments" in page.text
+    assert (page.status_code, "Nobody is asked about a closed item" in page.text) == (400, True)
+    Policy.objects.update(min_judgments=1)
+    assert not client.get(part).text.strip()
+    other = make_project(name="Another")
+    elsewhere = Job.objects.create(kind="import_data", queue="default", project_id=other.pk)
+    assert client.get(address(cast, "imported-closed", elsewhere.pk)).status_code == 404
 
 
 def test_a_snapshot_is_seen_in_its_project_only(cast: Cast, client: Client) -> None:
