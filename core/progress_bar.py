@@ -19,6 +19,7 @@ class ProgressBar:
         self.live = self.stream.isatty()
         self.began = time.monotonic()
         self.drawn = 0.0
+        self.ended: tuple[float, str] | None = None
         self.line = ""
 
     def __enter__(self) -> ProgressBar:
@@ -34,11 +35,13 @@ class ProgressBar:
             self.stream.write("\n")
 
     def show(self, done: float, total: float, note: str = "") -> None:
-        """Drawn ten times a second on a terminal, each five seconds into a file."""
+        """Drawn ten times a second on a terminal, each five seconds into a file, and at an end."""
         now = time.monotonic()
-        if now - self.drawn < (0.1 if self.live else 5.0) and done < total:
+        ended = (total, note) if total and done >= total else None
+        is_news = ended is not None and ended != self.ended
+        if self.line and now - self.drawn < (0.1 if self.live else 5.0) and not is_news:
             return
-        self.drawn = now
+        self.drawn, self.ended = now, ended
         self.line = self._line(done, total, now - self.began, note)
         self.stream.write(f"\r\x1b[2K{self.line}" if self.live else f"{self.line}\n")
         self.stream.flush()

@@ -40,6 +40,15 @@ def test_nobody_knows_how_long_it_takes_without_a_total() -> None:
     assert "time left unknown" in stream.getvalue()
 
 
+@pytest.mark.parametrize("total", [0, 3])
+def test_a_log_is_not_told_over_and_over_that_nothing_goes_on(total: int) -> None:
+    stream = StringIO()
+    with ProgressBar("Training", stream) as bar:
+        for _ in range(50):
+            bar.show(total, total, note="waiting for a worker")
+    assert len(stream.getvalue().splitlines()) == 1
+
+
 @pytest.mark.parametrize(("seconds", "words"), [(0, "0:00"), (75, "1:15"), (3723, "1:02:03")])
 def test_a_clock(seconds: float, words: str) -> None:
     assert clock(seconds) == words
