@@ -11,7 +11,9 @@ from training.alignment.data.rows import FieldError, Text
 def text(values: Mapping[str, Any], field: str, *, completion: bool) -> Text:
     """A text or a list of messages; a completion is not empty and ends with the assistant."""
     value = values.get(field)
-    if isinstance(value, str) and (value or not completion):
+    if value == "" and completion:
+        raise FieldError(field, "is empty")
+    if isinstance(value, str):
         return checked(value, field)
     found = messages(value, field)
     if completion and found[-1]["role"] != "assistant":

@@ -9,6 +9,7 @@ from typing import Any
 from training.alignment.data.rows import DataError, FieldError
 
 Messages = list[dict[str, Any]]
+ROLES = ("system", "developer", "user", "assistant", "tool")
 _SPEAKERS = {
     "human": "user",
     "user": "user",
@@ -109,6 +110,9 @@ def _message(item: Any, field: str) -> dict[str, Any]:
     if not isinstance(role, str) or not isinstance(content, str):
         raise FieldError(field, "must be a message with role and content")
     message: dict[str, Any] = {"role": checked(role, field), "content": checked(content, field)}
+    # Many chat templates write any role that they are given, which no model has seen.
+    if role not in ROLES:
+        raise FieldError(field, f"has the unknown role {role!r}; known are {', '.join(ROLES)}")
     extra = {name: item[name] for name in ("name", "tool_call_id") if item.get(name)}
     if calls:
         extra["tool_calls"] = _calls(calls, f"{field}.tool_calls")
