@@ -173,7 +173,7 @@ class _Reading:
     def _unfit(self, kind: Kind) -> str:
         text = f"has the shape of {kind} data, but the method needs {self.data}"
         if (kind, self.data) in CONVERSIONS:
-            return f"{text}; it can be made from {kind} when that is asked for"
+            return f"{text}; it can be made from {kind} when that is asked for (convert_data)"
         if (kind, self.data) == ("demonstrations", "binary"):
             return f"{text}: add the field 'label'"
         if kind == "prompts":

@@ -40,7 +40,7 @@ def test_dpo_on_what_datasets_saved(make_config, tmp_path):
 @pytest.mark.parametrize(("method", "examples"), [("sft", 12), ("kto", 24)])
 def test_pairs_feed_other_methods_when_asked(make_config, tmp_path, method, examples):
     file = tiny.write_lines(tmp_path / "pairs.jsonl", talks(12))
-    with pytest.raises(DataError, match="from pairs when that is asked for"):
+    with pytest.raises(DataError, match=r"from pairs when that is asked for \(convert_data\)"):
         run(make_config(method=method, train_file=str(file), output_dir=str(tmp_path / "refused")))
     config = make_config(method=method, train_file=str(file), convert_data=True, max_steps=2)
     assert run(config) == 0
