@@ -62,9 +62,11 @@ def load_scorer(
 ) -> CompletionScorer:
     """A model that scores, without gradient, in the same precision as the policy does.
 
-    `dtype` of its weights is the policy's when left out. An evaluation gives float32, for a trained
-    model's folder holds updates that bfloat16 would round away; products are the policy's anyhow.
+    `dtype` of its weights and products is the policy's when left out. An evaluation gives float32:
+    a trained model's folder holds updates that bfloat16 would round away, and products in bfloat16
+    move an answer's log-probability by as much as a short run does.
     """
+    computed = dtype or compute_dtype(config)
     dtype = dtype or weight_dtype(config)
     # Its parameters stay marked for gradients: autocast keeps the low-precision copies of no other.
     model = load_model(folder, dtype=dtype, device=device)
@@ -73,7 +75,7 @@ def load_scorer(
         model = load_lora(model, adapter)
         # A policy in bfloat16 has its adapter beside its weights, which rounds otherwise.
         model = merge_lora(model) if dtype is torch.float32 else model
-    return CompletionScorer(model, compute_dtype(config))
+    return CompletionScorer(model, computed)
 
 
 def weight_dtype(config: TrainingConfig) -> torch.dtype:

@@ -54,6 +54,19 @@ def test_a_trained_policy_is_compared_with_its_reference(make_config):
     assert set(samples(config)[0]) >= {"prompt", "before", "after"}
 
 
+def test_a_run_in_bfloat16_is_evaluated_in_float32(make_config):
+    """A short run moves answers by no more than products in bfloat16 are off."""
+    config = make_config(max_steps=1, dtype="bfloat16", sample_prompts=4, sample_max_new_tokens=6)
+    run(config)
+    folder = Path(config.output_dir)
+    told = json.loads((folder / "evaluation.json").read_text())
+    journal = Journal(folder, active=False)
+    exact = replace(config, dtype="float32")
+    found = evaluate_model(exact, folder / "model", folder, torch.device("cpu"), journal)
+    for part in ("held_out", "kl", "perplexity"):
+        assert json.loads(json.dumps(found[part])) == told[part]
+
+
 def test_kto_is_judged_by_the_sign_of_its_rewards(make_config):
     config = make_config(method="kto", max_steps=10)
     run(config)
@@ -331,6 +344,20 @@ def test_a_perfect_reward_model_of_unsure_judges_is_always_right():
     assert found["rejected_score"]["value"] == 0.0
     certain = [replace(one, target=1.0) for one in compared]
     assert "expected_agreement" not in reward.held_out_figures(certain, 0)
+
+
+def test_slices_by_length_begin_with_the_shortest():
+    ids = tuple(range(3, 3 + 48))
+    examples = [
+        Example(str(n), "", str(n), "p", {"chosen": TokenSequence((1,), ids[: n + 1])}, 1.0, 1.0,
+                facts={"source": f"source {n % 2}"})
+        for n in reversed(range(48))
+    ]  # fmt: skip
+    compared = [reward.Comparison(1.0, 0.0, 1.0, 1.0, one, longer=False) for one in examples]
+    told = [(one["by"], one["name"]) for one in reward._slices(compared, 0)]
+    quarters = [f"{which} quarter" for which in ("shortest", "second", "third", "longest")]
+    assert told[:4] == [("length", name) for name in quarters]
+    assert told[-2:] == [("source", "source 0"), ("source", "source 1")]
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet", "lists"])
