@@ -21,6 +21,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder to write")
     target: Path = parser.parse_args().output
     os.environ["HF_HUB_OFFLINE"] = "1"
+    if (target / "config.json").exists():
+        print(f"A model is in {target} already; nothing was written.")
+        return
 
     from training.alignment.models import convert_smollm2
 

@@ -91,7 +91,15 @@ def load_checked(
 
 
 def save_model(model: Any, tokenizer: Any, target: Path) -> None:
-    """Write model and tokenizer as one folder that appears whole or not at all."""
+    """Write model and tokenizer as one folder that appears whole or not at all.
+
+    A model that is there gives way. Raises ModelError where anything else is there.
+    """
+    if target.exists() and not _is_model_or_empty(target):
+        raise ModelError(
+            f"{target}: holds something else than a model, which would be deleted; name a new or "
+            "an empty folder."
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
@@ -110,6 +118,10 @@ def save_model(model: Any, tokenizer: Any, target: Path) -> None:
         building.rename(target)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+def _is_model_or_empty(target: Path) -> bool:
+    return target.is_dir() and ((target / "config.json").is_file() or not any(target.iterdir()))
 
 
 def plain_generation(**settings: Any) -> GenerationConfig:

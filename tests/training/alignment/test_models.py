@@ -39,6 +39,16 @@ def test_saving_replaces_what_was_there(tmp_path):
     assert fingerprint(target) != before
 
 
+@pytest.mark.parametrize("name", ["notes.txt", "another-model/config.json"])
+def test_a_folder_of_other_things_is_not_replaced(tmp_path, name):
+    kept = tmp_path / "saved" / name
+    kept.parent.mkdir(parents=True)
+    kept.write_text("mine")
+    with pytest.raises(ModelError, match="would be deleted; name a new or an empty folder"):
+        save_model(tiny.llama(), tiny.byte_tokenizer(), tmp_path / "saved")
+    assert kept.read_text() == "mine"
+
+
 def test_a_failed_save_leaves_nothing(tmp_path):
     class Failing:
         eos_token_id, bos_token_id, pad_token_id = 1, None, 1
