@@ -30,7 +30,7 @@ from training.alignment.watching import rewind_samples
 _METHOD_STATE = "method_state.json"
 # May differ between a run and its continuation: where things lie, and what only the evaluation or
 # those who watch see.
-_FREE = {
+FREE = {
     *("output_dir", "train_file", "held_out_file", "base_model", "reference_model", "device"),
     *("start_adapter", "demonstrations_file", "held_out_pairs_file", "reference_cache"),
     *("evaluation_reward_model", "step_sample_prompts"),
@@ -80,7 +80,7 @@ def resume(run: Run) -> tuple[int, dict[str, float]]:
     if found is None:
         _rewind(run, -1)
         return 0, {}
-    changed = differences(found.state["identity"], _identity(run), free=_FREE)
+    changed = differences(found.state["identity"], _identity(run), free=FREE)
     if changed:
         raise TrainingError(
             "The output folder holds a checkpoint of a run with other settings, data, model or "
@@ -192,7 +192,7 @@ def _zero(run: Run, model: nn.Module) -> float | None:
 
 def _identity(run: Run) -> dict[str, Any]:
     """What must be equal for a resumed run to be the same run; paths and devices may move."""
-    values = {name: value for name, value in asdict(run.config).items() if name not in _FREE}
+    values = {name: value for name, value in asdict(run.config).items() if name not in FREE}
     values |= {**asdict(run.plan), "data": run.data.key}
     # As a checkpoint will give it back.
     whole: dict[str, Any] = json.loads(json.dumps(values))

@@ -10,6 +10,7 @@ reason is in error.json), 143 stopped by SIGTERM after writing a checkpoint.
 
 import argparse
 import gc
+import json
 import os
 import shutil
 import sys
@@ -20,6 +21,7 @@ from pathlib import Path
 from training.alignment.config import TrainingConfig
 from training.alignment.failures import TrainingError, reason
 from training.alignment.files import write_json
+from training.alignment.identity import differences
 from training.alignment.memory import keep_few_kernels, reuse_freed_memory
 from training.alignment.methods import get_method
 from training.alignment.options import describe_options
@@ -79,8 +81,10 @@ def run(config: TrainingConfig, stop: StopRequest | None = None) -> int:
     from training.alignment.offline import make_accelerator
 
     output = Path(config.output_dir)
+    output.mkdir(parents=True, exist_ok=True)
     accelerator = make_accelerator(resolve_device(config.device))
     if (output / "result.json").exists():
+        _refuse_another_run(config, TrainingConfig.load(output / "run.json"))
         print("This run is done already.", flush=True)
         return 0
     lock = lock_folder(output, patience=LOCK_PATIENCE) if accelerator.is_main_process else None
@@ -108,6 +112,19 @@ def run(config: TrainingConfig, stop: StopRequest | None = None) -> int:
         journal.progress("done", 1, 1, "Done.")
     accelerator.end_training()
     return 0
+
+
+def _refuse_another_run(config: TrainingConfig, finished: TrainingConfig) -> None:
+    from training.alignment import offline_run, online_identity
+
+    free = (online_identity if get_method(config.method).loop == "online" else offline_run).FREE
+    kept, asked = (json.loads(one.to_json()) for one in (finished, config))
+    changed = set(differences(kept, asked)) - free
+    if changed:
+        raise TrainingError(
+            "The output folder holds a finished run with other settings: "
+            f"{', '.join(sorted(changed))}. Use a new folder."
+        )
 
 
 def _fail(folder: Path, error: Exception, config: TrainingConfig | None) -> int:

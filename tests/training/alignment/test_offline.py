@@ -83,6 +83,13 @@ def test_a_finished_run_is_not_run_again(make_config, capsys):
     assert "done already" in capsys.readouterr().out
 
 
+def test_a_finished_run_is_not_taken_for_another(make_config):
+    run(make_config(max_steps=1))
+    with pytest.raises(TrainingError, match=r"with other settings: learning_rate, method\."):
+        run(make_config(max_steps=1, method="ipo", learning_rate=0.5))
+    assert run(make_config(max_steps=1, reference_cache="elsewhere")) == 0
+
+
 def test_kto_learns_from_thumbs(make_config):
     config = make_config(method="kto", max_steps=12, hyperparameters={"desirable_weight": 1.2})
     run(config)

@@ -1,5 +1,4 @@
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -61,7 +60,6 @@ def test_the_three_stages_run_one_after_the_other(make_config, tmp_path):
         changes={"sft": short, "reward": short, "ppo": short},
     )
     for stage in stages:
-        Path(stage.config.output_dir).mkdir(parents=True, exist_ok=True)
         assert run(stage.config) == 0
         assert (stage.model / "model.safetensors").exists()
     assert is_reward_model(stages[1].model)
