@@ -177,6 +177,26 @@ def test_from_the_form(admin: Client, cast: Cast, snapshot: Snapshot) -> None:
     assert made.runs.count() == 3
 
 
+@pytest.mark.parametrize(
+    ("values", "row", "words"),
+    [
+        ({"sweep_1": "beta", "sweep_1_values": "low, high"}, 1, "Enter a number"),
+        ({"sweep_2": "batch_size", "sweep_2_values": "2, 2.5"}, 2, "Enter a whole number"),
+        ({"sweep_2": "beta", "sweep_2_values": "0.1, 0.1"}, 2, "stands twice"),
+        # No field of a form refuses it; the service does.
+        ({"sweep_2": "beta", "sweep_2_values": "0.1, true"}, 2, "not a number"),
+    ],
+)
+def test_a_wrong_value_is_told_beside_the_values(
+    admin: Client, cast: Cast, snapshot: Snapshot, values: dict[str, str], row: int, words: str
+) -> None:
+    url = reverse("training:launch", args=[cast.project.pk])
+    given = form_data(admin.get(url).content.decode()) | {"base_model": TINY}
+    form = admin.post(url, given | values).context["form"]
+    assert list(form.errors) == [f"sweep_{row}_values"]
+    assert words in form.errors[f"sweep_{row}_values"][0]
+
+
 @pytest.fixture
 def compared(sweep: Sweep, cast: Cast) -> list[TrainingRun]:
     """Two runs of the sweep, evaluated and sampled."""

@@ -17,7 +17,7 @@ from training.alignment.methods import Method
 from training.alignment.options import Option, describe_options
 from training.forms.options import option_field, untouched_data
 from training.forms.rewards import REWARD_FIELDS, clean_rewards, reward_config, reward_fields
-from training.forms.sweep import SWEEP_FIELDS, clean_grid, sweep_fields
+from training.forms.sweep import SWEEP_FIELDS, clean_grid, row_of, sweep_fields
 from training.selectors.judge import judge_choices
 from training.selectors.model import available_models, reward_models
 from training.selectors.option import LORA, is_used, online_options
@@ -175,6 +175,10 @@ class LaunchForm(forms.Form):
         left_out = (*MAIN, *NEVER_VARIED)
         return own + [name for name in known if name in self.fields and name not in left_out]
 
+    def _place_of(self, option: str) -> str:
+        own = METHOD_PREFIX + option
+        return own if own in self.fields else option
+
     def keep_unticked(self, kept: Mapping[str, Any]) -> None:
         """A box that was unticked before the form was built again is not sent. The switches of the
         data are on only where a snapshot needs them, so they follow the snapshot."""
@@ -187,7 +191,7 @@ class LaunchForm(forms.Form):
         given = super().clean() or {}
         if self.method.needs_rewards:
             clean_rewards(self, given)
-        self.grid = clean_grid(self, given)
+        self.grid = clean_grid(self, given, self._place_of)
         return given
 
     def _shown(self, *names: str) -> list[forms.BoundField]:
@@ -247,7 +251,8 @@ class LaunchForm(forms.Form):
     def refuse(self, error: PrefloopError) -> None:
         """Puts what a service did not take beside the field that it is about."""
         for name, words in error.fields.items():
-            for field in (name, METHOD_PREFIX + name):
+            # What varies is not what its own field says.
+            for field in (row_of(self.cleaned_data, name), name, METHOD_PREFIX + name):
                 if field in self.fields:
                     self.add_error(field, f"{words}.")
                     return

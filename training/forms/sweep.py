@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from django import forms
@@ -31,8 +32,11 @@ def sweep_fields(names: Sequence[str]) -> dict[str, forms.Field]:
 SWEEP_FIELDS = tuple(f"sweep_{row}{end}" for row in range(1, ROWS + 1) for end in ("", "_values"))
 
 
-def clean_grid(form: forms.Form, given: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """The grid; what is wrong with it becomes an error of its field."""
+def clean_grid(
+    form: forms.Form, given: Mapping[str, Any], place_of: Callable[[str], str]
+) -> dict[str, list[Any]]:
+    """The grid; what is wrong with it becomes an error of its field. `place_of` names the field
+    of a setting, which says what each of its values must be."""
     grid: dict[str, list[Any]] = {}
     for row in range(1, ROWS + 1):
         name, values = given.get(f"sweep_{row}"), given.get(f"sweep_{row}_values")
@@ -43,12 +47,30 @@ def clean_grid(form: forms.Form, given: Mapping[str, Any]) -> dict[str, list[Any
             if name in grid:
                 form.add_error(f"sweep_{row}", "This setting varies already.")
             grid[name] = [_value(word) for word in values.split(",") if word.strip()]
-    if grid:
-        try:
-            grid_points(grid)
-        except PrefloopError as error:
-            form.add_error("sweep_1_values", error.message)
+            _check(form, f"sweep_{row}_values", {name: grid[name]}, form.fields[place_of(name)])
+    if len(grid) > 1 and not form.has_error("sweep_1_values"):
+        _check(form, "sweep_1_values", grid)
     return grid
+
+
+def _check(
+    form: forms.Form, row: str, grid: Mapping[str, list[Any]], like: forms.Field | None = None
+) -> None:
+    try:
+        if like:
+            for value in chain(*grid.values()):
+                like.clean(value)
+        grid_points(grid)
+    except forms.ValidationError as error:
+        form.add_error(row, error.messages)
+    except PrefloopError as error:
+        form.add_error(row, error.message)
+
+
+def row_of(given: Mapping[str, Any], name: str) -> str | None:
+    """The field of the values of a setting that varies."""
+    rows = range(1, ROWS + 1)
+    return next((f"sweep_{n}_values" for n in rows if given.get(f"sweep_{n}") == name), None)
 
 
 def _value(word: str) -> Any:
