@@ -140,7 +140,7 @@ def test_a_run_that_waits_for_workers_that_are_not_there(admin: Client, launch: 
 def test_settings_in_the_registrys_order_and_no_others(admin: Client, run: TrainingRun) -> None:
     """The row's JSON has an order of its own."""
     names = [name for name, _ in run_settings(run)]
-    assert names[:3] == ["beta", "nll weight", "seed"]
+    assert names[:4] == ["beta", "normalisation", "nll weight", "seed"]
     assert names.index("learning rate") < names.index("batch size")
     assert not {"score zero", "chat texts", "lora rank", "temperature"} & set(names)
 
