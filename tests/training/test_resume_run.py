@@ -87,9 +87,20 @@ def test_a_run_that_has_not_stopped_keeps_its_budget(launch: Launch, cast: Cast)
 
 def test_from_its_page(stopped: TrainingRun, client: Client, cast: Cast) -> None:
     client.force_login(cast.ada)
-    url = reverse("training:run-resume", args=[stopped.project_id, stopped.pk])
-    for wrong in ("much", "5"):
-        assert client.post(url, {"kl_budget": wrong}).status_code == 400
+    url, page = (
+        reverse(f"training:{name}", args=[stopped.project_id, stopped.pk])
+        for name in ("run-resume", "run")
+    )
+    told = "Enter a number from 0 to 1,000,000."
+    for wrong, words in (
+        ("much", f"“much” is no KL budget. {told}"),
+        ("-1", f"“-1” is no KL budget. {told}"),
+        ("", f"the KL budget was left empty. {told}"),
+        ("5", "not resumed under a KL budget of 5. The KL budget of this run is 20 nats an answer"),
+    ):
+        shown = client.post(url, {"kl_budget": wrong}, follow=True)
+        assert shown.redirect_chain == [(page, 302)]
+        assert words in shown.content.decode()
     assert budget_and_state(stopped) == (20.0, Job.State.FAILED)
     assert client.post(url, {"kl_budget": "30"}).status_code == 302
     assert budget_and_state(stopped) == (30.0, Job.State.QUEUED)

@@ -356,8 +356,8 @@ def _budget_message(run: Run, step: int, moved: float) -> str:
     return (
         f"After step {step} the policy is {moved:.3g} nats an answer from the reference, "
         f"more than the KL budget of {run.config.kl_budget:g}. A checkpoint of it is kept. "
-        "Lower the learning rate or raise the KL coefficient; or raise kl_budget and start the "
-        "same run again to go on."
+        "Launch another run with a lower learning rate or a larger KL coefficient; or resume this "
+        "one under a larger KL budget (kl_budget) to go on."
     )
 
 

@@ -143,7 +143,7 @@ class RunLog(_OneRun):
 class CancelRun(_OneRun):
     scope = ADMIN
 
-    @operation("Stop a run", response=RunOut, description="It saves its state first.")
+    @operation("Stop a run", response=RunOut, description="A running one saves its state first.")
     def post(self, request: Request, run_id: int) -> Response:
         run = self.run(Capability.TRAIN)
         cancel_run(run=run, actor=self.user)

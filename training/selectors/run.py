@@ -50,6 +50,11 @@ def _spelled(name: str) -> str:
     return name.replace("_", " ").replace("optimizer", "optimiser")
 
 
+def has_checkpoint(output: Path) -> bool:
+    """Whether a run that wrote to `output` has something to go on from."""
+    return any((output / "checkpoints").glob("step-*"))
+
+
 def cut_in_words(output: Path) -> str:
     """What of the run's texts was too long for its limits, from the library's report in `output`;
     nothing where all fitted, or nothing was read yet."""

@@ -28,6 +28,7 @@ from training.selectors.plot import plots_of
 from training.selectors.run import (
     curves,
     cut_in_words,
+    has_checkpoint,
     rewards_parted,
     run_settings,
     step_samples,
@@ -40,6 +41,14 @@ from training.views.plots import draw, draw_evaluation
 from training.views.shared import render_page
 
 SHOWN = 10
+STOPPED: dict[str, str] = {
+    Job.State.RUNNING: "The run is asked to stop. It saves its state first.",
+    Job.State.CANCELLED: "The run is stopped.",
+}
+RESUMED = {
+    True: "The run goes on from its last checkpoint.",
+    False: "The run is queued again. It left no checkpoint, so it begins anew.",
+}
 STOP_POLLING = 286  # htmx's word for "do not ask again"
 
 
@@ -161,8 +170,8 @@ def run_metrics(request: SignedInRequest, project: Project, run_id: int) -> Http
 @project_view(Capability.TRAIN)
 @require_POST
 def run_cancel(request: SignedInRequest, project: Project, run_id: int) -> HttpResponse:
-    cancel_run(run=_run(project, run_id), actor=request.user)
-    messages.success(request, "The run is asked to stop. It saves its state first.")
+    job = cancel_run(run=_run(project, run_id), actor=request.user)
+    messages.success(request, STOPPED.get(job.state, "The run was over already."))
     return redirect("training:run", project.pk, run_id)
 
 
@@ -172,7 +181,15 @@ def run_resume(request: SignedInRequest, project: Project, run_id: int) -> HttpR
     """Under a larger KL budget, if one is given."""
     found, form = _run(project, run_id), ResumeForm(request.POST)
     if not form.is_valid():
-        raise PrefloopError("The KL budget is a number of nats an answer, such as 20.")
-    resume_run(run=found, actor=request.user, kl_budget=form.cleaned_data["kl_budget"])
-    messages.success(request, "The run goes on from its last checkpoint.")
+        messages.error(request, form.problem)
+        return redirect("training:run", project.pk, run_id)
+    budget = form.cleaned_data["kl_budget"]
+    try:
+        resume_run(run=found, actor=request.user, kl_budget=budget)
+    except PrefloopError as error:
+        under = "" if budget is None else f" under a KL budget of {budget:g}"
+        messages.error(request, f"The run was not resumed{under}. {error.message}")
+    else:
+        kept = has_checkpoint(run_folder(found) / "output")
+        messages.success(request, RESUMED[kept])
     return redirect("training:run", project.pk, run_id)
