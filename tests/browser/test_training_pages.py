@@ -14,8 +14,8 @@ from tests.browser.signing import sign_in
 from tests.cast import Cast
 from tests.training.alignment.tiny import write_model
 from tests.training.conftest import QUICK, TINY, snapshot
-from training.models import MetricPoint, Sweep
-from training.services import queue_sweep, start_recipe
+from training.models import MetricPoint, Sweep, TrainingRun
+from training.services import queue_run, queue_sweep, start_recipe
 from training.services.recipe import rlhf_stages
 
 if TYPE_CHECKING:
@@ -75,6 +75,47 @@ def test_a_recipes_form_follows_the_method_of_its_policy(
     # Where the page is scrolled to, its header covers half of some field.
     page.evaluate("scrollTo(0, 0)")
     assert violations(page) == []
+
+
+def test_stop_keeps_the_focus_while_the_page_follows_the_run(
+    context: BrowserContext, page: Page, live_server: LiveServer, cast: Cast, snapshot: Snapshot
+) -> None:
+    run = queue_run(
+        project=cast.project, snapshot=snapshot, criterion="overall", base_model=TINY,
+        method="dpo", config=QUICK, created_by=cast.ada,
+    )  # fmt: skip
+    sign_in(context, cast.ada, live_server.url)
+    page.goto(live_server.url + reverse("training:run", args=[cast.project.pk, run.pk]))
+    stop = page.get_by_role("button", name="Stop")
+    stop.focus()
+    for _ in range(2):
+        stop.evaluate("button => button.dataset.old = ''")
+        expect(page.locator("[data-old]")).to_have_count(0)
+        expect(stop).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("The run is stopped.")).to_be_visible()
+
+
+def test_a_run_is_launched_back_changed_and_launched_again(
+    context: BrowserContext, page: Page, live_server: LiveServer, cast: Cast, snapshot: Snapshot
+) -> None:
+    """As the browser's own memory of the page brings it back: with the key that was sent."""
+    sign_in(context, cast.ada, live_server.url)
+    page.goto(live_server.url + reverse("training:launch", args=[cast.project.pk]))
+    page.get_by_label("Base model").select_option(TINY)
+    key = page.locator("[name=client_key]").input_value()
+    page.get_by_role("button", name="Launch").click()
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    page.go_back()
+    page.locator("[name=client_key]").evaluate("(field, key) => field.value = key", key)
+    page.get_by_label("Max steps").fill("7")
+    page.get_by_role("button", name="Launch").click()
+    expect(page.get_by_text("was launched from this form already")).to_be_visible()
+    expect(page.get_by_label("Max steps")).to_have_value("7")
+    page.get_by_role("button", name="Launch").click()
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    assert TrainingRun.objects.count() == 2
+    assert TrainingRun.objects.latest("pk").config["max_steps"] == 7
 
 
 def test_a_refused_form_begins_where_it_is_to_be_mended(

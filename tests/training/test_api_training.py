@@ -72,6 +72,9 @@ def test_launch(world: World, ada: Api) -> None:
     assert answer.json()["job"]["state"] == "queued"
     assert launch(world, ada, client_key="once-only").json()["id"] == run.pk
     assert ada.get(f"runs/{run.pk}").json() == answer.json()
+    refused = launch(world, ada, client_key="once-only", name="Second")
+    assert refused.status_code == 409
+    assert f"Run {run.pk} was started under this client_key" in refused.content.decode()
 
 
 @pytest.mark.parametrize(
@@ -199,6 +202,7 @@ def test_sample(world: World, ada: Api, path: str) -> None:
     assert (answer.status_code, answer.json()["kind"]) == (202, "sample_responses")
     assert ada.post(f"versions/{first.pk}/sample", body).json()["id"] == answer.json()["id"]
     assert len(Job.objects.get(pk=answer.json()["id"]).args["prompts"]) == 2
+    assert ada.post(f"versions/{first.pk}/sample", body | {"limit": 3}).status_code == 409
     assert ada.post(f"versions/{second.pk}/sample").status_code == 409
     (this_round,) = ada.get(f"{path}/rounds").json()["rounds"]
     assert (this_round["version"], this_round["number"]) == (first.pk, 1)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from training.models import Evaluation, MetricPoint, ModelVersion, Sample, Train
 from training.selectors.promotion import promoted_version
 from training.selectors.run import run_settings
 from training.services import promote_version
+from training.services.supervise import run_folder
 
 FIGURES = {
     "held_out": {
@@ -246,6 +248,42 @@ def test_a_run_is_launched_from_the_form(admin: Client, cast: Cast) -> None:
 
 
 @pytest.mark.usefixtures("snapshot", "tiny_model_folder")
+def test_a_form_that_comes_back_changed_is_told_and_kept(admin: Client, cast: Cast) -> None:
+    """As a browser's Back brings it: with the key of the run that it launched."""
+    url = reverse("training:launch", args=[cast.project.pk])
+    shown = admin.get(url)
+    assert "no-store" in shown["Cache-Control"]
+    given = form_data(shown.content.decode()) | {"base_model": TINY, "max_steps": "3"}
+    admin.post(url, given)
+    first = TrainingRun.objects.get()
+    response = admin.post(url, given | {"max_steps": "4"})
+    again = response.content.decode()
+    assert response.status_code == 422
+    said = f"Run {first.pk} was launched from this form already, with other settings."
+    assert f"{said} Launch again to start another run with these." in again
+    kept = form_data(again)
+    assert kept["max_steps"] == "4"
+    assert kept["client_key"] != given["client_key"]
+    assert admin.post(url, kept).status_code == 302
+    assert sorted(run.config["max_steps"] for run in TrainingRun.objects.all()) == [3, 4]
+
+
+@pytest.mark.usefixtures("snapshot", "tiny_model_folder")
+def test_the_form_follows_the_choice_without_script(admin: Client, cast: Cast) -> None:
+    """Not by a GET: the address would show the form's secret."""
+    for page_name in ("launch", "new-recipe"):
+        url = reverse(f"training:{page_name}", args=[cast.project.pk])
+        shown = admin.get(url).content.decode()
+        assert 'formmethod="get"' not in shown
+        sent = form_data(shown) | {"rebuild": "1", "adapter": "lora", "max_length": "100"}
+        response = admin.post(url, sent)
+        data = form_data(response.content.decode())
+        assert (response.status_code, data["max_length"]) == (200, "100")
+        assert "LoRA rank" in response.content.decode()
+    assert not TrainingRun.objects.exists()
+
+
+@pytest.mark.usefixtures("snapshot", "tiny_model_folder")
 def test_the_form_follows_the_choice(admin: Client, cast: Cast) -> None:
     shown = page(admin, "launch", cast.project.pk, method="kto", adapter="lora", max_steps="7",
                  learning_rate="1e-06")  # fmt: skip
@@ -285,6 +323,32 @@ def test_stop_and_resume(admin: Client, run: TrainingRun) -> None:
     admin.post(reverse("training:run-resume", args=[run.project_id, run.pk]))
     run.job.refresh_from_db()
     assert run.job.state == Job.State.QUEUED
+
+
+def said(client: Client, name: str, run: TrainingRun) -> str:
+    url = reverse(f"training:{name}", args=[run.project_id, run.pk])
+    return client.post(url, follow=True).content.decode()
+
+
+def test_what_stopping_and_resuming_say_is_true(
+    admin: Client, launch: Launch, settings: Any, tmp_path: Path
+) -> None:
+    run = launch()
+    settings.DATA_DIR = tmp_path
+    for _ in range(2):
+        shown = said(admin, "run-cancel", run)
+        assert "The run is stopped." in shown
+        assert "saves its state" not in shown
+    assert "left no checkpoint, so it begins anew" in said(admin, "run-resume", run)
+    now = timezone.now()
+    Job.objects.filter(pk=run.job_id).update(state=Job.State.RUNNING, lease_until=now)
+    assert "is asked to stop. It saves its state first." in said(admin, "run-cancel", run)
+    Job.objects.filter(pk=run.job_id).update(state=Job.State.FAILED, finished_at=now)
+    (run_folder(run) / "output/checkpoints/step-00000002").mkdir(parents=True)
+    assert "goes on from its last checkpoint" in said(admin, "run-resume", run)
+    assert "not resumed. Only a failed or cancelled job" in said(admin, "run-resume", run)
+    Job.objects.filter(pk=run.job_id).update(state=Job.State.SUCCEEDED, finished_at=now)
+    assert "The run was over already." in said(admin, "run-cancel", run)
 
 
 def test_a_version_and_its_way_back(admin: Client, version: ModelVersion) -> None:

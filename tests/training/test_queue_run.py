@@ -20,6 +20,7 @@ from training.models import TrainingRun
 from training.selectors.budget import run_budget
 from training.selectors.training_data import rows_of_kind
 from training.services import cancel_run, resume_run
+from training.services.client_key import KeyUsed
 from training.services.run import checked_config
 from training.services.supervise import _write_data as write_data
 
@@ -57,6 +58,27 @@ def test_a_double_click_launches_and_estimates_once(
     assert launch(client_key="other").pk != launch(client_key="same").pk
     assert TrainingRun.objects.count() == 2
     assert len(estimated) == 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"config": {"max_steps": 5}},
+        {"config": {"hyperparameters": {"beta": 0.2}}},
+        {"method": "ipo"},
+        {"name": "second"},
+        {"rewrites": True},
+    ],
+)
+def test_a_key_stands_for_the_settings_it_came_with(
+    launch: Launch, changes: dict[str, Any]
+) -> None:
+    asked: dict[str, Any] = {"client_key": "same", "name": "first"}
+    run = launch(**asked)
+    with pytest.raises(KeyUsed, match=f"Run {run.pk} was started under this client_key") as refused:
+        launch(**asked | changes)
+    assert (refused.value.status, refused.value.number) == (409, run.pk)
+    assert TrainingRun.objects.get() == launch(**asked | {"name": " first "})
 
 
 def test_thumbs_feed_kto(launch: Launch) -> None:

@@ -20,6 +20,7 @@ from tests.training.conftest import QUICK, TINY
 from training.models import Recipe, TrainingRun
 from training.selectors.model import scores_answers
 from training.services import resume_recipe, start_recipe, stop_recipe
+from training.services.client_key import KeyUsed
 from training.services.recipe import (
     Stage,
     go_on,
@@ -66,11 +67,16 @@ def test_only_the_first_step_is_queued(recipe: Recipe) -> None:
 
 
 def test_asking_twice_starts_one(recipe: Recipe, cast: Cast, snapshot: Snapshot) -> None:
-    again = start_recipe(
-        project=cast.project, snapshot=snapshot, criterion="overall", base_model=TINY,
-        stages=[], created_by=cast.ada, client_key="once-only",
-    )  # fmt: skip
-    assert again == recipe
+    asked: dict[str, Any] = {
+        "project": cast.project, "snapshot": snapshot, "criterion": "overall", "base_model": TINY,
+        "created_by": cast.ada, "client_key": "once-only",
+    }  # fmt: skip
+    stages = rlhf_stages(sft=STAGE, reward=STAGE, policy=POLICY)
+    assert start_recipe(stages=stages, **asked) == recipe
+    others = rlhf_stages(sft=STAGE, reward=STAGE, policy=POLICY | {"max_steps": 3})
+    for changes in ({"stages": others}, {"stages": stages[:2]}, {"stages": stages, "name": "Two"}):
+        with pytest.raises(KeyUsed, match=f"Recipe {recipe.pk} was started under"):
+            start_recipe(**asked | changes)
     assert TrainingRun.objects.count() == 1
 
 

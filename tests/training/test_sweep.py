@@ -21,6 +21,7 @@ from tests.training.test_promotion import make_version
 from training.models import Evaluation, MetricPoint, ModelVersion, Sample, Sweep, TrainingRun
 from training.selectors.sweep import sweep_table
 from training.services import queue_sweep, stop_sweep
+from training.services.client_key import KeyUsed
 from training.services.sweep import MOST_RUNS, grid_points
 
 GRID: dict[str, list[Any]] = {"learning_rate": [1e-5, 1e-4], "beta": [0.1, 0.5]}
@@ -63,6 +64,19 @@ def test_one_run_for_each_point(sweep: Sweep) -> None:
 def test_a_double_click_makes_one_sweep(cast: Cast, snapshot: Snapshot) -> None:
     first, second = (start(cast, snapshot, client_key="once-only") for _ in range(2))
     assert first == second
+    assert TrainingRun.objects.count() == 4
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"grid": {"beta": [0.1, 0.2]}}, {"config": QUICK | {"max_steps": 5}}, {"name": "Other"}],
+)
+def test_a_key_stands_for_the_sweep_it_came_with(
+    cast: Cast, snapshot: Snapshot, changes: dict[str, Any]
+) -> None:
+    first = start(cast, snapshot, client_key="once-only")
+    with pytest.raises(KeyUsed, match=f"Sweep {first.pk} was started under this client_key"):
+        start(cast, snapshot, client_key="once-only", **changes)
     assert TrainingRun.objects.count() == 4
 
 

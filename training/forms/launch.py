@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -15,6 +14,7 @@ from feedback.models import Snapshot
 from training.alignment.config import TrainingConfig
 from training.alignment.methods import Method
 from training.alignment.options import Option, describe_options
+from training.forms.key import new_key, offer_again
 from training.forms.options import option_field, untouched_data
 from training.forms.rewards import REWARD_FIELDS, clean_rewards, reward_config, reward_fields
 from training.forms.sweep import SWEEP_FIELDS, clean_grid, row_of, sweep_fields
@@ -23,6 +23,7 @@ from training.selectors.model import available_models, reward_models
 from training.selectors.option import LORA, is_used, online_options
 from training.selectors.training_data import Rows, rows_by_criterion
 from training.selectors.verifier import offered_verifiers
+from training.services.client_key import KeyUsed
 from training.services.run import PATHS, defaults_of
 
 METHOD_PREFIX = "method-"
@@ -72,7 +73,7 @@ class LaunchForm(forms.Form):
         self.project, self.snapshot = project, snapshot
         self.method, self.adapter = method, adapter
         self.grid: dict[str, list[Any]] = {}
-        self.fields["client_key"].initial = uuid.uuid4().hex
+        self.fields["client_key"].initial = new_key()
         self.fields["built_for"].initial = built_for(method, adapter)
         self.initial.pop("built_for", None)
         self.fields["criterion"] = self._criterion(snapshot)
@@ -250,6 +251,9 @@ class LaunchForm(forms.Form):
 
     def refuse(self, error: PrefloopError) -> None:
         """Puts what a service did not take beside the field that it is about."""
+        if isinstance(error, KeyUsed):
+            offer_again(self, error)
+            return
         for name, words in error.fields.items():
             # What varies is not what its own field says.
             for field in (row_of(self.cleaned_data, name), name, METHOD_PREFIX + name):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -17,6 +16,7 @@ from training.alignment.config import TrainingConfig
 from training.alignment.methods import Method, get_method, methods
 from training.alignment.options import describe_options
 from training.forms.choice import ADAPTERS, SNAPSHOT_HELP, snapshots_of
+from training.forms.key import new_key, offer_again
 from training.forms.launch import BASIC, ELSEWHERE, METHOD_PREFIX, has_field, untouched_values
 from training.forms.options import label_of, option_field, untouched_data
 from training.forms.rewards import reward_config, reward_fields
@@ -24,6 +24,7 @@ from training.selectors.judge import judge_choices
 from training.selectors.model import available_models, reward_models
 from training.selectors.option import LORA, is_online, is_used
 from training.selectors.verifier import offered_verifiers
+from training.services.client_key import KeyUsed
 
 STAGES = {"sft": "Demonstrations (SFT)", "reward": "Reward model", "policy": "Policy"}
 CHOICE = ("snapshot", "policy_method", "adapter")
@@ -82,7 +83,7 @@ class RecipeForm(forms.Form):
             "policy": get_method(choice["policy_method"]),
         }
         self.initial.update(choice, built_for=choice["policy_method"])
-        self.fields["client_key"].initial = uuid.uuid4().hex
+        self.fields["client_key"].initial = new_key()
         self._fill_choices()
         self._add_options("", (*SHARED, *LORA), self.methods["sft"])
         for stage, method in self.methods.items():
@@ -192,6 +193,9 @@ class RecipeForm(forms.Form):
 
     def refuse(self, error: PrefloopError) -> None:
         """Puts what a service did not take beside the field that it is about."""
+        if isinstance(error, KeyUsed):
+            offer_again(self, error, again="Start it again")
+            return
         prefixes = ("", *(f"{stage}-{part}" for stage in reversed(STAGES)
                           for part in ("", METHOD_PREFIX)))  # fmt: skip
         for name, words in error.fields.items():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 from django import forms
 
 from annotation.models import Project
+from training.forms.key import new_key
 from training.models import ModelVersion
 
 
@@ -82,4 +82,4 @@ class SampleForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["client_key"].initial = uuid.uuid4().hex
+        self.fields["client_key"].initial = new_key()

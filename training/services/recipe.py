@@ -18,6 +18,7 @@ from training.alignment.methods import get_method
 from training.models import ModelVersion, Recipe, RecipeStep, TrainingRun
 from training.selectors.budget import check_positions, known_positions
 from training.selectors.model import find_model, version_name
+from training.services.client_key import KeyUsed, is_same
 from training.services.rewards import check_rewards
 from training.services.run import (
     _check_data,
@@ -72,34 +73,50 @@ def start_recipe(
     name: str = "",
     client_key: str | None = None,
 ) -> Recipe:
-    """Writes the plan and queues its first step. The others wait for the one before."""
+    """Writes the plan and queues its first step. The others wait for the one before. A second call
+    with the same client key returns the first call's recipe; with other settings it raises KeyUsed.
+    """
     find_model(project, base_model)
     _check_snapshot(project, snapshot)
     for stage in stages:
         _check_stage(project, snapshot, criterion, base_model, stage)
     key = f"{project.pk}:{client_key}"[:64] if client_key else None
     values = {
-        "project": project, "snapshot": snapshot, "created_by": created_by,
-        "name": name.strip() or "RLHF in three stages",
+        "project": project, "snapshot": snapshot, "name": name.strip() or "RLHF in three stages",
     }  # fmt: skip
+    by = {"created_by": created_by}
     if key is None:
-        recipe, created = Recipe.objects.create(**values), True
+        recipe, created = Recipe.objects.create(**values, **by), True
     else:
-        recipe, created = Recipe.objects.get_or_create(client_key=key, defaults=values)
+        recipe, created = Recipe.objects.get_or_create(client_key=key, defaults=values | by)
+    steps = [_step_values(criterion, base_model, stage) for stage in stages]
     if not created:
+        if not is_same(recipe, values) or not _has_steps(recipe, steps):
+            raise KeyUsed("recipe", recipe.pk)
         return recipe
     RecipeStep.objects.bulk_create(
-        RecipeStep(
-            recipe=recipe, position=place, method=stage.method, criterion=criterion,
-            base_model="" if stage.starts_from is not None else base_model,
-            starts_from=stage.starts_from, rewarded_by=stage.rewarded_by,
-            config=dict(stage.config), data_options=dict(stage.data_options),
-        )
-        for place, stage in enumerate(stages)
-    )  # fmt: skip
+        RecipeStep(recipe=recipe, position=place, **step) for place, step in enumerate(steps)
+    )
     record_event(actor=created_by, action="start_recipe", target=recipe, project_id=project.pk)
     _queue_step(recipe, recipe.steps.get(position=0))
     return recipe
+
+
+def _step_values(criterion: str, base_model: str, stage: Stage) -> dict[str, Any]:
+    return {
+        "method": stage.method,
+        "criterion": criterion,
+        "base_model": "" if stage.starts_from is not None else base_model,
+        "starts_from": stage.starts_from,
+        "rewarded_by": stage.rewarded_by,
+        "config": dict(stage.config),
+        "data_options": dict(stage.data_options),
+    }
+
+
+def _has_steps(recipe: Recipe, steps: Sequence[Mapping[str, Any]]) -> bool:
+    rows = list(recipe.steps.all())
+    return len(rows) == len(steps) and all(map(is_same, rows, steps))
 
 
 def _check_stage(

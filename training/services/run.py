@@ -24,6 +24,7 @@ from training.models import Sweep, TrainingRun
 from training.selectors.budget import check_positions, known_positions, run_budget
 from training.selectors.model import find_model
 from training.selectors.training_data import rows_by_criterion, rows_of_kind
+from training.services.client_key import KeyUsed, is_same
 from training.services.rewards import check_rewards
 
 # The worker knows where things lie; nobody else names a path.
@@ -64,8 +65,53 @@ def queue_run(
 ) -> TrainingRun:
     """`config` holds TrainingConfig's keys without method and paths; what is left out takes its
     default. Reward models are named as versions, "version:3"; `evaluated_by` is one that compares
-    answers before and after. A second call with the same client key returns the first call's run.
+    answers before and after. A second call with the same client key returns the first call's run;
+    with other settings it raises KeyUsed.
     """
+    values = run_values(
+        project=project,
+        snapshot=snapshot,
+        method=method,
+        criterion=criterion,
+        base_model=base_model,
+        config=config,
+        name=name,
+        binary_from_pairs=binary_from_pairs,
+        rewrites=rewrites,
+        evaluated_by=evaluated_by,
+    )
+    run, created = TrainingRun.objects.get_or_create(
+        job=_enqueued(project, created_by, client_key),
+        defaults=values
+        | {
+            # Only of a new run: a launch that is sent again has its own already.
+            "estimate": partial(_foretold, values),
+            "sweep": sweep,
+            "seed": values["config"]["seed"],
+            "created_by": created_by,
+        },
+    )
+    if created:
+        record_event(actor=created_by, action="queue_run", target=run, project_id=project.pk)
+    elif not is_same(run, values):
+        raise KeyUsed("run", run.pk)
+    return run
+
+
+def run_values(
+    *,
+    project: Project,
+    snapshot: Snapshot,
+    method: str,
+    criterion: str,
+    base_model: str,
+    config: Mapping[str, Any],
+    name: str = "",
+    binary_from_pairs: bool = False,
+    rewrites: bool = False,
+    evaluated_by: str = "",
+) -> dict[str, Any]:
+    """What is asked of a run, checked, as its row keeps it."""
     positions = known_positions(project, base_model)
     checked = checked_config(method=method, config=config, positions=positions)
     _check_snapshot(project, snapshot)
@@ -82,30 +128,16 @@ def queue_run(
     options = {"binary_from_pairs": binary_from_pairs, "rewrites": rewrites}
     _check_data(snapshot, method, criterion, convert=checked["convert_data"], **options)
     _check_demonstrations(snapshot, get_method(method), criterion, checked)
-    asked: dict[str, Any] = {
+    return {
         "project": project,
         "snapshot": snapshot,
         "method": method,
         "base_model": base_model,
         "criterion": criterion,
         "config": checked,
+        "name": name.strip(),
+        "data_options": options | {"evaluated_by": evaluated_by},
     }
-    run, created = TrainingRun.objects.get_or_create(
-        job=_enqueued(project, created_by, client_key),
-        defaults=asked
-        | {
-            "name": name.strip(),
-            "data_options": options | {"evaluated_by": evaluated_by},
-            # Only of a new run: a launch that is sent again has its own already.
-            "estimate": partial(_foretold, **asked, **options),
-            "sweep": sweep,
-            "seed": checked["seed"],
-            "created_by": created_by,
-        },
-    )
-    if created:
-        record_event(actor=created_by, action="queue_run", target=run, project_id=project.pk)
-    return run
 
 
 def _enqueued(project: Project, created_by: User | None, client_key: str | None) -> Job:
@@ -117,10 +149,18 @@ def _enqueued(project: Project, created_by: User | None, client_key: str | None)
     )
 
 
-def _foretold(**asked: Any) -> dict[str, Any]:
+def _foretold(values: Mapping[str, Any]) -> dict[str, Any]:
     """What the form told of it, to be held against what it took; a GPU's memory is not watched."""
+    asked = {name: values[name] for name in ("project", "snapshot", "method", "base_model")}
+    options = values["data_options"]
     try:
-        budget = run_budget(**asked)
+        budget = run_budget(
+            **asked,
+            criterion=values["criterion"],
+            config=values["config"],
+            binary_from_pairs=options["binary_from_pairs"],
+            rewrites=options["rewrites"],
+        )
     except PrefloopError:
         return {}
     memory = {"bytes": round(budget.bytes)} if budget.machine.memory else {}

@@ -16,6 +16,7 @@ from core.services.audit import record_event
 from training.models import Loop, ModelVersion, Promotion, Round
 from training.selectors.model import find_model, version_name
 from training.selectors.promotion import promoted_versions
+from training.services.client_key import KeyUsed
 
 SIDES = {"all": ("train", "held_out"), "train": ("train",), "held_out": ("held_out",)}
 
@@ -114,20 +115,24 @@ def _enqueue(
     prompts = choose_prompts(project, sides=sides, limit=limit)
     if not prompts:
         raise PrefloopError("The project has no such prompts. Import some first.")
-    return jobs.enqueue(
+    asked = {
+        "model": model,
+        "sides": sides,
+        "limit": limit,
+        "max_new_tokens": max_new_tokens,
+        "temperature": temperature,
+    }
+    job = jobs.enqueue(
         "sample_responses",
-        args={
-            "project": project.pk,
-            "model": model,
-            "prompts": prompts,
-            "max_new_tokens": max_new_tokens,
-            "temperature": temperature,
-            **args,
-        },
+        args={"project": project.pk, "prompts": prompts, **asked, **args},
         created_by=created_by,
         project_id=project.pk,
         idempotency_key=f"sample:{project.pk}:{client_key}" if client_key else None,
     )
+    # Not the prompts, which may be more by now.
+    if any(job.args.get(name, value) != value for name, value in asked.items()):
+        raise KeyUsed("job", job.pk)
+    return job
 
 
 def choose_prompts(project: Project, *, sides: str, limit: int | None) -> list[int]:

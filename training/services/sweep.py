@@ -16,7 +16,14 @@ from core.models import User
 from core.services.audit import record_event
 from training.alignment.options import describe_options
 from training.models import Sweep, TrainingRun
-from training.services.run import cancel_run, checked_config, known_method, queue_run
+from training.services.client_key import KeyUsed, is_same
+from training.services.run import (
+    cancel_run,
+    checked_config,
+    known_method,
+    queue_run,
+    run_values,
+)
 
 MOST_RUNS = 32
 Point = dict[str, Any]
@@ -37,7 +44,7 @@ def queue_sweep(
     """Queues the product of the grid's values, all or none; `asked` is the rest of `queue_run`.
 
     A name of the grid is a hyper-parameter of the method or a setting of the run. A second call
-    with the same client key returns the first call's sweep.
+    with the same client key returns the first call's sweep; with other settings it raises KeyUsed.
     """
     points = grid_points(grid)
     configs = [with_point(method, config, point) for point in points]
@@ -46,14 +53,21 @@ def queue_sweep(
         checked_config(method=method, config=one)
     values = {
         "project": project, "name": name.strip() or f"{method} over {', '.join(grid)}"[:100],
-        "grid": {key: list(of) for key, of in grid.items()}, "created_by": created_by,
+        "grid": {key: list(of) for key, of in grid.items()},
     }  # fmt: skip
+    by = {"created_by": created_by}
     if client_key is None:
-        sweep, created = Sweep.objects.create(**values), True
+        sweep, created = Sweep.objects.create(**values, **by), True
     else:
         key = f"{project.pk}:{client_key}"[:64]
-        sweep, created = Sweep.objects.get_or_create(client_key=key, defaults=values)
+        sweep, created = Sweep.objects.get_or_create(client_key=key, defaults=values | by)
     if not created:
+        # The grid tells the other runs.
+        first = run_values(
+            project=project, method=method, config=configs[0], name=point_name(points[0]), **asked
+        )
+        if not is_same(sweep, values) or not _begins_with(sweep, first):
+            raise KeyUsed("sweep", sweep.pk)
         return sweep
     for point, one in zip(points, configs, strict=True):
         queue_run(
@@ -62,6 +76,11 @@ def queue_sweep(
         )  # fmt: skip
     record_event(actor=created_by, action="queue_sweep", target=sweep, project_id=project.pk)
     return sweep
+
+
+def _begins_with(sweep: Sweep, values: Mapping[str, Any]) -> bool:
+    run = sweep.runs.order_by("pk").first()
+    return run is not None and is_same(run, values)
 
 
 def grid_points(grid: Mapping[str, Sequence[Any]]) -> list[Point]:

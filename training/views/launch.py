@@ -30,14 +30,16 @@ from training.views.shared import render_page
 
 @project_view(Capability.TRAIN)
 @require_http_methods(["GET", "POST"])
+@never_cache
 def launch(request: SignedInRequest, project: Project) -> HttpResponse:
-    is_sent = request.method == "POST"
-    data = request.POST if is_sent else request.GET
+    # Without script a button asks for the fields of a choice; a GET would show the form's secret.
+    is_sent = request.method == "POST" and "rebuild" not in request.POST
+    data = request.POST if request.method == "POST" else request.GET
     chosen, usable = completed_choice(project, data)
     if not usable:
         context: dict[str, Any] = {"snapshot_id": chosen.get("snapshot")}
         return render_page(request, "training/launch_empty.html", project, context)
-    form = _form(project, chosen, data=request.POST if is_sent else None, kept=request.GET)
+    form = _form(project, chosen, data=data if is_sent else None, kept=data)
     if is_sent and form.is_valid():
         made = _queue(request, project, form)
         if made is not None:

@@ -29,11 +29,14 @@ from training.views.shared import render_page
 
 @project_view(Capability.TRAIN)
 @require_http_methods(["GET", "POST"])
+@never_cache
 def new_recipe(request: SignedInRequest, project: Project) -> HttpResponse:
     if not snapshots_of(project).exists():
         return render_page(request, "training/launch_empty.html", project, {"snapshot_id": None})
-    is_sent = request.method == "POST"
-    form = _form(project, request.POST if is_sent else None, kept=request.GET)
+    # Without script a button asks for the fields of a choice; a GET would show the form's secret.
+    is_sent = request.method == "POST" and "rebuild" not in request.POST
+    data = request.POST if request.method == "POST" else request.GET
+    form = _form(project, data if is_sent else None, kept=data)
     if is_sent and form.is_valid():
         recipe = _start(request, project, form)
         if recipe is not None:

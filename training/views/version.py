@@ -16,12 +16,14 @@ from core.access import SignedInRequest, admin_only
 from core.errors import PrefloopError
 from training.alignment.methods import get_method
 from training.forms import ConfirmForm, SampleForm
+from training.forms.key import offer_again
 from training.models import ModelVersion, Promotion
 from training.selectors.evaluation import evaluated
 from training.selectors.lineage import lineage_of
 from training.selectors.model import base_models, scores_answers
 from training.selectors.promotion import promoted_version, version_before
 from training.services import promote_version, request_samples, roll_back
+from training.services.client_key import KeyUsed
 from training.views.plots import draw_evaluation
 from training.views.shared import render_page
 
@@ -128,6 +130,8 @@ def sample(request: SignedInRequest, project: Project, number: int) -> HttpRespo
     if form.is_valid():
         try:
             request_samples(version=found, created_by=request.user, **form.cleaned_data)
+        except KeyUsed as error:
+            offer_again(form, error, again="Ask again")
         except PrefloopError as error:
             form.add_error(None, error.message)
         else:
