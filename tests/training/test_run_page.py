@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
+from core import jobs
+from core.models import Job
 from tests.cast import Cast
 from tests.training.conftest import Launch
 from tests.training.test_pages import page
 from training.alignment.data_report import DataReport
 from training.models import StepSample
+from training.selectors.queue import ahead_of
 from training.services.supervise import phase_in_words, run_folder
 
 
@@ -32,6 +38,41 @@ def test_a_runs_page_tells_what_of_its_data_was_cut(
         assert (words in page(client, "run", run.project_id, run.pk)) is is_told
     shown = page(client, "run", run.project_id, run.pk)
     assert f"{words} or max prompt length: prompts cut 2, completions cut 4." in shown
+
+
+def test_a_run_that_waits_says_what_is_before_it(
+    cast: Cast, client: Client, launch: Launch, django_assert_max_num_queries: Any
+) -> None:
+    client.force_login(cast.ada)
+    soon = timezone.now() + timedelta(hours=1)
+    first, second, run = (launch() for _ in range(3))
+
+    def told() -> str:
+        return page(client, "run-state", run.project_id, run.pk)
+
+    Job.objects.filter(pk=second.job_id).update(run_after=soon)  # due later, so not before it
+    Job.objects.create(kind="export", queue="default", project_id=7)
+    assert "waits for a worker: 1 job is before it<" in told()
+    jobs.claim(first.job_id)
+    assert "waits for a worker: it is next; a worker now trains a model<" in told()
+    other = Job.objects.create(kind="sample_responses", queue="gpu", project_id=7)
+    jobs.claim(other.pk)
+    words = "it is next; a worker now samples responses and another trains a model"
+    assert ahead_of(run.job) == words
+    with django_assert_max_num_queries(2):
+        ahead_of(run.job)
+    jobs.claim(run.job_id)
+    run.job.refresh_from_db()
+    assert ahead_of(run.job) == ""
+    assert "waits for a worker" not in told()
+
+
+def test_a_run_before_which_there_is_nothing_only_waits(
+    cast: Cast, client: Client, launch: Launch
+) -> None:
+    run = launch()
+    client.force_login(cast.ada)
+    assert "waits for a worker<" in page(client, "run-state", run.project_id, run.pk)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from training.forms.again import launch_query, left_out
 from training.models import TrainingRun
 from training.selectors.evaluation import evaluated
 from training.selectors.plot import plots_of
+from training.selectors.queue import ahead_of
 from training.selectors.run import (
     curves,
     cut_in_words,
@@ -114,7 +115,12 @@ def run(request: SignedInRequest, project: Project, run_id: int) -> HttpResponse
 def _state(found: TrainingRun) -> dict[str, Any]:
     """Of `_run_state.html`."""
     no_worker = found.job.state == Job.State.QUEUED and not is_swept()
-    return {"run": found, "no_worker": no_worker, "parted": rewards_parted(found)}
+    return {
+        "run": found,
+        "no_worker": no_worker,
+        "ahead": ahead_of(found.job),
+        "parted": rewards_parted(found),
+    }
 
 
 def _plots(found: TrainingRun) -> list[Any]:
