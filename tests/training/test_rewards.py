@@ -209,6 +209,42 @@ def test_a_verifier_alone_rewards_a_run(
     assert (again["reward_model"], again["verifier"]) == ("", "final_number")
 
 
+def test_weights_of_nothing_are_refused_at_the_field(
+    scorer: ModelVersion, answers: Snapshot, client: Client, cast: Cast
+) -> None:
+    client.force_login(cast.ada)
+    url = reverse("training:launch", args=[cast.project.pk])
+    given = form_data(client.get(url, {"method": "grpo", "snapshot": answers.pk}).text)
+    given |= {"base_model": TINY, "reward_weight": "0", "verifier_weight": "0"}
+    for chosen, field in (
+        ({"reward_model": "version:2", "length_penalty": "1"}, "reward_weight"),
+        ({"reward_model": "", "verifier": "final_number"}, "verifier_weight"),
+        ({"reward_model": "version:2", "verifier": "final_number"}, "reward_weight"),
+    ):
+        told = client.post(url, given | chosen).text
+        assert told.count("nothing to learn from") == 1
+        at = told.index(f'name="{field}"')
+        assert "nothing to learn from" in told[at : at + 900]
+    assert not TrainingRun.objects.exists()
+    both = {"reward_model": "version:2", "verifier": "final_number", "verifier_weight": "2"}
+    assert client.post(url, given | both).status_code == 302
+    sources = TrainingRun.objects.get().config["reward_sources"]
+    assert (sources["reward"]["weight"], sources["verifier"]["weight"]) == (0.0, 2.0)
+
+
+def test_the_form_says_how_to_give_reference_answers(
+    client: Client, cast: Cast, snapshot: Snapshot
+) -> None:
+    client.force_login(cast.ada)
+    url = reverse("training:launch", args=[cast.project.pk])
+    shown = client.get(url, {"method": "grpo", "snapshot": snapshot.pk}).text
+    assert "prompts to train on" in shown
+    assert "what the judges preferred" not in shown
+    given = form_data(shown) | {"base_model": TINY}
+    refused = client.post(url, given | {"verifier": "final_number"}).text
+    assert "have no reference answer. Import prompts with the tag “reference”" in refused
+
+
 def test_ppo_ptx_reads_what_was_preferred(
     scorer: ModelVersion, launch: Launch, tmp_path: Path
 ) -> None:
@@ -304,6 +340,9 @@ def test_ppo_ptx_needs_texts(scorer: ModelVersion, launch: Launch, cast: Cast) -
         ({"reward_sources": SOURCE, "value_model": "/etc"}, "cannot be set here"),
         ({"reward_sources": SOURCE, "rollout_source": {"kind": "serve", "url": "http://x"}},
          "samples its answers itself"),
+        ({"reward_sources": {"reward": {**SOURCE["reward"], "weight": 0}},
+          "watch_sources": SOURCE},
+         "Every reward has the weight 0, so there is nothing to learn from"),
         ({"reward_sources": {"reward": {"kind": "judge", "judge": "lena"}}},
          "no judge called “lena”"),
         ({"reward_sources": {"check": {"kind": "verifier", "verifier": "nobody"}}},

@@ -77,6 +77,7 @@ def test_rewards_are_drawn_over_the_distance(run: TrainingRun) -> None:
     points = curves(run) | {"reward": [(1, 0.1), (2, 0.2), (3, 0.3), (4, 0.4)]}
     drawn = plot(run, "Reward by distance")
     assert list(drawn.names) == ["reward", "reward_second_model"]
+    assert "watched reward bends down" in drawn.about
     # Step 4 has no distance.
     assert drawn.columns(points, "reward") == ([0.0, 1.5, 4.0], [0.1, 0.2, 0.3])
     assert drawn.columns(points, "reward_second_model")[1] == [0.2, 0.3, 0.1]
@@ -89,6 +90,8 @@ def test_a_run_is_drawn_with_what_its_method_and_settings_have(launch: Launch) -
     titles = {one.title for one in plots_of([alone])}
     assert "Reward by distance" in titles
     assert not {"Value model", "Rewards by source", "Loss"} & titles
+    for title in ("Reward", "Reward by distance"):
+        assert "watched" not in plot(alone, title).about
     alone.config["missing_end_penalty"] = 0.5
     assert plot(alone, "Rewards by source").names == {
         "reward_short": "short", "reward_missing_end": "missing end",

@@ -15,7 +15,7 @@ from training.alignment.config import TrainingConfig
 from training.alignment.methods import Method
 from training.alignment.options import Option, describe_options
 from training.forms.key import new_key, offer_again
-from training.forms.options import option_field, untouched_data
+from training.forms.options import in_labels, option_field, untouched_data
 from training.forms.rewards import REWARD_FIELDS, clean_rewards, reward_config, reward_fields
 from training.forms.sweep import SWEEP_FIELDS, clean_grid, row_of, sweep_fields
 from training.selectors.judge import judge_choices
@@ -113,13 +113,17 @@ class LaunchForm(forms.Form):
 
     def _criterion(self, snapshot: Snapshot) -> forms.Field:
         names = {one["key"]: one["name"] for one in snapshot.project.protocol.criteria}
+        noun, words = "", "The run learns what the judges preferred by this criterion."
+        if self.method.data == "prompts":
+            noun, words = (
+                " prompts",
+                "Whose prompts the policy answers. It learns from the rewards.",
+            )
         choices = [
-            (key, f"{names.get(key, key)}: {row.train} to train on, {row.held_out} held out")
+            (key, f"{names.get(key, key)}: {row.train}{noun} to train on, {row.held_out} held out")
             for key, row in self._rows(snapshot, switched=True).items()
         ]
-        return forms.ChoiceField(
-            choices=choices, help_text="The run learns what the judges preferred by this criterion."
-        )
+        return forms.ChoiceField(choices=choices, help_text=words)
 
     def _add_base_model(self, project: Project) -> None:
         models = [
@@ -258,9 +262,9 @@ class LaunchForm(forms.Form):
             # What varies is not what its own field says.
             for field in (row_of(self.cleaned_data, name), name, METHOD_PREFIX + name):
                 if field in self.fields:
-                    self.add_error(field, f"{words}.")
+                    self.add_error(field, in_labels(f"{words}."))
                     return
-        self.add_error(None, error.message)
+        self.add_error(None, in_labels(error.message))
 
     def run_config(self) -> dict[str, Any]:
         """What `queue_run` takes as its config; of an invalid form, what is valid of it."""

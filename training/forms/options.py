@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django import forms
 
-from training.alignment.config import OFFLINE, ONLINE
-from training.alignment.options import Option
+from training.alignment.config import OFFLINE, ONLINE, TrainingConfig
+from training.alignment.options import Option, describe_options
 
 SPELLED = {
     "lora": "LoRA", "dtype": "Precision", "kl": "KL", "sft": "SFT", "gae": "GAE", "ppo": "PPO",
     "nll": "NLL", "dpop": "DPOP", "optimizer": "Optimiser",
 }  # fmt: skip
+NAMES = [option.name for option in describe_options(TrainingConfig)]
+# Of several words, so that no word of a sentence is taken for one.
+NAME = re.compile(rf"\b({'|'.join(name for name in NAMES if '_' in name)})\b")
 
 
 def option_field(option: Option) -> forms.Field:
@@ -60,6 +64,11 @@ def _number(edge: float) -> str:
 def label_of(name: str) -> str:
     first, *rest = name.split("_")
     return " ".join([SPELLED.get(first, first.capitalize()), *(SPELLED.get(w, w) for w in rest)])
+
+
+def in_labels(words: str) -> str:
+    """What the library says, with the names of its options as a form labels them."""
+    return NAME.sub(lambda found: f"“{label_of(found[0])}”", words)
 
 
 def untouched_data(form: forms.Form) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from training.alignment.options import describe_options
 from training.forms.choice import ADAPTERS, SNAPSHOT_HELP, snapshots_of
 from training.forms.key import new_key, offer_again
 from training.forms.launch import BASIC, ELSEWHERE, METHOD_PREFIX, has_field, untouched_values
-from training.forms.options import label_of, option_field, untouched_data
+from training.forms.options import in_labels, label_of, option_field, untouched_data
 from training.forms.rewards import reward_config, reward_fields
 from training.selectors.judge import judge_choices
 from training.selectors.model import available_models, reward_models
@@ -201,9 +201,9 @@ class RecipeForm(forms.Form):
         for name, words in error.fields.items():
             for field in (f"{prefix}{name}" for prefix in prefixes):
                 if field in self.fields:
-                    self.add_error(field, f"{words}.")
+                    self.add_error(field, in_labels(f"{words}."))
                     return
-        self.add_error(None, error.message)
+        self.add_error(None, in_labels(error.message))
 
     def stage_configs(self) -> dict[str, dict[str, Any]]:
         """As `rlhf_stages` takes them; of an invalid form, what is valid of it."""

@@ -116,12 +116,14 @@ def _judge_cap() -> forms.Field:
 
 def clean_rewards(form: forms.Form, given: Mapping[str, Any]) -> None:
     """Something must give the rewards; a penalty alone teaches nothing but to be short."""
-    chosen = given.get("reward_model") or given.get("verifier")
-    if not chosen and not {"reward_model", "verifier"} & form.errors.keys():
-        field = form.fields["reward_model"]
-        hint = _hint([one for one in field.choices if one != NONE])  # type: ignore[attr-defined]
+    weights = {"reward_model": "reward_weight", "verifier": "verifier_weight"}
+    chosen = [name for name in weights if given.get(name)]
+    if not chosen and not weights.keys() & form.errors.keys():
+        form.add_error("reward_model", "The method learns from rewards: choose what gives them.")
+    elif chosen and all(given.get(weights[name]) == 0 for name in chosen):
         form.add_error(
-            "reward_model", f"The method learns from rewards: choose what gives them.{hint}"
+            weights[chosen[0]],
+            "With a weight of 0 the run has nothing to learn from: enter another number.",
         )
 
 

@@ -152,15 +152,16 @@ def _reward_plots(runs: Sequence[TrainingRun]) -> Iterator[Plot]:
         "Reward",
         "reward",
         {"reward": "trained on", **watched, "held_out_reward": "held out"},
-        "Mean of the answers that each step sampled. When the watched reward falls while the other "
-        "rises, the policy exploits its reward model.",
+        "Mean of the answers that each step sampled."
+        + " When the watched reward falls while the other rises, the policy exploits its reward "
+        "model." * bool(watched),
     )
     yield Plot(
         "Reward by distance",
         "reward",
         {"reward": "trained on", **watched},
-        "What the distance from the reference has bought: each step by the root of its KL (k3). "
-        "Where the watched reward bends down, the trained one is exploited.",
+        "What the distance from the reference has bought: each step by the root of its KL (k3)."
+        + " Where the watched reward bends down, the trained one is exploited." * bool(watched),
         along="sqrt_kl",
         x_label="√KL from the reference",
     )

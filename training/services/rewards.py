@@ -34,7 +34,7 @@ def check_rewards(
     """The sources as a run keeps them: judges with their version, which a later one leaves alone.
 
     Raises PrefloopError for a source that is not known, or none where one is needed, or one that
-    the snapshot has no reference answers for.
+    the snapshot has no reference answers for, or weights that are all 0.
     """
     if evaluated_by:
         find_reward_model(project, evaluated_by)
@@ -42,12 +42,13 @@ def check_rewards(
         raise PrefloopError(
             "A run samples its answers itself; rollout_source cannot be set here. Leave it out."
         )
+    rewards = {}
     for key in SOURCES:
         try:
-            parsed = parse_rewards(config.get(key, {}))
+            rewards[key] = parse_rewards(config.get(key, {}))
         except OptionError as error:
             raise PrefloopError(f"{key}: {error}.", **{key: str(error)}) from error
-        for source in parsed.values():
+        for source in rewards[key].values():
             if isinstance(source, VerifierOptions):
                 _check_verifier(key, source.verifier)
                 _check_answers(snapshot, criterion, key, source.verifier)
@@ -57,6 +58,12 @@ def check_rewards(
             f"{method.title} learns from rewards, and none was chosen. Train a reward model on "
             "the preferences first, then choose it.",
             reward_model="choose one",
+        )
+    if method.needs_rewards and not any(source.weight for source in rewards[TRAINED_ON].values()):
+        raise PrefloopError(
+            "Every reward has the weight 0, so there is nothing to learn from. Give at least one "
+            "another weight.",
+            **{TRAINED_ON: "every weight is 0"},
         )
     return {
         key: {name: _with_version(project, key, source) for name, source in config[key].items()}
@@ -119,11 +126,14 @@ def _check_answers(snapshot: Snapshot, criterion: str, key: str, name: str) -> N
     lacking, asked = prompts_without_answer(snapshot, criterion)
     if needs_answer(name) and lacking:
         words = f"{lacking} of {asked} prompts of {snapshot} have no reference answer"
+        remedy = (
+            f"Import prompts with the tag “{REFERENCE_TAG}”, judge them and freeze again, or "
+            "choose another reward"
+        )
         raise PrefloopError(
             f"The verifier “{name}” compares with the prompt's reference answer, and {words}. "
-            f"Import prompts with the tag “{REFERENCE_TAG}”, judge them and freeze again, or "
-            "choose another reward.",
-            **{"verifier": words, key: words},
+            f"{remedy}.",
+            **{"verifier": f"{words}. {remedy}", key: words},
         )
 
 
