@@ -28,6 +28,8 @@ from training.alignment.tokenization import Example
 
 # A slice of fewer pairs says nothing.
 FEWEST = 5
+LENGTH = "length"
+QUARTERS = ("shortest quarter", "second quarter", "third quarter", "longest quarter")
 
 
 @dataclass(frozen=True)
@@ -172,9 +174,14 @@ def _slices(compared: Sequence[Comparison], seed: int) -> list[dict[str, Any]]:
                 groups.setdefault((by, name), []).append(one)
     return [
         {"by": by, "name": name, **_agreement(members, seed)}
-        for (by, name), members in sorted(groups.items())
+        for (by, name), members in sorted(groups.items(), key=lambda group: _place(*group[0]))
         if len(members) >= FEWEST
     ]
+
+
+def _place(by: str, name: str) -> tuple[str, int, str]:
+    """By name, but the quarters of lengths from the shortest."""
+    return by, QUARTERS.index(name) if by == LENGTH else 0, name
 
 
 Divider = tuple[str, Callable[[Comparison], list[str]]]
@@ -183,14 +190,13 @@ Divider = tuple[str, Callable[[Comparison], list[str]]]
 def _dividers(compared: Sequence[Comparison]) -> list[Divider]:
     lengths = [len(one.example) for one in compared]
     edges = np.quantile(lengths, (0.25, 0.5, 0.75)) if lengths else np.zeros(3)
-    names = ("shortest quarter", "second quarter", "third quarter", "longest quarter")
 
     def fact(one: Comparison, key: str) -> list[str]:
         value = one.example.facts.get(key)
         return [str(item) for item in (value if isinstance(value, list) else [value]) if item]
 
     return [
-        ("length", lambda one: [names[int(np.searchsorted(edges, len(one.example)))]]),
+        (LENGTH, lambda one: [QUARTERS[int(np.searchsorted(edges, len(one.example)))]]),
         ("preferred answer", lambda one: ["longer" if one.longer else "not longer"]),
         ("source", lambda one: fact(one, "source")),
         ("tag", lambda one: fact(one, "tags")),
