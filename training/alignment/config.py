@@ -10,6 +10,7 @@ from training.alignment.methods import get_method, parse_hyperparameters
 from training.alignment.options import (
     OptionError,
     describe_options,
+    json_object,
     option,
     parse_options,
     unused_options,
@@ -367,16 +368,19 @@ class TrainingConfig:
         Raises OptionError naming the key that is wrong.
         """
         name = values.get("method")
-        defaults = get_method(name).defaults if isinstance(name, str) else {}
-        return parse_options(cls, {**defaults, **values})
+        if not isinstance(name, str):
+            return parse_options(cls, values)
+        method = get_method(name)
+        own = {one.name for one in describe_options(method.hyperparameters)}
+        for stray in sorted((own & values.keys()) - {one.name for one in describe_options(cls)}):
+            value = json.dumps({"hyperparameters": {stray: values[stray]}}, default=str)
+            raise OptionError(stray, f"belongs into hyperparameters: {value}")
+        return parse_options(cls, {**method.defaults, **values})
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Read what `to_json` wrote; raises OptionError naming the key that is wrong."""
-        values = json.loads(text)
-        if not isinstance(values, dict):
-            raise OptionError("config", "must be a JSON object")
-        return cls.from_dict(values)
+        return cls.from_dict(json_object(text))
 
     @classmethod
     def load(cls, path: Path) -> Self:

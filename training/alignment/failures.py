@@ -1,6 +1,4 @@
-"""From an exception to one sentence for the person who launched the work."""
-
-import json
+"""From an exception to a sentence for the person who launched the work."""
 
 from training.alignment.config import TrainingConfig
 from training.alignment.methods import get_method
@@ -12,15 +10,15 @@ class TrainingError(RuntimeError):
 
 def reason(error: Exception, config: TrainingConfig | None = None) -> str:
     """What happened, why and how to mend it, as far as it is known."""
-    text = " ".join(str(error).split())
+    # Our own may tell of several rows, each on a line.
+    lines = [" ".join(line.split()) for line in str(error).splitlines()]
+    text = " ".join(filter(None, lines))
     if _is_out_of_memory(error, text):
         return f"The device ran out of memory: {memory_advice(config)}."
     if isinstance(error, FileNotFoundError):
         return f"A file is missing: {error.filename}."
-    if config is None and isinstance(error, json.JSONDecodeError):
-        return f"The configuration is not valid JSON: {text}."
     if type(error).__module__.startswith("training.alignment"):
-        return text
+        return "\n".join(filter(None, lines))
     return f"Failed unexpectedly ({type(error).__name__}: {text[:300]})."
 
 

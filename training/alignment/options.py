@@ -1,5 +1,7 @@
 """Frozen dataclasses whose fields carry help and bounds, and the one parser for them."""
 
+import difflib
+import json
 import math
 import types
 import typing
@@ -77,11 +79,28 @@ def parse_options(cls: type[T], values: Mapping[str, Any]) -> T:
     known = {item.name: item for item in describe_options(cls)}
     for name in values:
         if name not in known:
-            raise OptionError(str(name), f"unknown option; the known ones are {', '.join(known)}")
+            raise OptionError(str(name), f"unknown option; {_meant(str(name), known)}")
     missing = [item.name for item in known.values() if item.required and item.name not in values]
     if missing:
         raise OptionError(missing[0], "is required")
     return cls(**{name: _checked(known[name], value) for name, value in values.items()})
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """A configuration's plain values; raises OptionError where the text is no JSON object."""
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise OptionError("config", f"is not valid JSON ({error})") from error
+    if not isinstance(values, dict):
+        raise OptionError("config", "must be a JSON object")
+    return values
+
+
+def _meant(name: str, known: Mapping[str, Option]) -> str:
+    for close in difflib.get_close_matches(name, known, n=1):
+        return f"did you mean {close}?"
+    return f"the known ones are {', '.join(known)}"
 
 
 def _describe(item: Field[Any], hint: Any) -> Option:

@@ -19,7 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from training.alignment.options import OptionError, describe_options, option, parse_options
+from training.alignment.options import (
+    OptionError,
+    describe_options,
+    json_object,
+    option,
+    parse_options,
+)
 
 
 @dataclass(frozen=True)
@@ -49,10 +55,7 @@ class SampleConfig:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read a sample.json; raises OptionError naming the key that is wrong."""
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(values, dict):
-            raise OptionError("config", "must be a JSON object")
-        return parse_options(cls, values)
+        return parse_options(cls, json_object(path.read_text(encoding="utf-8")))
 
 
 class Wanted(NamedTuple):
@@ -177,8 +180,12 @@ def _prompts(path: Path) -> list[Mapping[str, Any]]:
     prompts = []
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
-            prompt = json.loads(line)
-            if not isinstance(prompt.get("prompt_id"), str) or not prompt.get("messages"):
+            try:
+                prompt = json.loads(line)
+            except ValueError as error:
+                raise OptionError("prompts_file", f"row {number} is not JSON ({error})") from error
+            has_id = isinstance(prompt, dict) and isinstance(prompt.get("prompt_id"), str)
+            if not has_id or not prompt.get("messages"):
                 raise OptionError("prompts_file", f"row {number} needs prompt_id and messages")
             prompts.append(prompt)
     return prompts

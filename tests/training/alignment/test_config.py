@@ -29,7 +29,7 @@ def test_an_entry_is_complete_and_its_loss_resolves(method):
 @pytest.mark.parametrize(
     ("values", "name", "problem"),
     [
-        ({"betta": 0.1}, "betta", "unknown option; the known ones are beta"),
+        ({"betta": 0.1}, "betta", "unknown option; did you mean beta"),
         ({"beta": "0.1"}, "beta", "not a number"),
         ({"beta": True}, "beta", "not a number"),
         ({"beta": float("nan")}, "beta", "not a finite number"),
@@ -42,6 +42,25 @@ def test_a_wrong_hyperparameter_is_named(values, name, problem):
     with pytest.raises(OptionError, match=problem) as caught:
         parse_hyperparameters(get_method("dpo"), values)
     assert caught.value.name == name
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"learning_rte": 1e-6}, r"learning_rte: unknown option; did you mean learning_rate\?"),
+        ({"zzz": 1}, "zzz: unknown option; the known ones are method, base_model"),
+        ({"beta": 0.3}, r'beta: belongs into hyperparameters: {"hyperparameters": {"beta": 0.3}}'),
+    ],
+)
+def test_a_wrong_setting_says_what_was_meant(values, message):
+    with pytest.raises(OptionError, match=message):
+        TrainingConfig.from_dict({**REQUIRED, **values})
+
+
+@pytest.mark.parametrize(("text", "problem"), [("{", "not valid JSON"), ("[]", "a JSON object")])
+def test_what_is_no_configuration_says_so(text, problem):
+    with pytest.raises(OptionError, match=f"config: .*{problem}"):
+        TrainingConfig.from_json(text)
 
 
 def test_a_whole_number_is_a_number():

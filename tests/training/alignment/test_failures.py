@@ -51,17 +51,15 @@ def test_a_missing_file_is_named():
     )
 
 
-def test_a_configuration_that_is_not_json():
-    with pytest.raises(json.JSONDecodeError) as caught:
-        json.loads("{")
-    assert reason(caught.value).startswith("The configuration is not valid JSON")
+def test_several_rows_keep_their_lines():
+    told = DataError("rows.jsonl, row 3: no  prompt\n\nrows.jsonl, row 5: no prompt")
+    assert reason(told) == "rows.jsonl, row 3: no prompt\nrows.jsonl, row 5: no prompt"
 
 
-def test_json_that_fails_once_the_configuration_is_read_is_something_else(make_config):
+def test_json_of_another_file_is_not_taken_for_the_configuration():
     with pytest.raises(json.JSONDecodeError) as caught:
         json.loads("{")
-    text = reason(caught.value, make_config())
-    assert text.startswith("Failed unexpectedly (JSONDecodeError")
+    assert reason(caught.value).startswith("Failed unexpectedly (JSONDecodeError")
 
 
 def test_what_nobody_foresaw_is_named_on_one_line():

@@ -111,6 +111,14 @@ def test_a_prompt_without_an_id_is_named(make_sample, tmp_path):
         sample(SampleConfig.load(make_sample(prompts_file=str(bad))))
 
 
+@pytest.mark.parametrize(("line", "words"), [("{", "is not JSON"), ("[]", "needs prompt_id")])
+def test_a_broken_line_of_the_prompts_is_named(make_sample, tmp_path, line, words):
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"prompt_id": "a", "messages": [{}]}\n' + line + "\n")
+    with pytest.raises(OptionError, match=f"prompts_file: row 2 {words}"):
+        sample(SampleConfig.load(make_sample(prompts_file=str(bad))))
+
+
 def test_the_command_tells_an_error_in_one_sentence(make_sample, environment):
     path = make_sample(top_k=5)
     result = subprocess.run(
