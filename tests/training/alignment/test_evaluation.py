@@ -79,18 +79,41 @@ def test_kto_is_judged_by_the_sign_of_its_rewards(make_config):
     assert evaluation(config)["kl"]["k1"]["value"] is None
 
 
-def test_the_reference_itself_has_moved_nowhere(make_config, tmp_path, monkeypatch, model_folder):
+def test_the_reference_itself_has_moved_nowhere(
+    make_config, tmp_path, monkeypatch, model_folder, capsys
+):
     config = make_config(sample_prompts=10, sample_max_new_tokens=5)
     path = tmp_path / "run.json"
     path.write_text(config.to_json())
     arguments = ["evaluate", "--config", str(path), "--policy", str(model_folder)]
     monkeypatch.setattr("sys.argv", arguments)
-    evaluate.main()
+    assert evaluate.main() == 0
+    assert capsys.readouterr().out.endswith(f"evaluation.json is in {config.output_dir}\n")
     result = evaluation(config)
     assert result["held_out"]["accuracy"]["value"] == 0.5
     assert result["kl"]["k1"] == {"value": 0.0, "low": 0.0, "high": 0.0}
     assert result["length"]["difference"]["value"] == 0.0
     assert all(line["before"] == line["after"] for line in samples(config))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"held_out_file": None}, "held_out_file: is not set"),
+        ({}, "gone: there is no such folder"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_said_in_one_line(
+    make_config, tmp_path, monkeypatch, capsys, changes, words
+):
+    path = tmp_path / "run.json"
+    path.write_text(make_config(**changes).to_json())
+    arguments = ["evaluate", "--config", str(path), "--policy", str(tmp_path / "gone")]
+    monkeypatch.setattr("sys.argv", arguments)
+    assert evaluate.main() == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+    assert "Failed unexpectedly" not in line
 
 
 def test_the_interval_covers_the_truth_as_often_as_it_says():

@@ -15,6 +15,7 @@ from training.alignment.config import TrainingConfig
 from training.alignment.files import write_json
 from training.alignment.journal import Journal
 from training.alignment.methods import get_method
+from training.alignment.options import OptionError
 
 
 def evaluate_model(
@@ -23,7 +24,7 @@ def evaluate_model(
     """Evaluate a model folder as the run's held-out side asks; writes evaluation.json, and of a
     policy samples.jsonl, into `output` and returns the former."""
     if config.held_out_file is None:
-        raise ValueError("there is no held-out file to evaluate on")
+        raise OptionError("held_out_file", "is not set, so that there is nothing to evaluate on")
     if get_method(config.method).trains == "reward":
         from training.alignment.evaluation.reward import evaluate_reward_model
 

@@ -23,6 +23,8 @@ import sys
 import threading
 from pathlib import Path
 
+from training.alignment.options import OptionError
+
 TOKEN_VARIABLE = "PREFLOOP_SERVE_TOKEN"  # noqa: S105  # its name, not the token
 GRACE_SECONDS = 20.0
 
@@ -47,9 +49,10 @@ def main() -> int:
 def _serve(arguments: argparse.Namespace) -> None:
     token = _token(arguments.token_file)
     if token is None and not _is_loopback(arguments.host):
-        raise ValueError(
+        raise OptionError(
+            "host",
             f"{arguments.host} can be reached from other machines: set {TOKEN_VARIABLE} or "
-            "--token-file, so that not everybody can use the model."
+            "--token-file, so that not everybody can use the model.",
         )
     import torch
 
@@ -67,7 +70,14 @@ def _serve(arguments: argparse.Namespace) -> None:
         rows=arguments.rows,
     )
     batcher = Batcher(model.load, waiting=arguments.waiting)
-    server = Server((arguments.host, arguments.port), batcher, lambda: model.served, token)
+    try:
+        server = Server((arguments.host, arguments.port), batcher, lambda: model.served, token)
+    except (OSError, OverflowError) as error:
+        raise OptionError(
+            "port",
+            f"{arguments.port} on {arguments.host} cannot be listened on ({error}); choose another "
+            "one, or 0 for any that is free.",
+        ) from error
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: ended.set())
@@ -82,7 +92,9 @@ def _token(file: Path | None) -> str | None:
         return os.environ.pop(TOKEN_VARIABLE, "").strip() or None
     token = file.read_text("utf-8").strip()
     if not token:
-        raise ValueError(f"{file} is empty: write the token into it, or leave out --token-file.")
+        raise OptionError(
+            "token-file", f"{file} is empty: write the token into it, or leave out --token-file."
+        )
     return token
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -103,3 +104,21 @@ def test_what_cannot_be_served_is_said_in_one_line(tmp_path, arguments, words):
     )
     assert done.returncode == 1
     assert words in json.loads(done.stdout)["error"]
+    assert "Failed unexpectedly" not in done.stdout
+
+
+def test_a_port_that_is_taken_is_named(model_folder):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "training.alignment.serve", str(model_folder)),
+                *("--port", port, "--device", "cpu", "--dtype", "float32"),
+            ],
+            env={name: value for name, value in os.environ.items() if "TOKEN" not in name},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"].startswith(f"port: {port} on 127.0.0.1 cannot be")
