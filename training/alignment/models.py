@@ -199,8 +199,10 @@ def checked_folder(folder: str | Path) -> Path:
             f"{path.name}: is a LoRA adapter, not a whole model; name its base as base_model and "
             "this folder as start_adapter."
         )
+    if not path.is_dir():
+        raise ModelError(f"{path}: there is no such folder; name a model's folder.")
     if not (path / "config.json").is_file():
-        raise ModelError(f"{path.name}: is not a model folder, it has no config.json.")
+        raise ModelError(f"{path}: is not a model folder, it has no config.json.")
     for name in _CODE_FILES:
         file = path / name
         if file.is_file() and "auto_map" in json.loads(file.read_text(encoding="utf-8")):

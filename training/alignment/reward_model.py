@@ -92,7 +92,7 @@ def load_reward_model(
     Raises ModelError when the folder's classifier has more than one label.
     """
     # Weights of more labels than one would not fit, and loading them would say less well why.
-    has_head = is_reward_model(checked_folder(folder))
+    has_head = is_reward_model(folder)
     model = load_checked(
         AutoModelForSequenceClassification, folder, dtype=dtype, device=device, num_labels=1
     )
@@ -110,15 +110,18 @@ def load_reward_model(
 
 
 def is_reward_model(folder: str | Path) -> bool:
-    """Whether the folder holds a sequence classifier; raises ModelError unless it has one label."""
-    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    """Whether the folder holds a sequence classifier.
+
+    Raises ModelError where it is no model's, and unless a classifier has one label.
+    """
+    path = checked_folder(folder)
+    config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
     names = config.architectures or []
     if not any(name.endswith("ForSequenceClassification") for name in names):
         return False
     if config.num_labels != 1:
         raise ModelError(
-            f"{Path(folder).name}: is a classifier of {config.num_labels} labels; a reward model "
-            "has one."
+            f"{path.name}: is a classifier of {config.num_labels} labels; a reward model has one."
         )
     return True
 

@@ -10,6 +10,7 @@ from training.alignment.batches import collate
 from training.alignment.models import ModelError, load_tokenizer
 from training.alignment.reward_model import (
     RewardScorer,
+    is_reward_model,
     load_reward_model,
     save_reward_model,
     scalar_head,
@@ -93,6 +94,14 @@ def test_a_classifier_of_many_labels_is_no_reward_model(model_folder, tmp_path):
     classifier.save_pretrained(tmp_path / "classifier")
     with pytest.raises(ModelError, match="2 labels"):
         load(tmp_path / "classifier")
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    missing = tmp_path / "gone"
+    with pytest.raises(ModelError, match=f"{missing}: there is no such folder"):
+        is_reward_model(missing)
+    with pytest.raises(ModelError, match=rf"{tmp_path}: is not a model folder, it has no config\."):
+        is_reward_model(tmp_path)
 
 
 def test_computing_in_bfloat16_keeps_scores_float32(model_folder):
