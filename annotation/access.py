@@ -87,11 +87,20 @@ def load_project(user: User, project_id: int, needed: Capability | None) -> Proj
                 f"Your work in “{project}” is paused, so this was not done. "
                 "Open the project to read why, and whom to ask."
             )
-        raise NotAllowed(
-            f"Your role in “{project}” does not allow you to {needed}. "
-            "Ask a manager of the project."
-        )
+        raise NotAllowed(_refusal(project, needed))
     return project
+
+
+def _refusal(project: Project, needed: Capability) -> str:
+    """Names who may, and who can grant it."""
+    roles = [Role(role).label.lower() + "s" for role, may in MAY.items() if needed in may]
+    if not roles:
+        return f"Only admins of this instance may {needed}, here in “{project}” too. Ask one."
+    listed = " and ".join(filter(None, [", ".join(roles[:-1]), roles[-1]]))
+    return (
+        f"This is for {listed} of “{project}”, and you are not one of them. "
+        "Ask a manager of the project."
+    )
 
 
 def project_view(

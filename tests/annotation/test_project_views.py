@@ -4,10 +4,12 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from annotation.access import Capability, load_project
 from annotation.answers import AnswerValue
 from annotation.models import Item, Membership, Project
 from annotation.services.annotator import annotator_for_worker
 from annotation.services.judgment_import import NewJudgment, record_judgments
+from core.errors import NotAllowed
 from core.models import User
 from tests.cast import Cast, make_item, make_project
 
@@ -81,6 +83,14 @@ def new_project(**fields) -> dict[str, object]:
         "criteria-0-name": "Overall", "criteria-0-definition": "Which?", "criteria-1-name": "",
         **fields,
     }  # fmt: skip
+
+
+def test_who_may_not_is_told_whom_to_ask(cast: Cast) -> None:
+    """No manager can grant what admins alone may do."""
+    with pytest.raises(NotAllowed, match=r"Only admins of this instance may train .* Ask one\."):
+        load_project(cast.mary, cast.project.pk, Capability.TRAIN)
+    with pytest.raises(NotAllowed, match="for researchers and managers of .* Ask a manager"):
+        load_project(cast.lena, cast.project.pk, Capability.RESEARCH)
 
 
 def test_a_project_is_made_from_the_form(cast: Cast) -> None:
