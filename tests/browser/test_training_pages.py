@@ -49,7 +49,7 @@ def test_the_estimate_follows_what_is_typed(
     page.keyboard.press("Enter")
     page.get_by_label("Vary").first.select_option("beta")
     page.get_by_label("Values 1").fill("2.0, 2.5")
-    expect(verdict).to_contain_text("2 such runs")
+    expect(verdict).to_contain_text("the largest of 2 runs")
     page.get_by_label("Values 1").press("Enter")
     expect(page.get_by_role("button", name="Stop all")).to_be_visible()
     assert Sweep.objects.get().runs.count() == 2

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,13 @@ from tests.training.test_pages import form_data
 from training.alignment.config import TrainingConfig
 from training.alignment.methods import get_method, methods
 from training.alignment.options import describe_options
+from training.alignment.sizes import Part
 from training.models import MetricPoint, TrainingRun
 from training.selectors.budget import FEWEST_STEPS, FORMER_RUNS, former_speeds, run_budget
 from training.selectors.run import run_settings
 from training.selectors.training_data import usable_methods
+from training.services.run import checked_config
+from training.views.estimates import duration, size, sweep_in_words
 
 pytestmark = pytest.mark.usefixtures("snapshot", "tiny_model_folder")
 
@@ -156,6 +161,32 @@ def test_an_estimate_stands_beside_the_form(admin: Client, cast: Cast) -> None:
     for words in ("of memory and", "Activations of a pass", "rule of thumb"):
         assert words in first
     assert estimate_of(admin, cast, **given | {"max_steps": "900", "epochs": "1000"}) != first
+
+
+def test_an_estimate_of_a_sweep_knows_what_varies(
+    cast: Cast, snapshot: Snapshot, admin: Client
+) -> None:
+    asked: dict[str, Any] = {
+        "project": cast.project, "snapshot": snapshot, "method": "dpo", "criterion": "overall",
+        "base_model": TINY, "former": False,
+    }  # fmt: skip
+    short, long = (
+        run_budget(**asked, config=checked_config(method="dpo", config={"batch_size": 1} | one))
+        for one in ({"max_steps": 2}, {"max_steps": 2000})
+    )
+    wide = replace(short, memory=(Part("All", long.bytes + 2**31),))
+    told = sweep_in_words({"wide": wide, "long": long})
+    assert told.sentence == (
+        f"About {size(wide.bytes)} of memory in the largest of 2 runs, and "
+        f"{duration(short.seconds + long.seconds)} for all of them, one after the other."
+    )
+    given = form_data(form_page(admin, cast)) | {"base_model": TINY, "sweep_1": "epochs"}
+    shown = estimate_of(admin, cast, **given | {"sweep_1_values": "1, 3"})
+    few, many = map(int, re.findall(r"epochs \d, (\d+) step", shown))
+    assert few < many
+    refused = estimate_of(admin, cast, **given | {"sweep_1_values": "2, many"})
+    assert "correct “Values 1” first" in refused
+    assert "of memory" not in refused
 
 
 def test_a_form_with_a_wrong_number_has_no_estimate(admin: Client, cast: Cast) -> None:

@@ -183,7 +183,7 @@ def test_from_the_form(admin: Client, cast: Cast, snapshot: Snapshot) -> None:
     assert "A sweep needs both" in half.content.decode()
     given |= {"sweep_1": "beta", "sweep_1_values": "0.1, 0.3, 0.5"}
     estimate = admin.get(reverse("training:launch-estimate", args=[cast.project.pk]), given)
-    assert "3 such runs" in estimate.content.decode()
+    assert "the largest of 3 runs" in estimate.content.decode()
     response = admin.post(url, given)
     made = Sweep.objects.get()
     assert response["Location"] == reverse("training:sweep", args=[cast.project.pk, made.pk])

@@ -84,9 +84,14 @@ def untouched_data(form: forms.Form) -> dict[str, Any]:
 
 def numbers_to_correct(form: forms.Form) -> str:
     """Why an estimate has to wait: the numbers of a validated form that are none, or out of
-    range."""
+    range, and a sweep's grid that is none."""
     # FloatField is one of them.
-    rows = [row for row in form if row.errors and isinstance(row.field, forms.IntegerField)]
+    rows = [
+        row
+        for row in form
+        if row.errors
+        and (isinstance(row.field, forms.IntegerField) or row.name.startswith("sweep_"))
+    ]
     names = [f"“{row.label}”" for row in rows]
     if not names:
         return ""

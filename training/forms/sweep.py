@@ -48,7 +48,7 @@ def clean_grid(
                 form.add_error(f"sweep_{row}", "This setting varies already.")
             grid[name] = [_value(word) for word in values.split(",") if word.strip()]
             _check(form, f"sweep_{row}_values", {name: grid[name]}, form.fields[place_of(name)])
-    if len(grid) > 1 and not form.has_error("sweep_1_values"):
+    if len(grid) > 1 and not any(map(form.has_error, SWEEP_FIELDS)):
         _check(form, "sweep_1_values", grid)
     return grid
 

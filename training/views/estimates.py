@@ -16,6 +16,7 @@ from training.models import TrainingRun
 from training.selectors.budget import known_positions, run_budget
 from training.services.recipe import Stage
 from training.services.run import checked_config
+from training.services.sweep import grid_points, point_name, with_point
 
 GIBI = 2**30
 
@@ -35,11 +36,23 @@ class Told:
 
 
 def estimate_or_reason(
-    *, config: Mapping[str, Any], method: str, runs: int = 1, **asked: Any
+    *,
+    config: Mapping[str, Any],
+    method: str,
+    grid: Mapping[str, Sequence[Any]] | None = None,
+    **asked: Any,
 ) -> dict[str, Any]:
-    """For a template: `told`, or in `no_estimate` why there is none."""
+    """For a template: `told`, or in `no_estimate` why there is none; with a grid, of a sweep."""
     try:
-        return {"told": in_words(_budget(config=config, method=method, **asked), runs)}
+        if not grid:
+            return {"told": in_words(_budget(config=config, method=method, **asked))}
+        budgets = {
+            point_name(point): _budget(
+                config=with_point(method, config, point), method=method, **asked
+            )
+            for point in grid_points(grid)
+        }
+        return {"told": sweep_in_words(budgets)}
     except PrefloopError as error:
         return {"no_estimate": error.message}
 
@@ -72,12 +85,24 @@ def _budget(
     )
 
 
-def in_words(budget: Budget, runs: int = 1) -> Told:
+def sweep_in_words(budgets: Mapping[str, Budget]) -> Told:
+    """The same of runs, one after the other; the notes are on the largest alone."""
+    largest = max(budgets.values(), key=lambda budget: budget.bytes)
+    told = stages_in_words(budgets)
+    return replace(
+        told,
+        sentence=f"About {size(largest.bytes)} of memory in the largest of {len(budgets)} runs, "
+        f"and {duration(sum(one.seconds for one in budgets.values()))} for all of them, one after "
+        "the other.",
+        notes=_notes(largest),
+    )
+
+
+def in_words(budget: Budget) -> Told:
     total = f"About {size(budget.bytes)} of memory and {duration(budget.seconds)}"
-    of_all = f" {runs} such runs, one after the other: {duration(runs * budget.seconds)}."
     machine = f" of the {size(budget.machine.memory)} here" if budget.machine.memory else ""
     return Told(
-        sentence=f"{total} for {steps_in_words(budget.steps)}." + (of_all if runs > 1 else ""),
+        sentence=f"{total} for {steps_in_words(budget.steps)}.",
         speed=_speed(budget.machine),
         notes=_notes(budget),
         warning=_warning(budget, machine),

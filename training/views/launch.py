@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import prod
 from typing import Any
 
 from django.http import HttpResponse
@@ -109,7 +108,8 @@ def _typed(kept: MultiValueDict[str, Any], method: str) -> dict[str, Any]:
 
 
 def _estimate(project: Project, form: LaunchForm) -> dict[str, Any]:
-    """Of the form as it stands; not while a number is wrong, which would count as not given."""
+    """Of the form as it stands; not while a number or the grid is wrong, which would count as not
+    given."""
     form = form.filled()
     if words := numbers_to_correct(form):
         return {"no_estimate": words}
@@ -123,12 +123,8 @@ def _estimate(project: Project, form: LaunchForm) -> dict[str, Any]:
         config=form.run_config(),
         binary_from_pairs=given.get("binary_from_pairs", False),
         rewrites=given.get("rewrites", False),
-        runs=_count(form.grid),
+        grid=form.grid,
     )
-
-
-def _count(grid: Mapping[str, list[Any]]) -> int:
-    return prod(len(values) for values in grid.values())
 
 
 def _queue(request: SignedInRequest, project: Project, form: LaunchForm) -> Any:
