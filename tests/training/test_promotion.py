@@ -7,9 +7,12 @@ import pytest
 from annotation.models import Generator
 from core.errors import Conflict
 from core.models import AuditEvent
+from feedback.models import Snapshot
 from tests.cast import Cast, make_cast
 from tests.races import in_threads
+from tests.training.conftest import Launch
 from training.models import ModelVersion, Promotion
+from training.selectors.loop import next_round
 from training.selectors.promotion import promoted_version, promoted_versions, version_before
 from training.services import promote_version, roll_back
 
@@ -70,6 +73,26 @@ def test_roll_backs_go_back_one_by_one(cast: Cast) -> None:
     promote(cast, third, first)
     assert promoted_versions(cast.project) == [first, third]
     assert AuditEvent.objects.filter(action="roll_back").count() == 2
+
+
+@pytest.mark.usefixtures("tiny_model_folder")
+def test_the_round_in_the_making_is_of_one_piece(
+    cast: Cast, snapshot: Snapshot, launch: Launch
+) -> None:
+    """A later run is not what made the version."""
+    maker = launch("dpo")
+    assert next_round(cast.project).run == maker
+    first, second = (make_version(cast, number) for number in (1, 2))
+    ModelVersion.objects.filter(pk=second.pk).update(run=maker)
+    launch("kto")
+    promote(cast, first, None)
+    assert next_round(cast.project).promotion is None
+    promotion = promote(cast, second, first)
+    found = next_round(cast.project)
+    assert (found.snapshot, found.run, found.version) == (snapshot, maker, second)
+    assert found.promotion == promotion
+    roll_back(version=second, by=cast.ada)
+    assert next_round(cast.project).promotion is None
 
 
 def test_nothing_is_rolled_back_before_a_promotion(cast: Cast) -> None:

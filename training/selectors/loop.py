@@ -46,19 +46,36 @@ def rounds(project: Project) -> list[RoundSteps]:
 
 
 def next_round(project: Project) -> RoundSteps:
-    """What exists of the round that comes next: the newest rows that no round has yet."""
+    """What exists of the round that comes next: the newest version that no round has yet, with
+    what made it; without one the newest run, or snapshot."""
     last = Round.objects.filter(loop__project=project).first()
     snapshots = Snapshot.objects.filter(project=project, replaced_by=None)
-    runs = TrainingRun.objects.filter(project=project).select_related("job")
-    versions = ModelVersion.objects.filter(project=project)
+    runs = TrainingRun.objects.filter(project=project).select_related("job", "snapshot")
+    versions = ModelVersion.objects.filter(project=project, run__isnull=False)
     if last is not None:
         snapshots = snapshots.filter(pk__gt=last.snapshot_id or 0)
         runs = runs.filter(pk__gt=last.run_id or 0)
         versions = versions.filter(pk__gt=last.version_id or 0)
-    version = versions.order_by("-number").first()
-    promotion = Promotion.objects.filter(version=version).first() if version else None
+    version = versions.select_related("run__job", "run__snapshot").order_by("-number").first()
     number = last.number + 1 if last else 1
-    return RoundSteps(number, snapshots.first(), runs.first(), version, promotion, None)
+    if version is not None and version.run is not None:
+        steps = version.run.snapshot, version.run, version, _promotion_in_force(version)
+        return RoundSteps(number, *steps, None)
+    snapshot = snapshots.first()
+    run = (runs.filter(snapshot=snapshot) if snapshot else runs).first()
+    frozen = run.snapshot if run else snapshot
+    return RoundSteps(number, frozen, run, None, None, None)
+
+
+def _promotion_in_force(version: ModelVersion) -> Promotion | None:
+    """None once it was rolled back; a later one of another version leaves it done."""
+    own = version.promotions.filter(action=Promotion.Action.PROMOTE).first()
+    if own is None:
+        return None
+    undone = Promotion.objects.filter(
+        previous=version, action=Promotion.Action.ROLL_BACK, pk__gt=own.pk
+    )
+    return None if undone.exists() else own
 
 
 def work_in_progress(project: Project) -> QuerySet[Job]:
