@@ -77,7 +77,7 @@ def test_a_recipes_form_follows_the_method_of_its_policy(
     assert violations(page) == []
 
 
-def test_stop_keeps_the_focus_while_the_page_follows_the_run(
+def test_what_holds_the_focus_keeps_it_while_the_page_follows_the_run(
     context: BrowserContext, page: Page, live_server: LiveServer, cast: Cast, snapshot: Snapshot
 ) -> None:
     run = queue_run(
@@ -87,11 +87,12 @@ def test_stop_keeps_the_focus_while_the_page_follows_the_run(
     sign_in(context, cast.ada, live_server.url)
     page.goto(live_server.url + reverse("training:run", args=[cast.project.pk, run.pk]))
     stop = page.get_by_role("button", name="Stop")
-    stop.focus()
-    for _ in range(2):
-        stop.evaluate("button => button.dataset.old = ''")
-        expect(page.locator("[data-old]")).to_have_count(0)
-        expect(stop).to_be_focused()
+    for held in (page.get_by_role("link", name="Data (CSV)").first, stop):
+        held.focus()
+        for _ in range(2):
+            held.evaluate("shown => shown.dataset.old = ''")
+            expect(page.locator("[data-old]")).to_have_count(0)
+            expect(held).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_text("The run is stopped.")).to_be_visible()
 
