@@ -196,11 +196,11 @@ def test_the_numbers_of_the_plots(admin: Client, run: TrainingRun) -> None:
 
 def test_a_failed_run_says_why(admin: Client, run: TrainingRun) -> None:
     Job.objects.filter(pk=run.job_id).update(
-        state=Job.State.FAILED, error="The device ran out of memory.", lease_until=None,
-        finished_at=timezone.now(),
+        state=Job.State.FAILED, error="a.jsonl, row 1: <odd>\na.jsonl, row 2: odd",
+        lease_until=None, finished_at=timezone.now(),
     )  # fmt: skip
     shown = page(admin, "run", run.project_id, run.pk)
-    assert "The device ran out of memory." in shown
+    assert "a.jsonl, row 1: &lt;odd&gt;<br>a.jsonl, row 2: odd" in shown
     assert "Resume" in shown
 
 
