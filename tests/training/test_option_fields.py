@@ -13,7 +13,7 @@ from tests.training.test_launch import form_page
 from tests.training.test_pages import form_data, page
 from training.alignment.config import TrainingConfig
 from training.alignment.options import describe_options
-from training.forms.options import number_field, option_field
+from training.forms.options import in_labels, number_field, option_field
 from training.forms.rewards import reward_fields
 
 
@@ -63,6 +63,28 @@ def test_the_launch_form_says_the_range_at_the_field(cast: Cast, client: Client)
     assert reply.status_code == 422
     field = reply.text.index('name="learning_rate"')
     assert "Enter a number from 0 to 1." in reply.text[field : field + 700]
+
+
+def test_the_librarys_names_become_labels() -> None:
+    said = "2000 more than max_prompt_length exceed max_length 1024"
+    assert in_labels(said) == "2000 more than “Max prompt length” exceed “Max length” 1024"
+    plain = "The device has too little memory for a batch_of_rows."
+    assert in_labels(plain) == plain
+
+
+@pytest.mark.usefixtures("snapshot", "tiny_model_folder")
+def test_rollouts_that_do_not_fit_are_told_by_the_labels(cast: Cast, client: Client) -> None:
+    client.force_login(cast.ada)
+    project = [cast.project.pk]
+    given = form_data(form_page(client, cast, method="grpo")) | {
+        "base_model": TINY, "reward_model": "", "verifier": "final_number", "max_length": "1024",
+        "max_new_tokens": "2000",
+    }  # fmt: skip
+    told = client.get(reverse("training:launch-estimate", args=project), given).text
+    words = "2000 more than “Max prompt length” exceed “Max length” 1024"
+    assert words in told
+    assert "“Max new tokens”: " in told
+    assert words in client.post(reverse("training:launch", args=project), given).text
 
 
 @pytest.mark.usefixtures("snapshot", "tiny_model_folder")

@@ -12,6 +12,7 @@ from core.models import Job
 from training.alignment.budget import Budget
 from training.alignment.methods import get_method
 from training.alignment.sizes import Machine
+from training.forms.options import in_labels
 from training.models import TrainingRun
 from training.selectors.budget import known_positions, run_budget
 from training.services.recipe import Stage
@@ -54,7 +55,7 @@ def estimate_or_reason(
         }
         return {"told": sweep_in_words(budgets)}
     except PrefloopError as error:
-        return {"no_estimate": error.message}
+        return {"no_estimate": in_labels(error.message)}
 
 
 def recipe_estimate_or_reason(
@@ -71,7 +72,7 @@ def recipe_estimate_or_reason(
                 reward_like=reward_like, **stage.data_options, **asked,
             )  # fmt: skip
         except PrefloopError as error:
-            return {"no_estimate": f"{title}: {error.message}"}
+            return {"no_estimate": f"{title}: {in_labels(error.message)}"}
     return {"told": stages_in_words(budgets)}
 
 
