@@ -35,6 +35,12 @@ def test_tool_calls_reach_the_chat_template_with_their_arguments_as_objects(tmp_
     assert call["function"] == {"name": "weather", "arguments": {"city": "Bern"}}
 
 
+def test_a_turn_that_says_nothing_is_an_answer(tmp_path):
+    line = {"prompt": user("p"), "chosen": assistant("c"), "rejected": assistant("")}
+    (row,) = rows_of(tmp_path, line)
+    assert row.completions["rejected"] == assistant("")
+
+
 def test_a_plain_pair_is_certain_and_counts_once(tmp_path):
     (row,) = rows_of(tmp_path, PAIR)
     assert (row.id, row.target, row.weight) == ("rows-1", 1.0, 1.0)
