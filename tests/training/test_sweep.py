@@ -53,6 +53,10 @@ def measure(run: TrainingRun, **values: float) -> None:
         MetricPoint.objects.create(run=run, step=6, name=name, value=value)
 
 
+def finish(run: TrainingRun) -> None:
+    Job.objects.filter(pk=run.job_id).update(state="succeeded", finished_at=timezone.now())
+
+
 def test_one_run_for_each_point(sweep: Sweep) -> None:
     runs = sweep.runs.order_by("pk")
     found = [(run.config["learning_rate"], run.config["hyperparameters"]["beta"]) for run in runs]
@@ -113,10 +117,25 @@ def test_a_grid_that_is_none(grid: dict[str, list[Any]], words: str) -> None:
         grid_points(grid)
 
 
+def test_nothing_is_best_before_a_run_is_over(admin: Client, sweep: Sweep) -> None:
+    url = reverse("training:sweep", args=[sweep.project_id, sweep.pk])
+    empty = admin.get(url).text
+    assert "Nothing is measured yet" in empty
+    assert "is better" not in empty
+    assert "Compare the first 4" in empty
+    run = sweep.runs.order_by("pk")[0]
+    measure(run, held_out_accuracy=0.5)
+    assert not sweep_table(sweep).has_best
+    finish(run)
+    assert sweep_table(sweep).has_best
+    assert "Compare the best 4" in admin.get(url).text
+
+
 def test_the_best_comes_first(sweep: Sweep) -> None:
     first, second, third, _ = sweep.runs.order_by("pk")
     for run, accuracy, loss in ((first, 0.6, 0.5), (second, 0.9, 0.6), (third, 0.7, 0.4)):
         measure(run, held_out_accuracy=accuracy, held_out_loss=loss, grad_norm=1.0)
+        finish(run)
     table = sweep_table(sweep)
     assert table.metric == "held_out_accuracy"
     assert [row.value for row in table.rows] == [0.9, 0.7, 0.6, None]
@@ -140,6 +159,7 @@ def test_an_online_sweep_is_ordered_by_what_its_answers_are_worth(
     measure(best, reward=0.1, reward_std=0.1, rewards_parted=0.0, **held_out)
     misleading = {"rewards_parted": 1.0, "reward_std": 0.9, "reward_right_timed_out": 1.0}
     measure(worst, reward=0.9, held_out_reward=0.2, held_out_kl_k3=0.0, **misleading)
+    finish(best)
     table = sweep_table(sweep)
     assert table.metrics == ["held_out_reward", "held_out_reward_right", "reward"]
     assert table.metric == "held_out_reward"
@@ -155,7 +175,9 @@ def test_stop_all(sweep: Sweep, cast: Cast) -> None:
 
 
 def test_its_page(admin: Client, sweep: Sweep) -> None:
-    measure(sweep.runs.order_by("pk")[1], held_out_accuracy=0.875)
+    measured = sweep.runs.order_by("pk")[1]
+    measure(measured, held_out_accuracy=0.875)
+    finish(measured)
     url = reverse("training:sweep", args=[sweep.project_id, sweep.pk])
     shown = admin.get(url).content.decode()
     named = "learning_rate 1e-05, beta 0.5"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from core.models import Job
 from training.models import MetricPoint, Sweep, TrainingRun
 from training.selectors.judge import SOURCES
 
@@ -47,6 +48,10 @@ class SweepTable:
         return [(name, in_words(name)) for name in self.metrics]
 
     @property
+    def has_best(self) -> bool:
+        return any(row.is_best for row in self.rows)
+
+    @property
     def less_is_better(self) -> bool:
         return is_less_better(self.metric)
 
@@ -59,7 +64,9 @@ def sweep_table(sweep: Sweep, metric: str = "") -> SweepTable:
     values = {run.pk: last.get(run.pk, {}).get(chosen) for run in runs}
     sign = 1.0 if is_less_better(chosen) else -1.0
     ordered = sorted(runs, key=lambda run: _place(values[run.pk], sign))
-    best = next((run.pk for run in ordered if values[run.pk] is not None), None)
+    # A run that is not done has made nothing that could be taken.
+    done = (run for run in ordered if run.job.state == Job.State.SUCCEEDED)
+    best = next((run.pk for run in done if values[run.pk] is not None), None)
     rows = [SweepRow(run, _point(sweep, run), values[run.pk], run.pk == best) for run in ordered]
     return SweepTable(chosen, metrics, list(sweep.grid), rows)
 
