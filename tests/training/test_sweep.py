@@ -263,6 +263,19 @@ def test_runs_side_by_side(admin: Client, compared: list[TrainingRun]) -> None:
     assert "learning rate" not in differing
 
 
+def test_runs_that_wait_say_so_side_by_side(admin: Client, sweep: Sweep) -> None:
+    runs = list(sweep.runs.order_by("pk")[:2])
+    url = reverse("training:compare", args=[sweep.project_id])
+    shown = admin.get(url, {"run": [run.pk for run in runs]}).text
+    assert shown.count("waiting") == 2
+    assert "They answer when they are trained" in shown
+    for words in ("answer the same ones", "95 % bootstraps"):
+        assert words not in shown
+    for run in runs:
+        finish(run)
+    assert "answer the same ones" in admin.get(url, {"run": [run.pk for run in runs]}).text
+
+
 @pytest.mark.parametrize("count", [0, 1, 7])
 def test_two_to_six_are_compared(admin: Client, cast: Cast, count: int) -> None:
     url = reverse("training:compare", args=[cast.project.pk])

@@ -30,13 +30,15 @@ def compare(request: SignedInRequest, project: Project) -> HttpResponse:
     except PrefloopError as error:
         messages.warning(request, error.message)
         return redirect("training:project-runs", project.pk)
-    rows = setting_rows(runs)
+    rows, results = setting_rows(runs), result_rows(runs)
     context = {
         "runs": runs,
         "plots": overlaid(runs),
         "differing": [row for row in rows if row.differs],
         "equal": [row for row in rows if not row.differs],
-        "results": result_rows(runs),
+        "results": results,
+        "has_intervals": any(one and one.interval for row in results for one in row.figures),
+        "are_over": all(run.job.is_over for run in runs),
         "prompts": prompt_rows(runs),
     }
     return render_page(request, "training/compare.html", project, context)
