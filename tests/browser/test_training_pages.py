@@ -55,6 +55,20 @@ def test_the_estimate_follows_what_is_typed(
     assert Sweep.objects.get().runs.count() == 2
 
 
+def test_on_the_way_back_the_method_is_the_one_of_the_fields(
+    context: BrowserContext, page: Page, live_server: LiveServer, cast: Cast, snapshot: Snapshot
+) -> None:
+    """Restored by the browser, it stood above the fields of another."""
+    sign_in(context, cast.ada, live_server.url)
+    page.goto(live_server.url + reverse("training:launch", args=[cast.project.pk]))
+    page.get_by_label("Method").select_option("simpo")
+    expect(page.get_by_label("Gamma beta ratio")).to_be_visible()
+    page.goto(live_server.url + reverse("training:project-runs", args=[cast.project.pk]))
+    page.go_back()
+    built_for = page.locator("[name=built_for]").input_value()
+    assert built_for.startswith(page.get_by_label("Method").input_value() + ":")
+
+
 def test_a_recipes_form_follows_the_method_of_its_policy(
     context: BrowserContext, page: Page, live_server: LiveServer, cast: Cast, snapshot: Snapshot
 ) -> None:
