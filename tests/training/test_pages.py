@@ -387,7 +387,9 @@ def test_sampling_is_asked_for_and_shown(admin: Client, version: ModelVersion, c
     (settings.DATA_DIR / version.folder).mkdir(parents=True, exist_ok=True)
     given = form_data(page(admin, "version", cast.project.pk, 1))
     url = reverse("training:sample", args=[cast.project.pk, 1])
-    assert admin.post(url, given | {"limit": "0"}).status_code == 422
+    refused = admin.post(url, given | {"limit": "0"})
+    assert refused.status_code == 422
+    assert "Enter a whole number from 1 to 100,000." in refused.text
     response = admin.post(url, given | {"limit": "3", "sides": "all", "max_new_tokens": "20"})
     assert response["Location"] == reverse("training:loop", args=[cast.project.pk])
     assert Job.objects.filter(kind="sample_responses").count() == 1

@@ -8,6 +8,7 @@ from django import forms
 
 from annotation.models import Project
 from training.forms.key import new_key
+from training.forms.options import number_field
 from training.models import ModelVersion
 
 
@@ -58,21 +59,23 @@ class SampleForm(forms.Form):
             ("held_out", "Held-out prompts"),
         ],
     )
-    limit = forms.IntegerField(
+    limit = number_field(
+        is_whole=True,
         required=False,
         min_value=1,
         max_value=100_000,
         label="At most",
         help_text="Prompts, chosen at random. Empty: all of them.",
     )
-    max_new_tokens = forms.IntegerField(
+    max_new_tokens = number_field(
+        is_whole=True,
         initial=256,
         min_value=1,
         max_value=4096,
         label="Longest answer",
         help_text="In tokens, about three quarters of a word each.",
     )
-    temperature = forms.FloatField(
+    temperature = number_field(
         initial=0.8,
         min_value=0.0,
         max_value=5.0,
