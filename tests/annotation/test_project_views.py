@@ -89,7 +89,7 @@ def test_who_may_not_is_told_whom_to_ask(cast: Cast) -> None:
     """No manager can grant what admins alone may do."""
     with pytest.raises(NotAllowed, match=r"Only admins of this instance may train .* Ask one\."):
         load_project(cast.mary, cast.project.pk, Capability.TRAIN)
-    with pytest.raises(NotAllowed, match="for researchers and managers of .* Ask a manager"):
+    with pytest.raises(NotAllowed, match=r"for researchers and managers of .* Ask a manager"):
         load_project(cast.lena, cast.project.pk, Capability.RESEARCH)
 
 

@@ -310,7 +310,7 @@ class TestRun:
         postmaster = embedded_postgres._server_process(Cluster(data_dir))
         assert postmaster is not None
         postmaster.kill()
-        wait_until(lambda: "The database does not answer; starting it again if it ended." in run.said())
+        wait_until(lambda: "The database does not answer; starting it again" in run.said())
         wait_until(lambda: run.answers("/readyz"))
 
         family = psutil.Process(run.process.pid).children(recursive=True)
