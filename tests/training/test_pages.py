@@ -381,6 +381,12 @@ def test_a_roll_back_is_confirmed_by_words(admin: Client, cast: Cast) -> None:
     assert promoted_version(cast.project) == first
 
 
+def test_the_loop_names_what_is_trained(admin: Client, launch: Launch, cast: Cast) -> None:
+    run = launch("dpo", name="Slow and steady")
+    link = f'Training: <a href="{reverse("training:run", args=[cast.project.pk, run.pk])}">Slow'
+    assert link in page(admin, "loop", cast.project.pk)
+
+
 @pytest.mark.usefixtures("tiny_model_folder")
 def test_sampling_is_asked_for_and_shown(admin: Client, version: ModelVersion, cast: Cast) -> None:
     promote_version(version=version, replacing=None, by=cast.ada)
@@ -394,6 +400,7 @@ def test_sampling_is_asked_for_and_shown(admin: Client, version: ModelVersion, c
     assert response["Location"] == reverse("training:loop", args=[cast.project.pk])
     assert Job.objects.filter(kind="sample_responses").count() == 1
     shown = page(admin, "loop", cast.project.pk)
+    assert "A version answers prompts" in shown
     for words in ("Round 1", "Waiting for a worker", "Version 1", "Snapshot 1"):
         assert words in shown
     assert "promoted" in page(admin, "funnel", cast.project.pk)

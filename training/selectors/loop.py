@@ -80,7 +80,7 @@ def _promotion_in_force(version: ModelVersion) -> Promotion | None:
 
 def work_in_progress(project: Project) -> QuerySet[Job]:
     """Training's jobs of the project that are not over."""
-    return Job.objects.filter(
+    return Job.objects.select_related("training_run").filter(
         project_id=project.pk,
         kind__in=["train", "sample_responses"],
         state__in=[Job.State.QUEUED, Job.State.RUNNING],
