@@ -85,7 +85,7 @@ def test_a_recipes_form_follows_the_method_of_its_policy(
     assert page.locator("[name=policy-samples_per_prompt]").input_value() == "8"
     expect(stages).to_contain_text("Group relative policy optimisation, 77 steps")
     page.locator("[name=policy-max_new_tokens]").fill("900")
-    expect(stages).to_contain_text("exceed max_length 1024")
+    expect(stages).to_contain_text("exceed “Max length” 1024")
     # Where the page is scrolled to, its header covers half of some field.
     page.evaluate("scrollTo(0, 0)")
     assert violations(page) == []
