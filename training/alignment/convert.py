@@ -21,17 +21,17 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder to write")
     target: Path = parser.parse_args().output
     os.environ["HF_HUB_OFFLINE"] = "1"
-    if (target / "config.json").exists():
-        print(f"A model is in {target} already; nothing was written.")
-        return
 
     from training.alignment.models import convert_smollm2
 
     try:
-        convert_smollm2(target)
+        is_written = convert_smollm2(target)
     except Exception as error:  # noqa: BLE001  # the process boundary: one sentence for the log
         sys.exit(reason(error))
-    print(f"The model is in {target}")
+    if is_written:
+        print(f"The model is in {target}")
+    else:
+        print(f"A model is in {target} already; nothing was written.")
 
 
 if __name__ == "__main__":

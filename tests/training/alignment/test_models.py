@@ -101,7 +101,7 @@ def test_a_conversion_that_is_there_is_not_made_again(tmp_path, monkeypatch):
     folder = tiny.write_model(tmp_path / "model")
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     monkeypatch.setattr(models, "_package_folder", None)
-    convert_smollm2(folder)
+    assert not convert_smollm2(folder)
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 
