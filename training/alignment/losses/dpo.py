@@ -40,10 +40,9 @@ def dpo_loss(
     the loss is the cross-entropy p * -log sigmoid(beta * m) + (1 - p) * -log sigmoid(-beta * m):
     p = 1 is the paper's loss, p = 0.5 a tie.
 
-    With `nll_weight` > 0 an anchor nll_weight * -policy_chosen / |chosen| is added, which keeps
-    the chosen answer likely (Pang et al. 2024, arXiv 2404.19733, eq. 1). With target_probabilities
-    it is nll_weight * -(p * policy_chosen / |chosen| + (1 - p) * policy_rejected / |rejected|): a
-    tie keeps both answers likely.
+    With `nll_weight` > 0 an anchor nll_weight * -policy_chosen / |chosen| keeps the chosen answer
+    likely (Pang et al. 2024, arXiv 2404.19733, eq. 1); with target_probabilities it is
+    nll_weight * -(p * policy_chosen / |chosen| + (1 - p) * policy_rejected / |rejected|).
 
     Args:
         policy_chosen_logps, policy_rejected_logps: [b], with gradient.
@@ -51,8 +50,7 @@ def dpo_loss(
         target_probabilities: [b] in [0, 1]; None means 1.
         chosen_lengths: [b] tokens of the chosen answers, for averaged ratios and the anchor.
         rejected_lengths: [b] of the rejected ones, for averaged ratios and soft labels' anchor.
-        beta: strength of the pull towards the reference, > 0. A beta for one normalisation is wrong
-            for the other by about the answers' length.
+        beta: strength of the pull towards the reference, > 0; of another size where averaged.
         normalisation: "summed" or "averaged".
         nll_weight: weight of the anchor, >= 0.
 
