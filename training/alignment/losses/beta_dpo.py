@@ -17,6 +17,7 @@ def beta_dpo_loss(
     policy_rejected_logps: Tensor,
     reference_chosen_logps: Tensor,
     reference_rejected_logps: Tensor,
+    *,
     step_beta: Tensor,
 ) -> PairLoss:
     """DPO with the step's own beta (Wu et al. 2024, arXiv 2407.08639); see `beta_dpo_statistic`.
@@ -49,8 +50,8 @@ def beta_dpo_statistic(
     policy_rejected_logps: Tensor,
     reference_chosen_logps: Tensor,
     reference_rejected_logps: Tensor,
-    state: Mapping[str, float],
     *,
+    state: Mapping[str, float],
     beta: float,
     alpha: float,
     momentum: float,

@@ -13,6 +13,7 @@ from torch.nn.functional import logsigmoid, relu
 from training.alignment.losses.results import (
     PairLoss,
     check_batch,
+    check_probabilities,
     normalised_ratios,
     pair_log_ratios,
 )
@@ -26,10 +27,10 @@ def ipo_loss(
     policy_rejected_logps: Tensor,
     reference_chosen_logps: Tensor,
     reference_rejected_logps: Tensor,
-    chosen_lengths: Tensor,
-    rejected_lengths: Tensor,
-    target_probabilities: Tensor | None = None,
     *,
+    chosen_lengths: Tensor | None = None,
+    rejected_lengths: Tensor | None = None,
+    target_probabilities: Tensor | None = None,
     tau: float,
     normalisation: str = "summed",
 ) -> PairLoss:
@@ -43,14 +44,16 @@ def ipo_loss(
     Args:
         policy_chosen_logps, policy_rejected_logps: [b], with gradient.
         reference_chosen_logps, reference_rejected_logps: [b], treated as constants.
-        chosen_lengths, rejected_lengths: [b] tokens; used when averaged.
+        chosen_lengths, rejected_lengths: [b] tokens; needed when averaged, where the ratio of an
+            empty answer is 0.
         target_probabilities: [b] in [0, 1]; None means 1.
         tau: strength of the pull towards the reference, > 0. A tau for one normalisation is wrong
             for the other by about the answers' length.
         normalisation: "summed" or "averaged".
 
     Raises:
-        ValueError: when the shapes differ or are not [b], or the normalisation is unknown.
+        ValueError: when the shapes differ or are not [b], a target lies outside [0, 1], averaged
+            ones have no lengths, or the normalisation is unknown.
     """
     chosen, rejected = pair_log_ratios(
         policy_chosen_logps,
@@ -86,8 +89,8 @@ def gpo_loss(
     policy_rejected_logps: Tensor,
     reference_chosen_logps: Tensor,
     reference_rejected_logps: Tensor,
-    target_probabilities: Tensor | None = None,
     *,
+    target_probabilities: Tensor | None = None,
     beta: float,
     convex_function: str,
 ) -> PairLoss:
@@ -128,8 +131,8 @@ def rso_loss(
     policy_rejected_logps: Tensor,
     reference_chosen_logps: Tensor,
     reference_rejected_logps: Tensor,
-    target_probabilities: Tensor | None = None,
     *,
+    target_probabilities: Tensor | None = None,
     gamma: float,
 ) -> PairLoss:
     """RSO's hinge-norm loss (Liu et al. 2023, arXiv 2309.06657, eq. 10).
@@ -150,7 +153,7 @@ def rso_loss(
         policy_rejected_logps,
         reference_chosen_logps,
         reference_rejected_logps,
-        target_probabilities,
+        target_probabilities=target_probabilities,
         beta=gamma,
         convex_function="hinge",
     )
@@ -160,6 +163,7 @@ def _expected(
     f: Callable[[Tensor], Tensor], margins: Tensor, target_probabilities: Tensor | None
 ) -> Tensor:
     check_batch(margins=margins, target_probabilities=target_probabilities)
+    check_probabilities(target_probabilities)
     if target_probabilities is None:
         return f(margins)
     return target_probabilities * f(margins) + (1.0 - target_probabilities) * f(-margins)

@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
-from training.alignment.losses.results import DemonstrationLoss, check_batch
+from training.alignment.losses.results import DemonstrationLoss, a_token, check_batch
 
 
-def sft_loss(policy_completion_logps: Tensor, completion_lengths: Tensor) -> DemonstrationLoss:
+def sft_loss(policy_completion_logps: Tensor, *, completion_lengths: Tensor) -> DemonstrationLoss:
     """Mean negative log-likelihood of a completion's tokens, in nats a token.
 
         loss = -policy / |completion|
@@ -15,7 +15,7 @@ def sft_loss(policy_completion_logps: Tensor, completion_lengths: Tensor) -> Dem
 
     Args:
         policy_completion_logps: [b] sums over the completion, with gradient.
-        completion_lengths: [b] tokens.
+        completion_lengths: [b] tokens; an empty completion has loss 0.
 
     Raises:
         ValueError: when the shapes differ or are not [b].
@@ -23,7 +23,7 @@ def sft_loss(policy_completion_logps: Tensor, completion_lengths: Tensor) -> Dem
     check_batch(
         policy_completion_logps=policy_completion_logps, completion_lengths=completion_lengths
     )
-    return DemonstrationLoss(-policy_completion_logps / completion_lengths)
+    return DemonstrationLoss(-a_token(policy_completion_logps, completion_lengths))
 
 
 def sft_sequence_loss(policy_completion_logps: Tensor) -> DemonstrationLoss:

@@ -8,6 +8,7 @@ from torch.nn.functional import relu
 
 from training.alignment.losses.results import (
     PairLoss,
+    a_token,
     bradley_terry,
     check_batch,
     expected_loss,
@@ -21,10 +22,10 @@ def dpo_loss(
     policy_rejected_logps: Tensor,
     reference_chosen_logps: Tensor,
     reference_rejected_logps: Tensor,
+    *,
     target_probabilities: Tensor | None = None,
     chosen_lengths: Tensor | None = None,
     rejected_lengths: Tensor | None = None,
-    *,
     beta: float,
     normalisation: str = "summed",
     nll_weight: float = 0.0,
@@ -48,15 +49,16 @@ def dpo_loss(
         policy_chosen_logps, policy_rejected_logps: [b], with gradient.
         reference_chosen_logps, reference_rejected_logps: [b], treated as constants.
         target_probabilities: [b] in [0, 1]; None means 1.
-        chosen_lengths: [b] tokens of the chosen answers, for averaged ratios and the anchor.
+        chosen_lengths: [b] tokens of the chosen answers, for averaged ratios and the anchor; both
+            are 0 of an empty answer.
         rejected_lengths: [b] of the rejected ones, for averaged ratios and soft labels' anchor.
         beta: strength of the pull towards the reference, > 0; of another size where averaged.
         normalisation: "summed" or "averaged".
         nll_weight: weight of the anchor, >= 0.
 
     Raises:
-        ValueError: when the shapes differ or are not [b], lengths are needed and missing, or the
-            normalisation is unknown.
+        ValueError: when the shapes differ or are not [b], a target lies outside [0, 1], lengths are
+            needed and missing, or the normalisation is unknown.
     """
     chosen, rejected = pair_log_ratios(
         policy_chosen_logps,
@@ -157,8 +159,8 @@ def dpop_loss(
     policy_rejected_logps: Tensor,
     reference_chosen_logps: Tensor,
     reference_rejected_logps: Tensor,
-    target_probabilities: Tensor | None = None,
     *,
+    target_probabilities: Tensor | None = None,
     beta: float,
     penalty_weight: float,
 ) -> PairLoss:
@@ -199,10 +201,10 @@ def r_dpo_loss(
     policy_rejected_logps: Tensor,
     reference_chosen_logps: Tensor,
     reference_rejected_logps: Tensor,
+    *,
     chosen_lengths: Tensor,
     rejected_lengths: Tensor,
     target_probabilities: Tensor | None = None,
-    *,
     beta: float,
     alpha: float,
 ) -> PairLoss:
@@ -242,12 +244,12 @@ def _likelihood(
     """The mean log-probability of a token of the better answer, expected over the label: [b]."""
     if lengths[0] is None:
         raise ValueError("nll_weight needs chosen_lengths")
-    chosen = policy[0] / lengths[0]
+    chosen = a_token(policy[0], lengths[0])
     if target_probabilities is None:
         return chosen
     if lengths[1] is None:
         raise ValueError("nll_weight needs rejected_lengths with target_probabilities")
-    other = policy[1] / lengths[1]
+    other = a_token(policy[1], lengths[1])
     return target_probabilities * chosen + (1.0 - target_probabilities) * other
 
 

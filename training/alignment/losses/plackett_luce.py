@@ -9,8 +9,8 @@ from training.alignment.losses.results import ListLoss, check_lists
 def plackett_luce_loss(
     policy_list_logps: Tensor,
     reference_list_logps: Tensor,
-    list_ranks: Tensor,
     *,
+    list_ranks: Tensor,
     beta: float,
     ties: str = "left_out",
 ) -> ListLoss:

@@ -1,7 +1,7 @@
 """Pairs without a reference model: SLiC-HF, ORPO, SimPO, CPO.
 
 Soft labels p enter as the expected loss, likelihood terms included:
-p * L(w, l) + (1 - p) * L(l, w).
+p * L(w, l) + (1 - p) * L(l, w). The mean log-probability of an empty answer is 0.
 """
 
 import math
@@ -10,7 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu
 
-from training.alignment.losses.results import PairLoss, bradley_terry, check_batch, expected_loss
+from training.alignment.losses.results import (
+    PairLoss,
+    a_token,
+    bradley_terry,
+    check_batch,
+    expected_loss,
+)
 
 Sides = tuple[Tensor, Tensor]  # of the chosen and of the rejected answer, [b] each
 
@@ -21,8 +27,8 @@ LARGEST_MEAN = -1e-6
 def slic_hf_loss(
     policy_chosen_logps: Tensor,
     policy_rejected_logps: Tensor,
-    target_probabilities: Tensor | None = None,
     *,
+    target_probabilities: Tensor | None = None,
     delta: float,
     regularisation_weight: float,
 ) -> PairLoss:
@@ -53,13 +59,13 @@ def slic_hf_loss(
 def orpo_loss(
     policy_chosen_logps: Tensor,
     policy_rejected_logps: Tensor,
+    *,
     chosen_lengths: Tensor,
     rejected_lengths: Tensor,
     policy_text_logps: Tensor | None = None,
     text_lengths: Tensor | None = None,
     target_probabilities: Tensor | None = None,
     step_tokens: Tensor | None = None,
-    *,
     odds_ratio_weight: float,
     nll: str = "token_mean",
 ) -> PairLoss:
@@ -98,7 +104,7 @@ def orpo_loss(
         prompt, tokens = policy_text_logps - policy_chosen_logps, text_lengths - chosen_lengths
         sums = policy_text_logps, prompt + policy_rejected_logps
         lengths = text_lengths, tokens + rejected_lengths
-    likelihoods = _a_token(sums, lengths, step_tokens, nll)
+    likelihoods = _likelihoods(sums, lengths, step_tokens, nll)
     weight = odds_ratio_weight
 
     def of(better: tuple[Tensor, Tensor], worse: tuple[Tensor, Tensor]) -> Tensor:
@@ -113,10 +119,10 @@ def orpo_loss(
 def simpo_loss(
     policy_chosen_logps: Tensor,
     policy_rejected_logps: Tensor,
+    *,
     chosen_lengths: Tensor,
     rejected_lengths: Tensor,
     target_probabilities: Tensor | None = None,
-    *,
     beta: float,
     gamma_beta_ratio: float,
 ) -> PairLoss:
@@ -151,11 +157,11 @@ def simpo_loss(
 def cpo_loss(
     policy_chosen_logps: Tensor,
     policy_rejected_logps: Tensor,
+    *,
     chosen_lengths: Tensor,
     rejected_lengths: Tensor,
     target_probabilities: Tensor | None = None,
     step_tokens: Tensor | None = None,
-    *,
     beta: float,
     nll_weight: float,
     nll: str = "summed",
@@ -186,7 +192,7 @@ def cpo_loss(
         rejected_lengths=rejected_lengths,
     )
     sums, lengths = (policy_chosen_logps, policy_rejected_logps), (chosen_lengths, rejected_lengths)
-    likelihoods = sums if nll == "summed" else _a_token(sums, lengths, step_tokens, nll)
+    likelihoods = sums if nll == "summed" else _likelihoods(sums, lengths, step_tokens, nll)
     chosen, rejected = zip(sums, likelihoods, strict=True)
 
     def of(better: tuple[Tensor, Tensor], worse: tuple[Tensor, Tensor]) -> Tensor:
@@ -210,10 +216,10 @@ def _log_odds(means: Tensor) -> Tensor:
     return means - log1mexp(means)
 
 
-def _a_token(sums: Sides, lengths: Sides, step_tokens: Tensor | None, nll: str) -> Sides:
+def _likelihoods(sums: Sides, lengths: Sides, step_tokens: Tensor | None, nll: str) -> Sides:
     """Log-likelihoods a token: of each one's own tokens, or of the step's mean count of them."""
     if nll == "token_mean":
-        return sums[0] / lengths[0], sums[1] / lengths[1]
+        return a_token(sums[0], lengths[0]), a_token(sums[1], lengths[1])
     if nll != "batch_token_mean":
         raise ValueError(f"nll must be a convention of this loss, not {nll!r}")
     if step_tokens is None or step_tokens.numel() != 1:
@@ -233,4 +239,5 @@ def _means(
         chosen_lengths=chosen_lengths,
         rejected_lengths=rejected_lengths,
     )
-    return policy_chosen_logps / chosen_lengths, policy_rejected_logps / rejected_lengths
+    chosen = a_token(policy_chosen_logps, chosen_lengths)
+    return chosen, a_token(policy_rejected_logps, rejected_lengths)

@@ -47,6 +47,13 @@ def check_lists(**tensors: Tensor | None) -> None:
     _check_shape("[b, k]", 2, tensors)
 
 
+def check_probabilities(target_probabilities: Tensor | None) -> None:
+    """Raise ValueError unless all lie in [0, 1]."""
+    values = target_probabilities
+    if values is not None and not ((values >= 0) & (values <= 1)).all():
+        raise ValueError("target_probabilities must lie between 0 and 1")
+
+
 def _check_shape(words: str, dimensions: int, tensors: dict[str, Tensor | None]) -> None:
     shapes = {name: tuple(value.shape) for name, value in tensors.items() if value is not None}
     if len(set(shapes.values())) != 1 or len(next(iter(shapes.values()))) != dimensions:
@@ -86,6 +93,8 @@ def normalised_ratios(
 ) -> tuple[Tensor, Tensor]:
     """Log-ratios [b] of whole answers, as they are ("summed") or a token ("averaged").
 
+    An empty answer counts as one token, whose ratio is 0.
+
     Raises:
         ValueError: when the shapes differ or are not [b], averaged ones have no lengths, or the
             normalisation is unknown.
@@ -98,16 +107,25 @@ def normalised_ratios(
     if chosen_lengths is None or rejected_lengths is None:
         raise ValueError("averaged needs chosen_lengths and rejected_lengths")
     # By the count of tokens, never by the count of ratios that are not 0: at the start all are.
-    return chosen / chosen_lengths, rejected / rejected_lengths
+    return a_token(chosen, chosen_lengths), a_token(rejected, rejected_lengths)
+
+
+def a_token(sums: Tensor, lengths: Tensor) -> Tensor:
+    """Means [b] of sums over so many tokens; 0 of an answer without any, whose sum is 0.
+
+    One row of 0/0 would make the whole step's gradient NaN, whatever its weight.
+    """
+    return sums / lengths.clamp(min=1)
 
 
 def bradley_terry(logits: Tensor, target_probabilities: Tensor | None = None) -> Tensor:
     """-log sigmoid(logits), or the cross-entropy with P(first is better) = target. All [b].
 
     Raises:
-        ValueError: when the shapes differ or are not [b].
+        ValueError: when the shapes differ or are not [b], or a target lies outside [0, 1].
     """
     check_batch(logits=logits, target_probabilities=target_probabilities)
+    check_probabilities(target_probabilities)
     # Not softplus: torch's is cut off at 20, where the loss of a confident pair still has digits.
     losses = -logsigmoid(logits)
     if target_probabilities is None:
@@ -129,11 +147,12 @@ def expected_loss(
         target_probabilities: p [b] in [0, 1], that the chosen side is the better one; None means 1.
 
     Raises:
-        ValueError: when the shapes differ or are not [b].
+        ValueError: when the shapes differ or are not [b], or a target lies outside [0, 1].
     """
     losses = loss(chosen, rejected)
     if target_probabilities is None:
         return losses
     check_batch(losses=losses, target_probabilities=target_probabilities)
+    check_probabilities(target_probabilities)
     swapped = loss(rejected, chosen)
     return target_probabilities * losses + (1.0 - target_probabilities) * swapped

@@ -16,9 +16,9 @@ from training.alignment.losses.results import (
 def bradley_terry_loss(
     chosen_scores: Tensor,
     rejected_scores: Tensor,
+    *,
     margins: Tensor | None = None,
     target_probabilities: Tensor | None = None,
-    *,
     margin_scale: float = 0.0,
     centering_weight: float = 0.0,
 ) -> PairLoss:
@@ -53,7 +53,7 @@ def bradley_terry_loss(
 
 
 def soft_label_reward_loss(
-    chosen_scores: Tensor, rejected_scores: Tensor, target_probabilities: Tensor
+    chosen_scores: Tensor, rejected_scores: Tensor, *, target_probabilities: Tensor
 ) -> PairLoss:
     """Reward model of soft labels (Lee et al. 2023, RLAIF, arXiv 2309.00267, section 2.2.1).
 
@@ -71,7 +71,7 @@ def soft_label_reward_loss(
     return PairLoss(losses, chosen_scores.detach(), rejected_scores.detach())
 
 
-def all_pairs_loss(list_scores: Tensor, list_ranks: Tensor) -> ListLoss:
+def all_pairs_loss(list_scores: Tensor, *, list_ranks: Tensor) -> ListLoss:
     """InstructGPT's reward model: all pairs of a prompt at once (arXiv 2203.02155, eq. 1).
 
         loss = mean over pairs i ranked above j of -log sigmoid(score_i - score_j)

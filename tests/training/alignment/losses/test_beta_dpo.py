@@ -12,7 +12,8 @@ OPTIONS = {"beta": 0.1, "alpha": 0.6, "momentum": 0.9, "keep_ratio": 0.8}
 def statistic(gaps, state=None, **options):
     margins = torch.tensor(gaps, dtype=torch.float64)
     zeros = torch.zeros_like(margins)
-    return beta_dpo_statistic(margins, zeros, zeros, zeros, state or {}, **{**OPTIONS, **options})
+    given = {"state": state or {}, **OPTIONS, **options}
+    return beta_dpo_statistic(margins, zeros, zeros, zeros, **given)
 
 
 def test_the_first_step_of_the_paper_starts_at_its_own_mean():

@@ -52,7 +52,7 @@ def test_dpo_gives_the_worked_value_rewards_and_gradient():
 
 def test_a_soft_target_is_conservative_dpo():
     tensors = pair_of(VECTORS["cdpo"])
-    output = dpo(*tensors, double(0.9), beta=0.1)
+    output = dpo(*tensors, target_probabilities=double(0.9), beta=0.1)
     assert output.losses.item() == pytest.approx(VECTORS["cdpo"]["expected"]["loss"], abs=1e-9)
 
 
@@ -62,7 +62,7 @@ def test_dpo_agrees_with_an_oracle_in_numpy():
     margin = 0.3 * ((values[0] - values[2]) - (values[1] - values[3]))
     expected = target * np.logaddexp(0, -margin) + (1 - target) * np.logaddexp(0, margin)
     tensors = [torch.from_numpy(row) for row in values]
-    output = dpo(*tensors, torch.from_numpy(target), beta=0.3)
+    output = dpo(*tensors, target_probabilities=torch.from_numpy(target), beta=0.3)
     np.testing.assert_allclose(output.losses.numpy(), expected, rtol=1e-12)
 
 
@@ -73,8 +73,10 @@ def test_dpo_at_the_reference_is_ln_2():
 
 @given(log_probs, log_probs, log_probs, log_probs, st.floats(0.0, 1.0))
 def test_swapping_the_sides_turns_the_target_round(w, l, ref_w, ref_l, p):  # noqa: E741
-    one = dpo_loss(double(w), double(l), double(ref_w), double(ref_l), double(p), beta=0.1)
-    two = dpo_loss(double(l), double(w), double(ref_l), double(ref_w), double(1 - p), beta=0.1)
+    one, two = (
+        dpo(*map(double, sides), target_probabilities=double(target), beta=0.1)
+        for sides, target in (((w, l, ref_w, ref_l), p), ((l, w, ref_l, ref_w), 1 - p))
+    )
     assert one.losses.item() == pytest.approx(two.losses.item(), abs=1e-9)
 
 
@@ -94,10 +96,8 @@ def test_dpo_gradient_against_finite_differences():
     inputs = [torch.randn(5, dtype=torch.float64, requires_grad=True) for _ in range(2)]
     reference = [torch.randn(5, dtype=torch.float64) for _ in range(2)]
     target = torch.rand(5, dtype=torch.float64)
-    assert torch.autograd.gradcheck(
-        lambda w, l: dpo(w, l, *reference, target, beta=0.7).losses,  # noqa: E741
-        inputs,
-    )
+    soft = partial(dpo, target_probabilities=target, beta=0.7)
+    assert torch.autograd.gradcheck(lambda *pair: soft(*pair, *reference).losses, inputs)
 
 
 @pytest.mark.parametrize("name", ["kto", "kto_clamped_weighted"])
@@ -112,8 +112,8 @@ def test_kto_gives_the_worked_values(name):
     output = kto_loss(
         ratios,
         torch.zeros_like(ratios),
-        torch.tensor(inputs["labels"]),
-        point,
+        labels=torch.tensor(inputs["labels"]),
+        reference_point=point,
         beta=given_["beta"],
         desirable_weight=given_["lambda_D"],
         undesirable_weight=given_["lambda_U"],
@@ -126,15 +126,17 @@ def test_kto_gives_the_worked_values(name):
 def test_kto_at_the_reference_is_half_the_weight():
     same, labels = double(-5.0, -9.0), torch.tensor([1, 0])
     weights = {"desirable_weight": 1.2, "undesirable_weight": 0.8}
-    output = kto_loss(same, same, labels, double(0.0), beta=0.1, **weights)
+    output = kto(same, same, labels=labels, reference_point=0.0, **weights)
     assert output.losses.tolist() == pytest.approx([0.6, 0.4])
 
 
 @given(st.floats(-50, 50), st.floats(0, 20))
 def test_kto_losses_of_both_labels_sum_to_one(ratio, point):
     arguments = (double(ratio), double(0.0))
-    good = kto(*arguments, torch.tensor([1]), double(point)).losses
-    bad = kto(*arguments, torch.tensor([0]), double(point)).losses
+    good, bad = (
+        kto(*arguments, labels=torch.tensor([label]), reference_point=double(point)).losses
+        for label in (1, 0)
+    )
     assert (good + bad).item() == pytest.approx(1.0)
 
 
@@ -145,7 +147,24 @@ def test_kto_gradient_against_finite_differences_and_none_through_the_reference_
     zeros = torch.zeros(4, dtype=torch.float64)
     point = kto_reference_point(mismatched + 1, zeros)["reference_point"]
     assert not point.requires_grad
-    assert torch.autograd.gradcheck(lambda p: kto(p, zeros, labels, point).losses, [policy])
+    given_ = {"labels": labels, "reference_point": point}
+    assert torch.autograd.gradcheck(lambda p: kto(p, zeros, **given_).losses, [policy])
+
+
+def test_a_reference_point_may_be_a_number():
+    log_ratio, zero, good = double(0.7), double(0.0), torch.tensor([1])
+    number, tensor = (
+        kto(log_ratio, zero, labels=good, reference_point=point).losses.item()
+        for point in (0.2, double(0.2))
+    )
+    assert number == tensor == pytest.approx(1 / (1 + math.exp(0.05)))
+
+
+@pytest.mark.parametrize("label", [-1, 0.5, 2, math.nan])
+def test_a_label_that_is_neither_good_nor_bad_is_refused(label):
+    """With −1 for bad, as classifiers have it, the sign would silently be −3."""
+    with pytest.raises(ValueError, match="labels must be 1"):
+        kto(double(-1, -2), double(-1, -2), labels=double(1, label), reference_point=0.0)
 
 
 @pytest.mark.parametrize(
@@ -153,9 +172,9 @@ def test_kto_gradient_against_finite_differences_and_none_through_the_reference_
     [
         lambda: dpo_loss(double(1), double(1, 2), double(1), double(1), beta=0.1),
         lambda: dpo(*[torch.zeros(2, 3)] * 4, beta=0.1),
-        lambda: dpo(*[double(1)] * 4, double(1, 1), beta=0.1),
-        lambda: kto(double(1), double(1), torch.tensor([1, 0]), double(0)),
-        lambda: kto(double(1), double(1), torch.tensor([1]), double(0, 0)),
+        lambda: dpo(*[double(1)] * 4, target_probabilities=double(1, 1), beta=0.1),
+        lambda: kto(double(1), double(1), labels=torch.tensor([1, 0]), reference_point=0.0),
+        lambda: kto(double(1), double(1), labels=torch.tensor([1]), reference_point=double(0, 0)),
         lambda: kto_reference_point(double(1), double(1, 2)),
     ],
 )

@@ -94,6 +94,26 @@ def test_a_tensor_of_another_shape_is_refused(case: Case):
                 case.call({**arguments, name: value.unsqueeze(0)})
 
 
+@pytest.mark.parametrize(
+    "case",
+    [case for case in CASES if any(name.endswith("_lengths") for name in case.arguments())],
+    ids=lambda case: case.name,
+)
+def test_an_empty_answer_spoils_no_step(case: Case):
+    """0/0 in one row, of whatever weight, would make the gradient of the whole step NaN."""
+    arguments = case.arguments()
+    for name, value in arguments.items():
+        if name.endswith(("_logps", "_lengths")):
+            arguments[name] = value.detach().clone()
+            arguments[name][0] = 0.0
+    for name in trained(arguments):
+        arguments[name].requires_grad_()
+    losses = case.call(arguments).losses
+    losses.sum().backward()
+    assert losses.isfinite().all()
+    assert all(arguments[name].grad.isfinite().all() for name in trained(arguments))
+
+
 LN_2 = math.log(2.0)
 AT_THE_REFERENCE = {
     "dpo-summed": LN_2,
@@ -204,6 +224,15 @@ def test_a_soft_label_gives_the_loss_in_expectation_over_the_label(case: Case):
     assert right[1] != wrong[1]
 
 
+@pytest.mark.parametrize("case", soft, ids=lambda case: case.name)
+@pytest.mark.parametrize("wrong", [-0.1, 1.1, math.nan])
+def test_a_target_that_is_no_probability_is_refused(case: Case, wrong):
+    arguments = case.arguments()
+    arguments["target_probabilities"][1] = wrong
+    with pytest.raises(ValueError, match="target_probabilities must lie between 0 and 1"):
+        case.call(arguments)
+
+
 def _another(option: Option, value: Any) -> list[Any]:
     if option.choices:
         return [choice for choice in option.choices if choice != value]
@@ -254,6 +283,16 @@ def test_a_loss_asks_for_a_reference_only_where_the_registry_says_so(method):
         method.needs_reference
     )
     assert any(name.endswith("_scores") for name in names) is (method.trains == "reward")
+
+
+@pytest.mark.parametrize("method", OFFLINE, ids=lambda method: method.name)
+def test_only_log_probabilities_and_scores_are_taken_by_their_place(method):
+    """What stands fifth in one loss would be something else in another."""
+    for function in filter(None, (method.load_loss(), method.load_step_statistic())):
+        for name, parameter in inspect.signature(function).parameters.items():
+            is_needed = parameter.default is parameter.empty
+            is_first = is_needed and name.endswith(("_logps", "_scores"))
+            assert (parameter.kind is not parameter.KEYWORD_ONLY) is is_first, name
 
 
 @pytest.mark.parametrize("method", OFFLINE, ids=lambda method: method.name)

@@ -13,16 +13,16 @@ from training.alignment.losses import all_pairs_loss, plackett_luce_loss
 
 
 def all_pairs(scores: torch.Tensor, ranks: torch.Tensor) -> Any:
-    return all_pairs_loss(scores, ranks)
+    return all_pairs_loss(scores, list_ranks=ranks)
 
 
 def left_out(scores: torch.Tensor, ranks: torch.Tensor) -> Any:
-    return plackett_luce_loss(scores, torch.zeros_like(scores), ranks, beta=0.7)
+    return plackett_luce_loss(scores, torch.zeros_like(scores), list_ranks=ranks, beta=0.7)
 
 
 def pulled_together(scores: torch.Tensor, ranks: torch.Tensor) -> Any:
     reference = torch.zeros_like(scores)
-    return plackett_luce_loss(scores, reference, ranks, beta=0.7, ties="pulled_together")
+    return plackett_luce_loss(scores, reference, list_ranks=ranks, beta=0.7, ties="pulled_together")
 
 
 every_loss = pytest.mark.parametrize("loss", [all_pairs, left_out, pulled_together])

@@ -1,6 +1,7 @@
 """How the losses of one family relate: what becomes what, and where a loss is smallest."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ def pairs(*, seed: int = 0) -> list[Tensor]:
 
 
 LENGTHS = (torch.full((50,), 7.0), torch.full((50,), 3.0))
+BY_SIDE = {"chosen_lengths": LENGTHS[0], "rejected_lengths": LENGTHS[1]}
 DPO = losses.dpo_loss(*pairs(), beta=0.3).losses
 
 
@@ -29,14 +31,14 @@ DPO = losses.dpo_loss(*pairs(), beta=0.3).losses
         lambda: losses.cdpo_loss(*pairs(), beta=0.3, epsilon=0.0),
         lambda: losses.robust_dpo_loss(*pairs(), beta=0.3, epsilon=0.0),
         lambda: losses.dpop_loss(*pairs(), beta=0.3, penalty_weight=0.0),
-        lambda: losses.r_dpo_loss(*pairs(), *LENGTHS, beta=0.3, alpha=0.0),
+        lambda: losses.r_dpo_loss(*pairs(), **BY_SIDE, beta=0.3, alpha=0.0),
         lambda: losses.gpo_loss(*pairs(), beta=0.3, convex_function="logistic"),
         lambda: losses.f_dpo_loss(*pairs(), beta=0.3, divergence="reverse_kl"),
         lambda: losses.beta_dpo_loss(*pairs(), step_beta=torch.tensor(0.3, dtype=torch.float64)),
         lambda: losses.plackett_luce_loss(
             torch.stack(pairs()[:2], dim=1),
             torch.stack(pairs()[2:], dim=1),
-            torch.tensor([[1, 2]]).expand(50, 2),
+            list_ranks=torch.tensor([[1, 2]]).expand(50, 2),
             beta=0.3,
         ),
     ],
@@ -52,29 +54,29 @@ def test_a_small_alpha_is_nearly_the_reverse_kl():
 
 def test_the_squared_function_is_ipo():
     squared = losses.gpo_loss(*pairs(), beta=0.3, convex_function="squared").losses
-    ipo = losses.ipo_loss(*pairs(), *LENGTHS, tau=0.15).losses
+    ipo = losses.ipo_loss(*pairs(), tau=0.15).losses
     torch.testing.assert_close(squared, 0.3**2 * ipo)
 
 
 def test_averaged_ipo_is_ipo_of_averages():
     chosen, rejected, ref_chosen, ref_rejected = pairs()
-    averaged = losses.ipo_loss(*pairs(), *LENGTHS, tau=0.2, normalisation="averaged").losses
+    averaged = losses.ipo_loss(*pairs(), **BY_SIDE, tau=0.2, normalisation="averaged").losses
     summed = losses.ipo_loss(
-        chosen / 7, rejected / 3, ref_chosen / 7, ref_rejected / 3, *LENGTHS, tau=0.2
+        chosen / 7, rejected / 3, ref_chosen / 7, ref_rejected / 3, tau=0.2
     ).losses
     torch.testing.assert_close(averaged, summed)
 
 
 def test_averaged_dpo_is_dpo_of_averages():
     chosen, rejected, ref_chosen, ref_rejected = pairs()
-    lengths = {"chosen_lengths": LENGTHS[0], "rejected_lengths": LENGTHS[1]}
-    averaged = losses.dpo_loss(*pairs(), **lengths, beta=5.0, normalisation="averaged").losses
+    averaged = losses.dpo_loss(*pairs(), **BY_SIDE, beta=5.0, normalisation="averaged").losses
     summed = losses.dpo_loss(
         chosen / 7, rejected / 3, ref_chosen / 7, ref_rejected / 3, beta=5.0
     ).losses
     torch.testing.assert_close(averaged, summed)
-    with pytest.raises(ValueError, match="averaged needs chosen_lengths"):
-        losses.dpo_loss(*pairs(), beta=5.0, normalisation="averaged")
+    for call in (partial(losses.dpo_loss, beta=5.0), partial(losses.ipo_loss, tau=0.2)):
+        with pytest.raises(ValueError, match="averaged needs chosen_lengths"):
+            call(*pairs(), normalisation="averaged")
 
 
 @pytest.mark.parametrize("text", [False, True])
@@ -135,47 +137,50 @@ def test_the_penalty_acts_only_on_a_chosen_answer_that_fell():
 
 def test_a_longer_winner_starts_ahead():
     same = [double(-5.0, -5.0)] * 4
-    output = losses.r_dpo_loss(*same, double(40, 25), double(25, 40), beta=0.1, alpha=0.01)
+    lengths = {"chosen_lengths": double(40, 25), "rejected_lengths": double(25, 40)}
+    output = losses.r_dpo_loss(*same, **lengths, beta=0.1, alpha=0.01)
     assert output.losses[0] < math.log(2) < output.losses[1]
 
 
 def test_the_anchor_is_the_mean_likelihood_of_the_chosen_answer():
-    with_anchor = losses.dpo_loss(*pairs(), None, LENGTHS[0], beta=0.3, nll_weight=0.5).losses
-    torch.testing.assert_close(with_anchor - DPO, -0.5 * pairs()[0] / 7)
+    anchored = losses.dpo_loss(*pairs(), chosen_lengths=LENGTHS[0], beta=0.3, nll_weight=0.5)
+    torch.testing.assert_close(anchored.losses - DPO, -0.5 * pairs()[0] / 7)
     with pytest.raises(ValueError, match="needs chosen_lengths"):
         losses.dpo_loss(*pairs(), beta=0.3, nll_weight=0.5)
 
 
 def test_the_anchor_of_a_soft_label_holds_both_answers_by_their_probability():
-    targets = torch.full_like(pairs()[0], 0.8)
-    plain = losses.dpo_loss(*pairs(), targets, beta=0.3).losses
-    anchored = losses.dpo_loss(
-        *pairs(), targets, beta=0.3, nll_weight=0.5,
-        chosen_lengths=LENGTHS[0], rejected_lengths=LENGTHS[1],
-    )  # fmt: skip
-    soft = anchored.losses
+    soft = partial(losses.dpo_loss, *pairs(), beta=0.3)
+    soft = partial(soft, target_probabilities=torch.full_like(pairs()[0], 0.8))
+    gained = soft(**BY_SIDE, nll_weight=0.5).losses - soft().losses
     expected = -0.5 * (0.8 * pairs()[0] / LENGTHS[0] + 0.2 * pairs()[1] / LENGTHS[1])
-    torch.testing.assert_close(soft - plain, expected)
+    torch.testing.assert_close(gained, expected)
     with pytest.raises(ValueError, match="needs rejected_lengths"):
-        losses.dpo_loss(*pairs(), targets, LENGTHS[0], beta=0.3, nll_weight=0.5)
+        soft(chosen_lengths=LENGTHS[0], nll_weight=0.5)
 
 
 def test_a_tie_of_two_is_pulled_together_as_a_soft_label_of_one_half():
     policy = torch.stack(pairs()[:2], dim=1)
     reference = torch.stack(pairs()[2:], dim=1)
     tied = losses.plackett_luce_loss(
-        policy, reference, torch.ones(50, 2, dtype=torch.long), beta=0.3, ties="pulled_together"
+        policy,
+        reference,
+        list_ranks=torch.ones(50, 2, dtype=torch.long),
+        beta=0.3,
+        ties="pulled_together",
     ).losses
-    half = losses.dpo_loss(*pairs(), torch.full((50,), 0.5, dtype=torch.float64), beta=0.3).losses
+    target = torch.full((50,), 0.5, dtype=torch.float64)
+    half = losses.dpo_loss(*pairs(), target_probabilities=target, beta=0.3).losses
     torch.testing.assert_close(tied, 2 * half)
 
 
 def test_a_certain_soft_label_and_a_list_of_two_are_bradley_terry():
     chosen, rejected = pairs()[:2]
     plain = losses.bradley_terry_loss(chosen, rejected).losses
-    soft = losses.soft_label_reward_loss(chosen, rejected, torch.ones_like(chosen)).losses
+    certain = torch.ones_like(chosen)
+    soft = losses.soft_label_reward_loss(chosen, rejected, target_probabilities=certain).losses
     listed = losses.all_pairs_loss(
-        torch.stack([chosen, rejected], dim=1), torch.tensor([[1, 2]]).expand(50, 2)
+        torch.stack([chosen, rejected], dim=1), list_ranks=torch.tensor([[1, 2]]).expand(50, 2)
     ).losses
     torch.testing.assert_close(soft, plain)
     torch.testing.assert_close(listed, plain)
@@ -201,14 +206,17 @@ def test_log1mexp_keeps_its_digits(values, exact):
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: losses.ipo_loss(*pairs(), *LENGTHS, tau=0.1, normalisation="mean"),
+        lambda: losses.ipo_loss(*pairs(), **BY_SIDE, tau=0.1, normalisation="mean"),
         lambda: losses.dpo_loss(*pairs(), beta=0.1, normalisation="mean"),
         lambda: losses.gpo_loss(*pairs(), beta=0.1, convex_function="cubic"),
         lambda: losses.f_dpo_loss(*pairs(), beta=0.1, divergence="tv"),
-        lambda: losses.cpo_loss(*pairs()[:2], *LENGTHS, beta=1, nll_weight=1, nll="mean"),
-        lambda: losses.orpo_loss(*pairs()[:2], *LENGTHS, odds_ratio_weight=1, nll="summed"),
+        lambda: losses.cpo_loss(*pairs()[:2], **BY_SIDE, beta=1, nll_weight=1, nll="mean"),
+        lambda: losses.orpo_loss(*pairs()[:2], **BY_SIDE, odds_ratio_weight=1, nll="summed"),
         lambda: losses.plackett_luce_loss(
-            *[torch.zeros(2, 2)] * 2, torch.ones(2, 2, dtype=torch.long), beta=1, ties="efron"
+            *[torch.zeros(2, 2)] * 2,
+            list_ranks=torch.ones(2, 2, dtype=torch.long),
+            beta=1,
+            ties="efron",
         ),
         lambda: losses.beta_dpo_loss(*pairs(), step_beta=torch.zeros(50)),
     ],

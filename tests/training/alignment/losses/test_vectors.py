@@ -1,6 +1,7 @@
 """Worked values: computed apart in float64, many checked against other implementations."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,13 @@ from training.alignment.losses.beta_dpo import beta_of_step, updated_state
 DATA = Path(__file__).parents[3] / "data" / "objective_vectors.json"
 VECTORS = {entry["name"]: entry for entry in json.loads(DATA.read_text("utf-8"))}
 PAIR = ("logp_w", "logp_l", "ref_w", "ref_l")
+# Inputs that a loss takes by name: all but log-probabilities and scores.
+NAMED = {
+    "len_w": "chosen_lengths",
+    "len_l": "rejected_lengths",
+    "margin": "margins",
+    "p_first": "target_probabilities",
+}
 
 
 def double(*values: float) -> Tensor:
@@ -95,7 +103,9 @@ PAIRS: dict[str, tuple[Any, tuple[str, ...], dict[str, Any]]] = {
 @pytest.mark.parametrize("name", PAIRS)
 def test_the_worked_value_of_a_pair(name):
     loss, names, options = PAIRS[name]
-    assert loss(*inputs(name, *names), **options).losses.item() == expected(name)
+    values = dict(zip(names, inputs(name, *names), strict=True))
+    named = {NAMED[key]: values.pop(key) for key in names if key in NAMED}
+    assert loss(*values.values(), **named, **options).losses.item() == expected(name)
 
 
 @pytest.mark.parametrize(
@@ -124,32 +134,36 @@ def test_dpo_of_means_a_token():
 
 
 def test_cpo_with_either_likelihood():
-    arguments = inputs("cpo", "logp_w", "logp_l", "len_w", "len_w")
-    summed = losses.cpo_loss(*arguments, beta=0.1, nll_weight=1.0)
-    assert summed.losses.item() == expected("cpo", "loss_sequence_sum")
-    mean = losses.cpo_loss(*arguments, beta=0.1, nll_weight=1.0, nll="token_mean")
+    chosen, rejected, length = inputs("cpo", "logp_w", "logp_l", "len_w")
+    cpo = partial(losses.cpo_loss, chosen, rejected, beta=0.1, nll_weight=1.0)
+    cpo = partial(cpo, chosen_lengths=length, rejected_lengths=length)
+    assert cpo().losses.item() == expected("cpo", "loss_sequence_sum")
+    mean = cpo(nll="token_mean")
     assert mean.losses.item() == expected("cpo", "loss_token_mean")
 
 
 def test_orpo_is_likelihood_and_odds_ratio():
-    arguments = inputs("orpo", "logp_w", "logp_l", "len_w", "len_l")
-    none = losses.orpo_loss(*arguments, odds_ratio_weight=0.0).losses.item()
+    chosen, rejected, *lengths = inputs("orpo", "logp_w", "logp_l", "len_w", "len_l")
+    orpo = partial(losses.orpo_loss, chosen, rejected)
+    orpo = partial(orpo, chosen_lengths=lengths[0], rejected_lengths=lengths[1])
+    none = orpo(odds_ratio_weight=0.0).losses.item()
     assert none == expected("orpo", "nll_response_mean")
-    one = losses.orpo_loss(*arguments, odds_ratio_weight=1.0).losses.item()
+    one = orpo(odds_ratio_weight=1.0).losses.item()
     assert none - one == expected("orpo", "ratio_term")
 
 
 def test_likelihood_by_token_and_by_sequence():
     tokens = double(*VECTORS["sft_token_mean"]["inputs"]["token_logps"])
     total, length = tokens.sum().reshape(1), double(len(tokens))
-    assert losses.sft_loss(total, length).losses.item() == expected("sft_token_mean")
+    mean = losses.sft_loss(total, completion_lengths=length)
+    assert mean.losses.item() == expected("sft_token_mean")
     assert losses.sft_sequence_loss(total).losses.item() == expected("sft_sequence_sum")
 
 
 def test_all_pairs_of_a_list():
     name = "rm_instructgpt_all_pairs"
     scores = double(*VECTORS[name]["inputs"]["rewards_best_to_worst"]).unsqueeze(0)
-    output = losses.all_pairs_loss(scores, torch.tensor([[1, 2, 3, 4]]))
+    output = losses.all_pairs_loss(scores, list_ranks=torch.tensor([[1, 2, 3, 4]]))
     assert output.losses.item() == expected(name)
 
 
@@ -158,7 +172,11 @@ def test_a_ranking_under_plackett_luce():
     rewards = double(*VECTORS[name]["inputs"]["scores_best_to_worst"]).unsqueeze(0)
     for ties in ("left_out", "pulled_together"):
         output = losses.plackett_luce_loss(
-            rewards, torch.zeros_like(rewards), torch.tensor([[1, 2, 3]]), beta=1.0, ties=ties
+            rewards,
+            torch.zeros_like(rewards),
+            list_ranks=torch.tensor([[1, 2, 3]]),
+            beta=1.0,
+            ties=ties,
         )
         assert output.losses.item() == expected(name)
         assert torch.equal(output.list_rewards, rewards)
@@ -195,7 +213,7 @@ def test_dynamic_beta_by_the_paper():
     beta = beta_of_step(gaps, torch.ones(4), 0.05, beta=0.1, alpha=0.6)
     assert beta.item() == expected(name, "beta_batch")
     zeros = torch.zeros_like(margins)
-    output = losses.beta_dpo_loss(margins, zeros, zeros, zeros, beta)
+    output = losses.beta_dpo_loss(margins, zeros, zeros, zeros, step_beta=beta)
     assert output.losses.mean().item() == expected(name)
 
 
@@ -209,5 +227,5 @@ def test_dynamic_beta_by_the_authors_code():
     beta = beta_of_step(gaps, keep, state["mean"], beta=0.1, alpha=0.6)
     assert beta.item() == expected(name, "beta_used")
     zeros = torch.zeros_like(gaps)
-    output = losses.beta_dpo_loss(gaps, zeros, zeros, zeros, beta)
+    output = losses.beta_dpo_loss(gaps, zeros, zeros, zeros, step_beta=beta)
     assert ((output.losses * keep).sum() / 2).item() == expected(name)
