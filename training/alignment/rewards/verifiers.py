@@ -41,7 +41,8 @@ class VerifierSource:
     """The reward that a verifier gives, one answer at a time.
 
     An answer whose call runs out of time gets `timed_out_reward`. `timed_out` [n] has 1 for each
-    such answer of the last call; it is None for a verifier without a limit.
+    such answer of the last call; it is None for a verifier without a limit, which must give every
+    answer a number: RewardError where it does not.
     """
 
     def __init__(
@@ -56,6 +57,11 @@ class VerifierSource:
         found = [self._verify(item.prompt_text, item.text, item.facts) for item in rollouts]
         if isinstance(self._verify, VerifierProcess):
             self.timed_out = np.array([reward is None for reward in found], dtype=np.float64)
+        elif any(reward is None for reward in found):
+            raise RewardError(
+                f"verifier '{self.name}' returned None in place of a number; its function may lack "
+                "a return"
+            )
         return np.array(
             [self.timed_out_reward if reward is None else reward for reward in found],
             dtype=np.float64,

@@ -62,6 +62,13 @@ def test_final_number_reads_numbers_as_people_write_them(text, number):
     assert rewards("final_number", [text], answer=number) == [1]
 
 
+def test_a_function_without_a_return_is_named_and_gives_no_reward():
+    """None is the verdict of a process that took too long; a function in this one is never late."""
+    source = VerifierSource(lambda prompt, answer, facts: None, name="own", timed_out_reward=-1.0)
+    with pytest.raises(RewardError, match="verifier 'own' returned None in place of a number"):
+        source([rollout("a")])
+
+
 @pytest.mark.parametrize("blank", ["", " \n"])
 def test_a_blank_answer_cannot_be_looked_for(blank):
     with pytest.raises(RewardError, match="the row's answer is blank"):
