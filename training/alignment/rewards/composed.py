@@ -1,11 +1,17 @@
 """A weighted sum of reward sources, each of which is logged apart."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import numpy as np
 
-from training.alignment.rewards.protocol import RewardError, Rewards, RewardSource
+from training.alignment.rewards.protocol import (
+    RewardError,
+    RewardFunction,
+    Rewards,
+    RewardSource,
+)
 from training.alignment.rollouts.protocol import Prompt, Rollout
 
 
@@ -19,8 +25,24 @@ class Scores(NamedTuple):
     parts: Mapping[str, Rewards]
 
 
+@dataclass(frozen=True)
+class _Function:
+    """A plain function as a source, under its own name."""
+
+    function: RewardFunction
+
+    @property
+    def name(self) -> str:
+        return str(getattr(self.function, "__name__", type(self.function).__name__))
+
+    def __call__(self, rollouts: Sequence[Rollout]) -> Rewards:
+        return np.asarray(self.function(rollouts), dtype=np.float64)
+
+
 class Composed:
     """R(x, y) = Σ_s w_s R_s(x, y); itself a reward source.
+
+    A source may be a plain function, which is logged under its own name.
 
     Raises RewardError, at once for two sources of one name, and when scoring for a source that
     fails, returns the wrong number of rewards or a reward that is not finite.
@@ -28,8 +50,13 @@ class Composed:
 
     name = "reward"
 
-    def __init__(self, sources: Sequence[RewardSource], weights: Sequence[float]) -> None:
-        names = [source.name for source in sources]
+    def __init__(
+        self, sources: Sequence[RewardSource | RewardFunction], weights: Sequence[float]
+    ) -> None:
+        self.sources = tuple(
+            source if isinstance(source, RewardSource) else _Function(source) for source in sources
+        )
+        names = [source.name for source in self.sources]
         if not names:
             raise RewardError("no reward source is named; training needs at least one")
         if len(weights) != len(names):
@@ -37,8 +64,16 @@ class Composed:
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise RewardError(f"two reward sources are called '{twice}'; name one of them anew")
-        self.sources = tuple(sources)
         self.weights = tuple(float(weight) for weight in weights)
+
+    @classmethod
+    def of(cls, rewards: "OwnRewards") -> Self:
+        """What a notebook hands in; where it names no weights, each counts once."""
+        if isinstance(rewards, cls):
+            return rewards
+        sources: list[RewardSource | RewardFunction]
+        sources = list(rewards) if isinstance(rewards, Sequence) else [rewards]
+        return cls(sources, [1.0] * len(sources))
 
     def __call__(self, rollouts: Sequence[Rollout]) -> Rewards:
         return self.score(rollouts).total
@@ -65,6 +100,9 @@ class Composed:
             if (timed_out := getattr(source, "timed_out", None)) is not None
         }
         return Scores(np.sum(weighted, axis=0), {**parts, **late})
+
+
+OwnRewards = RewardFunction | Sequence[RewardSource | RewardFunction] | Composed
 
 
 def _checked(source: RewardSource, rollouts: Sequence[Rollout]) -> Rewards:

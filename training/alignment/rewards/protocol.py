@@ -1,6 +1,6 @@
 """What a source of rewards promises. Imports without torch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from training.alignment.rollouts.protocol import Rollout
 
 Rewards = NDArray[np.float64]
+# What a notebook may hand in: of some answers one finite number each, higher is better.
+RewardFunction = Callable[[Sequence[Rollout]], Sequence[float] | Rewards]
 
 
 class RewardError(RuntimeError):
@@ -17,7 +19,7 @@ class RewardError(RuntimeError):
 
 @runtime_checkable
 class RewardSource(Protocol):
-    """Any callable with a name: in a notebook, a function in a class of three lines."""
+    """A callable with a name. A plain function becomes one under its own (see `Composed`)."""
 
     @property
     def name(self) -> str:

@@ -53,6 +53,26 @@ def test_a_sources_own_words_are_kept():
         Composed([Source("judge", refuse)], [1.0])(ANSWERS)
 
 
+def brevity(rollouts):
+    return [-len(item.text) for item in rollouts]
+
+
+def test_a_plain_function_is_a_source_under_its_own_name():
+    scores = Composed([brevity, ONE], [2.0, 1.0]).score(ANSWERS)
+    assert list(scores.parts) == ["brevity", "one"]
+    np.testing.assert_array_equal(scores.total, [-1.0, -5.0])
+    with pytest.raises(RewardError, match="two reward sources are called 'brevity'"):
+        Composed([brevity, brevity], [1.0, 1.0])
+
+
+def test_what_a_notebook_hands_in():
+    given = Composed([brevity], [3.0])
+    assert Composed.of(given) is given
+    for rewards in (brevity, [brevity]):
+        np.testing.assert_array_equal(Composed.of(rewards)(ANSWERS), [-1.0, -3.0])
+    assert Composed.of([brevity, ONE]).weights == (1.0, 1.0)
+
+
 @pytest.mark.parametrize(
     ("sources", "weights", "message"),
     [
