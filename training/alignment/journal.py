@@ -15,6 +15,8 @@ class Journal:
         self.metrics_file = folder / "metrics.jsonl"
         self.progress_file = folder / "progress.json"
         self.active = active
+        if active:
+            folder.mkdir(parents=True, exist_ok=True)
 
     def rewind(self, step: int) -> None:
         """Forget what a resumed run will say again: all after `step`, and its evaluation."""

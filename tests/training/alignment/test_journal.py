@@ -20,6 +20,14 @@ def told(journal):
     return [(entry["step"], next(iter(entry["metrics"]))) for entry in map(json.loads, lines)]
 
 
+def test_a_journal_makes_its_folder_where_it_writes(tmp_path):
+    """In a notebook nobody else has made it before the loop is called."""
+    Journal(tmp_path / "none", active=False)
+    assert not (tmp_path / "none").exists()
+    Journal(tmp_path / "runs" / "new", active=True).progress("loading", 0, 1)
+    assert (tmp_path / "runs" / "new" / "progress.json").exists()
+
+
 def test_rewinding_forgets_what_will_be_said_again(journal):
     journal.rewind(4)
     expected = [(0, "held_out_loss"), (1, "loss"), (2, "loss"), (2, "held_out_loss"), (3, "loss")]
