@@ -86,7 +86,9 @@ _MESSAGES = [
         "tool_calls": [_CALL],
     }
 ]  # fmt: skip
-_COMMON = {"id": "text", "side": "text", "criterion": "text", "prompt_id": "whole"}
+_COMMON = {
+    "id": "text", "side": "text", "criterion": "text", "prompt_id": "whole", "tags": ["text"],
+}  # fmt: skip
 _SHAPED = {Shape.PAIRS, Shape.PAIRS_CONVERSATIONAL, Shape.BINARY, Shape.LISTS, Shape.DEMONSTRATIONS}
 _PAIR_FACTS = {
     "probability": "number", "strength": "number", "group": "text",
@@ -110,7 +112,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
     },
     Shape.RECORDS: {
         "id": "text", "kind": "text", "criterion": "text", "side": "text", "prompt_id": "whole",
-        "prompt": _MESSAGES, "reference": "text",
+        "prompt": _MESSAGES, "reference": "text", "tags": ["text"],
         "responses": [{"id": "text", "generator": "text", "messages": _MESSAGES}],
         "outcome": {
             "strength": "number", "both_bad": "flag", "ranks": ["whole"],

@@ -42,6 +42,7 @@ from feedback.statistics.judge_evidence import (
     signs_by_pair,
 )
 from feedback.statistics.raters import pair_signs
+from feedback.tags import tag_names
 
 # Tags that are compared apart; the most frequent ones.
 MOST_SLICES = 12
@@ -257,7 +258,7 @@ class _Gathered:
         """Tags with enough prompts that do not stand for all of them."""
         prompts: dict[str, set[int]] = {}
         for prompt in np.unique(self.prompts).tolist():
-            for name in _tag_names(self.part.tags.get(prompt, {})):
+            for name in tag_names(self.part.tags.get(prompt, {})):
                 prompts.setdefault(name, set()).add(prompt)
         every = len(np.unique(self.prompts))
         kept = [
@@ -319,11 +320,3 @@ def _answer(given: Given | None, kind: str) -> list[float] | None:
     if given is None:
         return None
     return [float(given["thumb"])] if kind == Kind.THUMBS else _ranks(given)
-
-
-def _tag_names(tags: Mapping[str, Any]) -> Iterator[str]:
-    """`type: math`; a list has several, and what is nested deeper or is long is no slice."""
-    for key, value in tags.items():
-        for one in value if isinstance(value, list) else [value]:
-            if isinstance(one, str | int | bool) and len(str(one)) <= 60:
-                yield f"{key}: {one}"

@@ -23,6 +23,7 @@ from annotation.selectors.judge import REFERENCE_TAG
 from feedback.models import Preference
 from feedback.selectors.preferences import preferences_of
 from feedback.shapes import Record
+from feedback.tags import tag_names
 
 CHUNK = 1_000
 State = Preference.State
@@ -147,6 +148,7 @@ def _record(row: Preference, responses: list[dict[str, Any]], protocol: int | No
         "prompt_id": prompt.pk,
         "prompt": prompt.messages,
         **_reference(prompt),
+        "tags": list(tag_names(prompt.tags)),
         "responses": responses,
         "outcome": row.outcome,
         "state": row.state,

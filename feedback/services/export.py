@@ -190,7 +190,8 @@ def _shaped(record: Row, export: Export) -> Iterable[Row]:
         return [record]
     asked = ("ties", "binary_from_pairs", "rewrites")
     options = ShapeOptions(**{name: export.options.get(name, False) for name in asked})
-    facts = {"side": record["side"], "criterion": record["criterion"]}
+    names = {"side": record["side"], "criterion": record["criterion"]}
+    facts = {**names, "tags": record.get("tags", [])}
     name = "pairs" if export.shape in PAIRS else export.shape
     extra = {"group": None, "source": record["kind"]} if name == "pairs" else {}
     rows = ({**extra, **facts, **row} for row in SHAPES[name](record, options))

@@ -62,8 +62,10 @@ def write_training_files(
                 is_asked = data == "prompts" and record["prompt_id"] in prompts[side]
                 if record["criterion"] != criterion or is_asked:
                     continue
+                # Older snapshots froze no tags.
+                tags = {"tags": record["tags"]} if record.get("tags") else {}
                 for row in shape(record, options):
-                    file.write(canonical_line(row))
+                    file.write(canonical_line({**row, **tags}))
                     rows[side] += 1
                     prompts[side].add(record["prompt_id"])
     _refuse_empty(snapshot, data, criterion, rows)

@@ -172,6 +172,21 @@ def test_a_prompt_brings_its_reference_answer_as_a_fact(
     assert all("answer" not in facts for facts in found.values())
 
 
+@pytest.mark.parametrize("data", ["pairs", "binary", "lists", "demonstrations", "prompts"])
+def test_rows_carry_the_short_tags_of_their_prompt(
+    snapshot: Snapshot, cast: Cast, tmp_path: Path, data: str
+) -> None:
+    tags = {"topic": "sums", "marks": ["a", 2], "reference": "42", "story": "x" * 61, "deep": {}}
+    Prompt.objects.filter(side=Side.TRAIN).update(tags=tags)
+    newer = freeze(project=cast.project, created_by=None).snapshot
+    files = write_training_files(snapshot=newer, data=data, criterion="overall", folder=tmp_path)
+    told = [sorted(row["tags"]) for row in lines(files.train)]
+    assert told == [["marks: 2", "marks: a", "topic: sums"]] * files.rows["train"]
+    assert all("tags" not in row for row in lines(files.held_out))
+    read = read_rows(files.train, data)
+    assert all(len(row.facts["tags"]) == 3 for row in read)
+
+
 def test_a_pair_tells_how_strongly_it_was_preferred(snapshot: Snapshot, tmp_path: Path) -> None:
     files = write_training_files(
         snapshot=snapshot, data="pairs", criterion="overall", folder=tmp_path, ties=True
