@@ -1,7 +1,7 @@
 """Line charts: curves of a training run, figures over time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -94,7 +94,9 @@ def _svg(
     ticks = max((width_of(format_number(tick)) for tick in vertical.ticks()), default=0)
     names = max(width_of(shortened(each.name, LONGEST_NAME)) for each in drawn)
     box = Box(ticks + 12, vertical.end, WIDTH - names - 12, vertical.start)
-    horizontal = spanning([x for each in drawn for x in each.x], box.left, box.right)
+    places = [x for each in drawn for x in each.x]
+    counts = all(float(x).is_integer() for x in places)
+    horizontal = replace(spanning(places, box.left, box.right), whole=counts)
     return "".join(
         [
             label(y_label, 0, 16, class_="name"),

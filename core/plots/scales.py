@@ -13,13 +13,15 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Scale:
-    """Maps low..high to the places start..end; logarithmic if `log` (then low > 0)."""
+    """Maps low..high to the places start..end; logarithmic if `log` (then low > 0). Of a `whole`
+    one only whole numbers are ticks."""
 
     low: float
     high: float
     start: float
     end: float
     log: bool = False
+    whole: bool = False
 
     def at(self, value: float) -> float:
         """The place of a value."""
@@ -31,11 +33,17 @@ class Scale:
         count = max(2, min(5, int(abs(self.end - self.start) / 40)))
         if self.log and self.high / self.low >= 10:
             return self._powers(count)
-        rough = (self.high - self.low) / count
-        power = 10 ** math.floor(math.log10(rough))
-        step = next(power * each for each in (1, 2, 2.5, 5, 10) if power * each >= rough * 0.999)
+        step = self._step((self.high - self.low) / count)
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [float(f"{number * step:.10g}") for number in range(first, last + 1)]
+
+    def _step(self, rough: float) -> float:
+        if self.whole and rough <= 1:
+            return 1.0
+        power = 10 ** math.floor(math.log10(rough))
+        steps = [power * each for each in (1, 2, 2.5, 5, 10)]
+        fitting = [step for step in steps if not self.whole or step % 1 == 0]
+        return next(step for step in fitting if step >= rough * 0.999)
 
     def _powers(self, count: int) -> list[float]:
         first = math.ceil(math.log10(self.low) - 1e-9)

@@ -218,6 +218,14 @@ def test_numbers_are_written_for_people(value: float | None, written: str) -> No
     assert format_number(value) == written
 
 
+@given(st.integers(0, 10**6), st.integers(1, 10**5))
+def test_whole_ticks_are_whole_numbers(low: int, span: int) -> None:
+    ticks = Scale(low - span / 20, low + span * 1.05, 0, 400, whole=True).ticks()
+    assert ticks
+    assert all(tick.is_integer() for tick in ticks)
+    assert len(set(ticks)) == len(ticks) <= 12
+
+
 @given(low=st.floats(-1e6, 1e6), span=st.floats(1e-3, 1e6))
 def test_ticks_lie_inside_and_are_few(low: float, span: float) -> None:
     ticks = Scale(low, low + span, 0, 400).ticks()
