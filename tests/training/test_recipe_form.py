@@ -51,12 +51,14 @@ def test_a_policy_has_its_rollouts_rewards_and_settings(admin: Client, cast: Cas
         "max_prompt_length": "100", "policy-prompts_per_step": "2", "policy-kl_budget": "9",
         "policy-length_penalty": "0.5", "policy-length_limit": "50",
         "policy-method-kl_coefficient": "0.2", "reward-gradient_accumulation": "7",
+        "sft-evaluate_every": "3",
     }  # fmt: skip
     reply = admin.post(reverse("training:new-recipe", args=[cast.project.pk]), given)
     assert reply.status_code == 302
     sft, reward, policy = Recipe.objects.get().steps.all()
     assert [step.config["max_length"] for step in (sft, reward, policy)] == [300, 300, 300]
     assert (sft.config["epochs"], reward.config["gradient_accumulation"]) == (2.0, 7)
+    assert (sft.config["evaluate_every"], reward.config["evaluate_every"]) == (3, 25)
     assert (policy.config["prompts_per_step"], policy.config["kl_budget"]) == (2, 9.0)
     assert policy.config["hyperparameters"]["kl_coefficient"] == 0.2
     assert policy.config["reward_sources"] == {

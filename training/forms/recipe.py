@@ -34,7 +34,7 @@ MAIN = ("name", "criterion", "base_model", "device")
 SHARED = (
     "max_length", "max_prompt_length", "truncation_side", "dtype", "gradient_checkpointing", "seed",
 )  # fmt: skip
-SCHEDULE = ("schedule", "warmup_steps")
+SCHEDULE = ("schedule", "warmup_steps", "evaluate_every")
 # The trained reward is what the second stage makes.
 REWARDS = (
     *("verifier", "verifier_weight", "watched_model", "judge_cap"),
