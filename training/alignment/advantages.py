@@ -9,7 +9,7 @@ names of its arguments and keeps the floats that it returns under `state` from s
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -57,6 +57,7 @@ def token_rewards(
         ValueError: when a shape is wrong or a row has no token.
     """
     _check(mask, policy_logps=policy_logps, reference_logps=reference_logps)
+    _check_scores(scores, mask)
     penalty = -kl_coefficient * (policy_logps - reference_logps)
     rewards = penalty + last_token(mask) * scores[:, None]
     return rewards.masked_fill(~mask, 0.0)
@@ -99,10 +100,12 @@ def whiten(values: Tensor, mask: Tensor, *, shift_mean: bool = True) -> Tensor:
         ValueError: when a shape is wrong or a row has no token.
     """
     _check(mask, values=values)
-    real = values[mask]
-    mean, variance = real.mean(), real.var(unbiased=False)
-    whitened = (values - mean) * torch.rsqrt(variance + 1e-8)
-    return (whitened if shift_mean else whitened + mean).masked_fill(~mask, 0.0)
+    # Float32 rounds the mean of equal values away from them, and 1 / 1e-4 makes much of that.
+    exact = values.double()
+    mean, variance = exact[mask].mean(), exact[mask].var(unbiased=False)
+    whitened = (exact - mean) * torch.rsqrt(variance + 1e-8)
+    whitened = whitened if shift_mean else whitened + mean
+    return whitened.masked_fill(~mask, 0.0).to(_real_dtype(values))
 
 
 def leave_one_out(rewards: Tensor, per_prompt: int) -> Tensor:
@@ -115,7 +118,7 @@ def leave_one_out(rewards: Tensor, per_prompt: int) -> Tensor:
     """
     groups = _groups(rewards, per_prompt)
     others = (groups.sum(dim=1, keepdim=True) - groups) / (per_prompt - 1)
-    return (groups - others).reshape(-1).to(rewards.dtype)
+    return (groups - others).reshape(-1).to(_real_dtype(rewards))
 
 
 def group_normalized(
@@ -127,13 +130,15 @@ def group_normalized(
         A_i = r_i - mean                   scale="none": Dr. GRPO (Liu et al. 2025, 2503.20783)
 
     Raises:
-        ValueError: when k < 2 or b is not a multiple of k.
+        ValueError: when k < 2, b is not a multiple of k or the scale has no name here.
     """
+    if scale not in get_args(Scale):
+        raise ValueError(f"{scale!r} is no scale; the known ones are {', '.join(get_args(Scale))}")
     groups = _groups(rewards, per_prompt)
     centred = groups - groups.mean(dim=1, keepdim=True)
     if scale == "std":
         centred = centred / (groups.std(dim=1, keepdim=True) + epsilon)
-    return centred.reshape(-1).to(rewards.dtype)
+    return centred.reshape(-1).to(_real_dtype(rewards))
 
 
 def zero_variance_share(rewards: Tensor, per_prompt: int) -> float:
@@ -252,6 +257,7 @@ def _less_kl(
     scores: Tensor, old_logps: Tensor, reference_logps: Tensor, mask: Tensor, beta: float
 ) -> Tensor:
     _check(mask, old_logps=old_logps, reference_logps=reference_logps)
+    _check_scores(scores, mask)
     return scores - beta * (old_logps - reference_logps).masked_fill(~mask, 0.0).sum(dim=1)
 
 
@@ -277,3 +283,15 @@ def _check(mask: Tensor, **tensors: Tensor) -> None:
     for name, tensor in tensors.items():
         if tensor.shape != mask.shape:
             raise ValueError(f"{name} {tuple(tensor.shape)} must be {tuple(mask.shape)} as mask is")
+
+
+def _check_scores(scores: Tensor, mask: Tensor) -> None:
+    if scores.shape != mask.shape[:1]:
+        raise ValueError(
+            f"scores {tuple(scores.shape)} must be one a response: ({len(mask)},) as mask has rows"
+        )
+
+
+def _real_dtype(values: Tensor) -> torch.dtype:
+    """Rewards may be counts or verdicts; advantages are real numbers."""
+    return values.dtype if values.is_floating_point() else torch.get_default_dtype()

@@ -5,7 +5,7 @@ k2's gradient is right on fresh samples, k1's is zero on average, and k3's is bi
 multiplied by the importance ratio (`k3_corrected`). For watching, k3 varies least.
 """
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -58,17 +58,20 @@ def kl_loss(
     ratio = π / π_old, gradient through both: its expectation under π_old is the KL itself, and its
     gradient the KL's. `k2` has the right gradient while π = π_old.
 
+    Only `policy_logps` gets a gradient, also where the others are the same tensor.
+
     Raises:
         ValueError: when the shapes differ or the estimator has no name here (k1 among them: the
         expectation of its gradient is zero).
     """
-    estimates = kl_estimates(policy_logps, reference_logps)
+    estimates = kl_estimates(policy_logps, reference_logps.detach())
     if estimator == "k2":
         return estimates.k2
     if estimator == "k3":
         return estimates.k3
     if estimator == "k3_corrected":
-        return torch.exp((policy_logps - old_logps).clamp(max=_LARGEST_EXPONENT)) * estimates.k3
+        log_ratios = (policy_logps - old_logps.detach()).clamp(max=_LARGEST_EXPONENT)
+        return torch.exp(log_ratios) * estimates.k3
     raise ValueError(f"{estimator!r} is no KL loss; the known ones are k2, k3, k3_corrected")
 
 
@@ -81,7 +84,14 @@ def next_coefficient(
     horizon: float,
     samples: int,
 ) -> float:
-    """The KL coefficient of the next step, after `observed_kl` nats a response were seen."""
+    """The KL coefficient of the next step, after `observed_kl` nats a response were seen.
+
+    Raises:
+        ValueError: when the controller has no name here.
+    """
+    if controller not in get_args(Controller):
+        known = ", ".join(get_args(Controller))
+        raise ValueError(f"{controller!r} is no controller; the known ones are {known}")
     if controller == "schulman":
         return schulman_coefficient(coefficient, observed_kl, target=target)
     if controller == "ziegler":

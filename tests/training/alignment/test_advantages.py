@@ -1,4 +1,5 @@
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,40 @@ def test_whitening_leaves_mean_zero_and_variance_one_over_real_tokens():
     assert not found[~MASK].any()
     kept = whiten(noise(1) * 7 + 3, MASK, shift_mean=False)
     assert kept[MASK].mean().item() == pytest.approx((noise(1) * 7 + 3)[MASK].mean().item())
+
+
+@pytest.mark.parametrize("value", [0.0, 10.1, 1000.1])
+@pytest.mark.parametrize("shift_mean", [True, False])
+def test_equal_values_whiten_to_nothing_whatever_rounds(value, shift_mean):
+    found = whiten(torch.full(MASK.shape, value), MASK, shift_mean=shift_mean)
+    assert found.dtype is torch.float32
+    wanted = torch.full_like(found, 0.0 if shift_mean else value).masked_fill(~MASK, 0.0)
+    torch.testing.assert_close(found, wanted, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.float32, torch.float64])
+def test_verdicts_may_be_whole_numbers(dtype):
+    verdicts = torch.tensor([1, 0, 0, 1], dtype=dtype)
+    others = leave_one_out(verdicts, 4)
+    assert others.tolist() == pytest.approx([2 / 3, -2 / 3, -2 / 3, 2 / 3])
+    grouped = group_normalized(verdicts, 4, epsilon=0.0)
+    assert grouped.abs().tolist() == pytest.approx([math.sqrt(3) / 2] * 4)
+    assert others.dtype is grouped.dtype
+    assert others.dtype is (dtype if dtype.is_floating_point else torch.float32)
+
+
+def test_a_scale_without_a_name_is_refused():
+    with pytest.raises(ValueError, match="'group' is no scale"):
+        group_normalized(double([1.0, 0.0]), 2, scale="group")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (2,), (1,)])
+def test_a_score_belongs_to_each_answer(shape):
+    scores, logps = torch.ones(shape), noise(1)
+    with pytest.raises(ValueError, match="must be one a response"):
+        token_rewards(logps, logps, scores, MASK, kl_coefficient=0.1)
+    with pytest.raises(ValueError, match="must be one a response"):
+        reinforce_advantages(scores, logps, logps, MASK, {}, beta=0.1)
 
 
 def test_group_advantages_give_the_worked_values():

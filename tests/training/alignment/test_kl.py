@@ -120,3 +120,26 @@ def test_a_freak_token_stays_finite():
 def test_shapes_are_checked():
     with pytest.raises(ValueError, match="must have one shape"):
         kl_estimates(torch.zeros(2), torch.zeros(3))
+
+
+def test_a_controller_without_a_name_is_refused():
+    with pytest.raises(ValueError, match="'adaptive' is no controller"):
+        next_coefficient(0.1, 5.0, controller="adaptive", target=6.0, horizon=1e4, samples=8)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("estimator", ["k2", "k3", "k3_corrected"])
+def test_only_the_policy_gets_a_gradient(estimator):
+    policy, reference, old = (torch.randn(2, 3, requires_grad=True) for _ in range(3))
+    kl_loss(policy, reference, old, estimator=estimator).sum().backward()
+    assert policy.grad is not None
+    assert reference.grad is None
+    assert old.grad is None
+
+
+def test_the_correction_holds_where_the_old_policy_is_the_same_tensor():
+    policy, reference = torch.randn(5, requires_grad=True), torch.randn(5)
+    found, wanted = (
+        torch.autograd.grad(kl_loss(policy, reference, old, estimator="k3_corrected").sum(), policy)
+        for old in (policy, policy.detach().clone())
+    )
+    torch.testing.assert_close(found, wanted)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tests.training.alignment import tiny
+from training.alignment import losses
 from training.alignment.experience import token_scores
 from training.alignment.log_probs import CompletionScorer
 from training.alignment.losses.policy_gradient import (
@@ -329,3 +330,42 @@ def test_methods_that_compare_answers_say_so():
         if method.loop == "online" and statistic is not None:
             compares = "per_prompt" in inspect.signature(statistic).parameters
             assert method.least_samples == (2 if compares else 1), method.name
+
+
+def test_the_package_has_the_loss_of_every_method():
+    for method in methods():
+        loss = method.load_loss()
+        assert getattr(losses, loss.__name__) is loss
+        assert loss.__name__ in losses.__all__
+    assert losses.ptx_loss is ptx_loss
+
+
+@pytest.mark.parametrize("reduction", ["sum", "sequence", "token", "dr_grpo"])
+def test_a_response_without_a_token_spoils_no_update(reduction):
+    mask = torch.cat([MASK, torch.zeros_like(MASK[:1])])
+    policy = torch.randn(3, 3, dtype=torch.float64).requires_grad_()
+    zeros, ones = torch.zeros(3, 3, dtype=torch.float64), torch.ones(3, 3, dtype=torch.float64)
+    found = rloo_loss(policy, zeros, ones, mask, objective="sequence_clip").losses
+    loss = mean(found, mask, reduction)
+    loss.backward()
+    assert loss.isfinite()
+    assert policy.grad.isfinite().all()
+    assert not policy.grad[2].any()
+
+
+def test_names_that_are_not_known_are_refused():
+    x = noise(1)
+    with pytest.raises(ValueError, match="'reinforced' is not known"):
+        rloo_loss(x, x, x, MASK, objective="reinforced")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="'seq' is not known"):
+        clipped_surrogate(x, x, x, MASK, 0.2, 0.2, level="seq")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="'seq' is not known"):
+        sampler_weights(x, x, MASK, level="seq")  # type: ignore[arg-type]
+
+
+def test_returns_of_live_values_are_constants():
+    values = noise(1).requires_grad_()
+    fits = [value_loss(values, noise(2), returns, MASK, clip_range=0.0).sum()
+            for returns in (2 * values, (2 * values).detach())]  # fmt: skip
+    found, wanted = (torch.autograd.grad(fit, values)[0] for fit in fits)
+    torch.testing.assert_close(found, wanted)
