@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 RESAMPLES = 1000
 FEWEST_CLUSTERS = 10
+# The normal quantile of a 95 % interval.
+Z = 1.959964
 # Numbers of resampled clusters that are held at once: 32 MiB, twice while they are drawn.
 BLOCK = 2**22
 Floats = NDArray[np.float64]
@@ -22,6 +24,25 @@ def bootstrap(values: Floats, weights: Floats, clusters: Sequence[str], seed: in
     pretend to know; the value is null when there is none.
     """
     return _interval([values], weights, clusters, seed)
+
+
+def bootstrap_share(
+    values: Floats, weights: Floats, clusters: Sequence[str], seed: int
+) -> Estimate:
+    """The same of shares in [0, 1].
+
+    Where all are 0, or all are 1, every resample is the same, and the bootstrap would be certain of
+    what few clusters show: there the interval is Wilson's (1927), of (Σ w)² / Σ w² clusters.
+    """
+    found = bootstrap(values, weights, clusters, seed)
+    known = ~np.isnan(values) & (weights > 0)
+    if found["low"] is None or found["value"] not in (0.0, 1.0) or not known.any():
+        return found
+    index = np.unique(np.asarray(clusters)[known], return_inverse=True)[1]
+    mass = np.bincount(index, weights[known])
+    count = float(mass.sum() ** 2 / np.square(mass).sum())
+    near, far = found["value"], (Z**2 if found["value"] == 0.0 else count) / (count + Z**2)
+    return {"value": near, "low": min(near, far), "high": max(near, far)}
 
 
 def bootstrap_margin(

@@ -29,6 +29,23 @@ def test_calibration_of_worked_bins() -> None:
     assert [(one.count, one.accuracy["value"]) for one in bins] == [(4, 0.5), (1, 1.0)]
 
 
+def test_the_number_of_bins_is_given() -> None:
+    """0.6 and 0.7 stand apart in ten bins and together in two."""
+    given = np.array([0.6, 0.7]), np.array([1.0, 0.3]), np.ones(2), ["a", "b"], 0
+    assert calibration_error(*given)["value"] == pytest.approx(0.4)
+    assert calibration_error(*given, bins=2)["value"] == pytest.approx(0.0)
+    assert [len(reliability(*given, bins=bins)) for bins in (10, 2)] == [2, 1]
+
+
+@pytest.mark.parametrize("wrong", [0.3, 1.01, math.nan])
+def test_a_confidence_of_the_other_side_is_refused(wrong: float) -> None:
+    """0.3 would stand in the last bin but three, for so numpy counts from the end."""
+    given = np.array([0.75, wrong]), np.ones(2), np.ones(2), ["a", "b"], 0
+    for function in (reliability, calibration_error):
+        with pytest.raises(ValueError, match="not that of the preferred side"):
+            function(*given)
+
+
 def test_a_calibrated_model_has_a_small_error_within_its_interval() -> None:
     generator = np.random.default_rng(0)
     confidence = generator.uniform(0.5, 1.0, 4000)
@@ -92,3 +109,25 @@ def test_the_bootstrap_does_not_depend_on_its_blocks(monkeypatch):
     assert found == pytest.approx(whole, rel=1e-12)
     assert (found["low"], found["high"]) == pytest.approx(tuple(expected), rel=1e-12)
     assert calibration_error(confidence, right, weights, names, 5) == pytest.approx(errors)
+
+
+@pytest.mark.parametrize(("value", "low", "high"), [(1.0, 0.8064, 1.0), (0.0, 0.0, 0.1936)])
+def test_a_share_of_all_or_none_is_no_certainty(value: float, low: float, high: float) -> None:
+    """Wilson's interval of 16 of 16: 0.8064 to 1 (scipy.stats.binomtest agrees)."""
+    names = [str(number) for number in range(16)]
+    found = estimates.bootstrap_share(np.full(16, value), np.ones(16), names, 0)
+    assert (found["value"], found["low"], found["high"]) == pytest.approx(
+        (value, low, high), abs=1e-4
+    )
+    twice = estimates.bootstrap_share(np.full(32, value), np.ones(32), names * 2, 0)
+    assert twice == pytest.approx(found)
+
+
+def test_any_other_share_is_bootstrapped() -> None:
+    values, names = np.arange(20) % 2.0, [str(number) for number in range(20)]
+    plain = estimates.bootstrap(values, np.ones(20), names, 0)
+    assert estimates.bootstrap_share(values, np.ones(20), names, 0) == plain
+    few = estimates.bootstrap_share(np.ones(4), np.ones(4), names[:4], 0)
+    assert few == {"value": 1.0, "low": None, "high": None}
+    none = estimates.bootstrap_share(np.array([]), np.array([]), [], 0)
+    assert none == {"value": None, "low": None, "high": None}

@@ -8,7 +8,7 @@ import numpy as np
 
 from training.alignment import metrics
 from training.alignment.batches import LIST_ROLE
-from training.alignment.estimates import Estimate, bootstrap, bootstrap_margin
+from training.alignment.estimates import Estimate, bootstrap, bootstrap_margin, bootstrap_share
 from training.alignment.methods import get_method, parse_hyperparameters
 from training.alignment.objective import LogProbs, Objective, Statistic
 from training.alignment.tokenization import Example, TokenSequence
@@ -44,7 +44,7 @@ def preferences(
     return {
         "pairs": len(pairs),
         "prompts": len(set(clusters)),
-        "accuracy": bootstrap(metrics.correctness(rows).numpy(), weights, clusters, seed),
+        "accuracy": bootstrap_share(metrics.correctness(rows).numpy(), weights, clusters, seed),
         "log_ratio_margin": bootstrap_margin(chosen, rejected, weights, clusters, seed),
         "movement": movement(policy, reference, pairs, seed),
         "perplexity": perplexity(policy, reference, pairs, seed),
@@ -67,7 +67,7 @@ def movement(
             "before": bootstrap(first, weights, clusters, seed),
             "after": bootstrap(second, weights, clusters, seed),
             "difference": bootstrap(second - first, weights, clusters, seed),
-            "fell": bootstrap(fell, weights, clusters, seed),
+            "fell": bootstrap_share(fell, weights, clusters, seed),
         }
     return {**found, "unit": "nats per answer"} if found else {}
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from training.alignment import metrics
 from training.alignment.config import TrainingConfig
-from training.alignment.estimates import Floats, bootstrap, bootstrap_margin
+from training.alignment.estimates import Floats, bootstrap, bootstrap_margin, bootstrap_share
 from training.alignment.evaluation import samples
 from training.alignment.evaluation.likelihood import (
     PAIR_ROLES,
@@ -28,6 +28,8 @@ from training.alignment.policies import load_scorer
 from training.alignment.run_data import demonstrations, held_out_pairs, load_examples
 from training.alignment.scoring import by_role, score_all, split_roles
 from training.alignment.tokenization import Example
+
+SHARES = ("accuracy", "accuracy_before", "pair_accuracy", "best_first")
 
 
 class Texts(NamedTuple):
@@ -182,7 +184,7 @@ def _held_out(
     if not (np.isnan(moved).all() or np.isnan(other).all()):
         figures["log_ratio_margin"] = bootstrap_margin(moved, other, weights, clusters, seed)
     figures |= {
-        name: bootstrap(values, weights, clusters, seed)
+        name: (bootstrap_share if name in SHARES else bootstrap)(values, weights, clusters, seed)
         for name, values in measured.items()
         if not np.isnan(values).all()
     }
@@ -243,7 +245,7 @@ def _win_rate(before: Floats, after: Floats, config: TrainingConfig) -> dict[str
     ones, clusters = np.ones(len(before)), [str(number) for number in range(len(before))]
     wins = 0.5 + 0.5 * np.sign(after - before)
     return {
-        **bootstrap(wins, ones, clusters, config.seed),
+        **bootstrap_share(wins, ones, clusters, config.seed),
         "scores": samples.change(before, after, config.seed),
         "prompts": len(before),
         "judge": Path(str(config.evaluation_reward_model)).name,

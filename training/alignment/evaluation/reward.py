@@ -12,7 +12,7 @@ from torch import Tensor
 
 from training.alignment.batches import LIST_ROLE, list_ranks
 from training.alignment.config import TrainingConfig
-from training.alignment.estimates import Floats, bootstrap
+from training.alignment.estimates import Floats, bootstrap, bootstrap_share
 from training.alignment.evaluation.calibration import (
     calibration_error,
     confidences,
@@ -28,6 +28,8 @@ from training.alignment.tokenization import Example
 
 # A slice of fewer pairs says nothing.
 FEWEST = 5
+# Of many tags the most frequent ones.
+MOST_TAGS = 12
 LENGTH = "length"
 QUARTERS = ("shortest quarter", "second quarter", "third quarter", "longest quarter")
 
@@ -142,13 +144,13 @@ def _agreement(decided: Sequence[Comparison], seed: int) -> dict[str, Any]:
     what each side scores in the mean."""
     differences, _, weights, clusters = _columns(decided)
     values = {
-        "accuracy": 0.5 + 0.5 * np.sign(differences),
         "reward_margin": differences,
         "chosen_score": np.array([one.chosen for one in decided], dtype=float),
         "rejected_score": np.array([one.rejected for one in decided], dtype=float),
     }
     found = {name: bootstrap(one, weights, clusters, seed) for name, one in values.items()}
-    return {"pairs": len(decided), **found}
+    accuracy = bootstrap_share(0.5 + 0.5 * np.sign(differences), weights, clusters, seed)
+    return {"pairs": len(decided), "accuracy": accuracy, **found}
 
 
 def _calibration(compared: Sequence[Comparison], seed: int) -> dict[str, Any]:
@@ -167,21 +169,26 @@ def _calibration(compared: Sequence[Comparison], seed: int) -> dict[str, Any]:
 def _slices(compared: Sequence[Comparison], seed: int) -> list[dict[str, Any]]:
     """Accuracy, margin and scores by what a pair is: length, source and tags, where the rows have
     them."""
-    groups: dict[tuple[str, str], list[Comparison]] = {}
-    for by, name_of in _dividers(compared):
-        for one in compared:
-            for name in name_of(one):
-                groups.setdefault((by, name), []).append(one)
     return [
         {"by": by, "name": name, **_agreement(members, seed)}
-        for (by, name), members in sorted(groups.items(), key=lambda group: _place(*group[0]))
-        if len(members) >= FEWEST
+        for by, name_of in _dividers(compared)
+        for name, members in _groups(compared, by, name_of)
     ]
 
 
-def _place(by: str, name: str) -> tuple[str, int, str]:
-    """By name, but the quarters of lengths from the shortest."""
-    return by, QUARTERS.index(name) if by == LENGTH else 0, name
+def _groups(
+    compared: Sequence[Comparison], by: str, name_of: Callable[[Comparison], list[str]]
+) -> list[tuple[str, list[Comparison]]]:
+    """By name, but the quarters of lengths from the shortest; not what says nothing: few pairs,
+    or all of them."""
+    groups: dict[str, list[Comparison]] = {}
+    for one in compared:
+        for name in name_of(one):
+            groups.setdefault(name, []).append(one)
+    telling = [name for name in groups if FEWEST <= len(groups[name]) < len(compared)]
+    often = sorted(telling, key=lambda name: (-len(groups[name]), name))[:MOST_TAGS]
+    order = QUARTERS if by == LENGTH else sorted(often)
+    return [(name, groups[name]) for name in order if name in often]
 
 
 Divider = tuple[str, Callable[[Comparison], list[str]]]
