@@ -156,6 +156,29 @@ def test_parts_add_up_and_warn() -> None:
 def test_a_half_of_the_data_is_half_of_the_steps() -> None:
     found = budget.estimate(config(data_half="first"), get_method("dpo"), SMALL, DATA, MACHINE)
     assert found.steps == 2
+    online = budget.estimate(config(method="ppo", data_half="first"), get_method("ppo"), SMALL,
+                             DATA, MACHINE)  # fmt: skip
+    assert online == budget.estimate(config(method="ppo"), get_method("ppo"), SMALL, DATA, MACHINE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "slower"),
+    [
+        ({"on_cpu": True}, 1), ({"on_cpu": True, "former_runs": 2}, 2), ({"on_cpu": False}, 5),
+    ],
+)  # fmt: skip
+def test_evaluations_of_a_run_in_bfloat16_go_at_the_pace_of_float32(
+    changes: dict[str, Any], slower: int
+) -> None:
+    machine = replace(MACHINE, **changes)
+
+    def last(dtype: str) -> float:
+        asked = config(dtype=dtype, evaluation_limit=1)
+        found = budget.estimate(asked, get_method("dpo"), SMALL, replace(DATA, held_out=10**6),
+                                machine)  # fmt: skip
+        return next(part.amount for part in found.time if part.name == "Evaluating")
+
+    assert last("bfloat16") == pytest.approx(slower * last("float32"), rel=1e-3)
 
 
 def test_worked_figures() -> None:
@@ -300,7 +323,7 @@ def test_a_frozen_base_in_bfloat16_takes_more_after_training(gpu: bool) -> None:
         return {part.name: part.amount for part in found.memory}
 
     parts, weights = estimated(), large.parameters
-    evaluated = budget.PROCESS_BYTES + 4 * weights + 2 * large.block_parameters
+    evaluated = budget.PROCESS_BYTES + 4 * weights
     assert parts["Weights"] == 2 * weights
     assert sum(parts.values()) == pytest.approx(
         max(evaluated, (2 + 4 * (not gpu)) * weights), rel=0.1
