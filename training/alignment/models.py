@@ -113,15 +113,24 @@ def save_model(model: Any, tokenizer: Any, target: Path) -> None:
         tokenizer.save_pretrained(building)
         building.chmod(0o755)
         _flush_folder(building)
+        # Aside first: a folder that is half deleted would no longer pass for a model.
+        former = building.with_name(f"{building.name}-former")
         if target.exists():
-            shutil.rmtree(target)
+            target.rename(former)
         building.rename(target)
+        shutil.rmtree(former, ignore_errors=True)
     finally:
         shutil.rmtree(building, ignore_errors=True)
 
 
 def _is_model_or_empty(target: Path) -> bool:
-    return target.is_dir() and ((target / "config.json").is_file() or not any(target.iterdir()))
+    """Of a model are files alone: its configuration, its weights and what reads its text."""
+    if not target.is_dir():
+        return False
+    found = list(target.iterdir())
+    names = {path.name for path in found if path.is_file()}
+    is_model = "config.json" in names and any(name.endswith(".safetensors") for name in names)
+    return not found or (is_model and len(names) == len(found))
 
 
 def plain_generation(**settings: Any) -> GenerationConfig:

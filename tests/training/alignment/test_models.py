@@ -37,9 +37,10 @@ def test_saving_replaces_what_was_there(tmp_path):
     before = fingerprint(target)
     save_model(tiny.llama(seed=1), tiny.byte_tokenizer(), target)
     assert fingerprint(target) != before
+    assert list(tmp_path.iterdir()) == [target]
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "another-model/config.json"])
+@pytest.mark.parametrize("name", ["notes.txt", "config.json", "another-model/config.json"])
 def test_a_folder_of_other_things_is_not_replaced(tmp_path, name):
     kept = tmp_path / "saved" / name
     kept.parent.mkdir(parents=True)
@@ -47,6 +48,13 @@ def test_a_folder_of_other_things_is_not_replaced(tmp_path, name):
     with pytest.raises(ModelError, match="would be deleted; name a new or an empty folder"):
         save_model(tiny.llama(), tiny.byte_tokenizer(), tmp_path / "saved")
     assert kept.read_text() == "mine"
+
+
+def test_a_model_among_other_things_is_not_replaced(tmp_path):
+    save_model(tiny.llama(), tiny.byte_tokenizer(), tmp_path / "saved")
+    (tmp_path / "saved" / "src").mkdir()
+    with pytest.raises(ModelError, match="holds something else"):
+        save_model(tiny.llama(), tiny.byte_tokenizer(), tmp_path / "saved")
 
 
 def test_a_failed_save_leaves_nothing(tmp_path):

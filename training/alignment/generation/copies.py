@@ -25,7 +25,8 @@ class PackedLinear(nn.Module):
         self._weight = torch.ops.mkldnn._reorder_linear_weight(
             linear.weight.detach().to(dtype), rows
         )
-        self._bias = None if linear.bias is None else linear.bias.detach().to(dtype)
+        bias = linear.bias
+        self._bias = None if bias is None else bias.detach().to(dtype, copy=True)
 
     def forward(self, values: Tensor) -> Tensor:
         result: Tensor = torch.ops.mkldnn._linear_pointwise(
