@@ -1,7 +1,7 @@
 """The embedded database: a real PostgreSQL in the data directory, run by this module.
 
 What it promises: a password and a private socket instead of an open port; "running" means that
-a connection was answered, never that a pid file exists; two starts at once are harmless; root
+somebody listens, never that a pid file exists; two starts at once are harmless; root
 runs the server as an unprivileged user; another major version is refused with a sentence.
 
 Whoever uses the server holds a shared lock on a file (`hold`), which the system drops even
@@ -15,6 +15,7 @@ import contextlib
 import fcntl
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -38,6 +39,9 @@ from core.postgres_cluster import (
 
 START_SECONDS = 300  # crash recovery of a large database takes its time
 STOP_SECONDS = 60
+CONNECT_SECONDS = 3
+# Parts of what a server says that waiting does not mend.
+REFUSALS = ("authentication failed", "no pg_hba.conf entry", "does not exist")
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -84,7 +88,8 @@ def start(data_dir: Path, *, durable: bool = True) -> Server:
 
 
 def is_running(data_dir: Path) -> bool:
-    return _answers(Cluster(data_dir)) == "yes"
+    """Also while it is starting, or too busy to let anybody in."""
+    return _ask(Cluster(data_dir)).is_there
 
 
 def stop(data_dir: Path) -> None:
@@ -150,25 +155,68 @@ def _start(cluster: Cluster, durable: bool) -> Server:
     return Server(cluster.url(), started=True)
 
 
-def _answers(cluster: Cluster) -> str:
-    """ "yes", "wait" (starting, recovering or too busy to say) or "no"; a connection decides."""
+@dataclass(frozen=True)
+class _Answer:
+    """Whether a server listens; `refusal` is why it did not let us in."""
+
+    is_there: bool
+    refusal: str = ""
+
+    @property
+    def is_yes(self) -> bool:
+        return self.is_there and not self.refusal
+
+    @property
+    def may_change(self) -> bool:
+        """It is starting, recovering or too busy."""
+        return self.is_there and not self.is_yes and not self.is_for_good
+
+    @property
+    def is_for_good(self) -> bool:
+        return self.is_there and any(words in self.refusal for words in REFUSALS)
+
+
+def _ask(cluster: Cluster) -> _Answer:
     if not cluster.exists or not cluster.password_file.exists():
-        return "no"
+        return _Answer(is_there=False)
     try:
-        psycopg.connect(cluster.url("postgres"), connect_timeout=3).close()
-    except psycopg.errors.ConnectionTimeout:
-        return "wait"
+        psycopg.connect(cluster.url("postgres"), connect_timeout=CONNECT_SECONDS).close()
     except psycopg.OperationalError as error:
-        return "wait" if "the database system is" in str(error) else "no"
-    return "yes"
+        return _Answer(_listens(cluster), str(error).strip() or repr(error))
+    return _Answer(is_there=True)
+
+
+def _listens(cluster: Cluster) -> bool:
+    """A socket that is missing or refuses has no server; whatever else goes wrong, it has one."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(CONNECT_SECONDS)
+        try:
+            client.connect(str(cluster.socket))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        except OSError:
+            return True
+    return True
 
 
 def _answers_in_the_end(cluster: Cluster) -> bool:
-    """A server that is slow to answer is never taken for a dead one: people work with it."""
+    """A server that is slow to answer, or full, is never taken for a dead one: people work with
+    it."""
     deadline = time.monotonic() + START_SECONDS
-    while (answer := _answers(cluster)) == "wait" and time.monotonic() < deadline:
+    while (answer := _ask(cluster)).may_change and time.monotonic() < deadline:
         time.sleep(0.1)
-    return answer == "yes"
+    if answer.is_there and not answer.is_yes:
+        raise PostgresError(_why_not(cluster, answer))
+    return answer.is_there
+
+
+def _why_not(cluster: Cluster, answer: _Answer) -> str:
+    remedy = (
+        f"Is {cluster.password_file} the file that was made with it?"
+        if answer.is_for_good
+        else f"It is left running; see {cluster.log} for what it is busy with."
+    )
+    return f"The database in {cluster.link} runs but lets nobody in: {answer.refusal}. {remedy}"
 
 
 def _refuse_foreign_owner(cluster: Cluster) -> None:
@@ -209,8 +257,8 @@ def _launch(cluster: Cluster, binaries: Binaries, settings: dict[str, str]) -> N
     said_before = cluster.log.stat().st_size if cluster.log.exists() else 0
     child = _children[cluster.folder] = cluster.account.spawn(command, cluster.log)
     deadline = time.monotonic() + START_SECONDS
-    while _answers(cluster) != "yes":
-        if child.poll() is not None or time.monotonic() > deadline:
+    while not (answer := _ask(cluster)).is_yes:
+        if child.poll() is not None or answer.is_for_good or time.monotonic() > deadline:
             said = cluster.log.read_bytes()[said_before:].decode(errors="replace")
             reason = reason_in(said) or f"exit code {child.returncode}"
             raise PostgresError(f"PostgreSQL did not start: {reason} (all of it: {cluster.log})")

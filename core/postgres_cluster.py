@@ -105,6 +105,10 @@ class Cluster:
         digest = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:16]
         return Path("/tmp") / f"prefloop-{self.account.uid}-{digest}"  # noqa: S108 - private, and checked
 
+    @property
+    def socket(self) -> Path:
+        return self.socket_folder / ".s.PGSQL.5432"
+
     def url(self, database: str = NAME) -> str:
         password = self.password_file.read_text().strip()
         return f"postgresql://{NAME}:{password}@/{database}?host={quote(str(self.socket_folder))}"

@@ -117,6 +117,7 @@ class Launcher:
             time.sleep(0.05)
 
     def _revive_database(self) -> None:
+        """Only one that is gone is started: a wait for a busy one would keep dead children dead."""
         data_dir: Path = settings.DATA_DIR
         if not _is_embedded(data_dir) or embedded_postgres.is_running(data_dir):
             return

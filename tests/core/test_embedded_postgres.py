@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import shutil
@@ -146,6 +147,52 @@ def test_a_server_that_is_slow_to_answer_is_left_alone(data_dir: Path) -> None:
         assert not start(data_dir).started
     finally:
         resumed.join()
+    assert postmaster(data_dir) == server
+
+
+@pytest.fixture
+def full(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[psycopg.Connection]]:
+    """The connections of a server that has no room for another."""
+    monkeypatch.setitem(embedded_postgres.SETTINGS, "max_connections", "4")
+    url = start(data_dir).url
+    held: list[psycopg.Connection] = []
+    while len(held) < 4:  # the connection that made the database may be a moment in leaving
+        with contextlib.suppress(psycopg.OperationalError):
+            held.append(psycopg.connect(url))
+    yield held
+    for connection in held:
+        connection.close()
+
+
+def test_a_full_server_is_waited_for(data_dir: Path, full: list[psycopg.Connection]) -> None:
+    server = postmaster(data_dir)
+    assert embedded_postgres.is_running(data_dir)
+    leaves = threading.Timer(1.0, full[0].close)
+    leaves.start()
+    try:
+        assert not start(data_dir).started
+    finally:
+        leaves.join()
+    assert postmaster(data_dir) == server
+
+
+def test_a_server_that_stays_full_is_told_and_left_alone(
+    data_dir: Path, full: list[psycopg.Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = postmaster(data_dir)
+    monkeypatch.setattr(embedded_postgres, "START_SECONDS", 0.5)
+    with pytest.raises(PostgresError, match=r"lets nobody in: .*too many clients.* left running"):
+        start(data_dir)
+    assert postmaster(data_dir) == server
+    assert full[0].execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_server_whose_password_was_lost_is_told_and_left_alone(data_dir: Path) -> None:
+    start(data_dir)
+    server = postmaster(data_dir)
+    Cluster(data_dir).password_file.write_text("another")
+    with pytest.raises(PostgresError, match=r"password authentication failed.*postgres-password"):
+        start(data_dir)
     assert postmaster(data_dir) == server
 
 
