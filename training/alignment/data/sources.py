@@ -1,7 +1,9 @@
 """Rows out of files: JSONL, a JSON array, Parquet, and what `datasets` saves to disk."""
 
+import codecs
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +13,9 @@ from training.alignment.data.rows import DataError
 
 _BATCH = 1024
 _DATASET, _SPLITS = "state.json", "dataset_dict.json"
+# What the hub keeps beside a dataset's rows.
+_ABOUT = {"dataset_info.json", "dataset_infos.json"}
+_SPLIT = re.compile(r"(?i)(train|test|validation|valid|val|dev|eval|held[_-]?out)(?![a-z])")
 # What a file whose end, page or block is damaged raises in the middle of its rows.
 _DAMAGE = (EOFError, OSError, ValueError, NotImplementedError, OverflowError, zlib.error)
 
@@ -26,7 +31,7 @@ class Record(NamedTuple):
 def read_records(path: Path) -> Iterator[Record]:
     """The rows of a file, or of all files of a folder in the order of their names.
 
-    Raises DataError where `path` is missing, or is no such file or folder.
+    Raises DataError where `path` is missing, or is no such file or folder, or holds several splits.
     """
     if path.is_dir():
         for file in _files(path):
@@ -46,13 +51,31 @@ def _files(folder: Path) -> list[Path]:
         )
     if (folder / _DATASET).exists():
         return [folder / name for name in _listed(folder, _DATASET, "_data_files")]
-    files = sorted(file for file in folder.iterdir() if _suffix(file) in _READERS)
+    found = (file for file in folder.iterdir() if file.name not in _ABOUT)
+    files = sorted(file for file in found if _suffix(file) in _READERS)
+    if not files and (folder / "data").is_dir():
+        return _files(folder / "data")
     if not files:
         raise DataError(
             f"{folder.name}: holds no {', '.join(sorted(_READERS))} file and is no folder that "
             "datasets saved"
         )
+    _refuse_splits(folder, files)
     return files
+
+
+def _refuse_splits(folder: Path, files: list[Path]) -> None:
+    """Rows that are held out must not be trained on because they lie beside the others."""
+    splits: dict[str, Path] = {}
+    for file in files:
+        if found := _SPLIT.match(file.name):
+            splits.setdefault(found[1].lower(), file)
+    if len(splits) > 1:
+        told, one = ", ".join(sorted(splits)), splits.get("train", files[0]).name
+        raise DataError(
+            f"{folder.name}: holds files of several splits ({told}); name the file of one, for "
+            f"example {folder.name}/{one}, or a folder with the files of one alone"
+        )
 
 
 def _listed(folder: Path, file: str, key: str) -> list[str]:
@@ -108,7 +131,7 @@ def _parsed(line: bytes) -> Any:
 def _json(path: Path) -> Iterator[tuple[int, Any]]:
     """An array of objects; some tools give JSONL this name as well."""
     with _open(path) as file:
-        is_array = file.read(64).lstrip().startswith(b"[")
+        is_array = file.read(64).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
     if not is_array:
         yield from _jsonl(path)
         return

@@ -1,5 +1,6 @@
 """Files and folders of every format that is read."""
 
+import codecs
 import gzip
 import json
 
@@ -53,6 +54,15 @@ def test_a_json_array_and_json_that_is_lines(tmp_path):
     assert as_read(array) == as_read(lines) == LINES
 
 
+@pytest.mark.parametrize("name", ["array.json", "lines.json", "lines.jsonl"])
+def test_a_byte_order_mark_is_no_part_of_the_rows(tmp_path, name):
+    path = tmp_path / name
+    lines = "\n".join(json.dumps(line) for line in LINES)
+    text = json.dumps(LINES, indent=2) if name == "array.json" else lines
+    path.write_bytes(codecs.BOM_UTF8 + text.encode())
+    assert as_read(path) == LINES
+
+
 def test_parquet_with_columns_that_a_row_leaves_null(tmp_path):
     path = tmp_path / "rows.parquet"
     pq.write_table(
@@ -81,6 +91,44 @@ def test_a_folder_of_splits_asks_for_one(tmp_path):
     (tmp_path / "dataset_dict.json").write_text(json.dumps({"splits": ["train", "test"]}))
     with pytest.raises(DataError, match=r"several splits \(train, test\).*/train"):
         read_rows(tmp_path, "pairs")
+
+
+@pytest.mark.parametrize(
+    ("names", "splits", "example"),
+    [
+        (("train.jsonl", "test.jsonl"), "test, train", "train.jsonl"),
+        (("held_out.jsonl", "train.jsonl", "more.jsonl"), "held_out, train", "train.jsonl"),
+        (("dev-1.jsonl", "eval.jsonl.gz"), "dev, eval", "dev-1.jsonl"),
+        (("train-0-of-2.parquet", "train-1-of-2.parquet", "validation-0-of-1.parquet"),
+         "train, validation", "train-0-of-2.parquet"),
+        (("Train_sft.jsonl", "val_sft.jsonl"), "train, val", "Train_sft.jsonl"),
+    ],
+)  # fmt: skip
+def test_a_folder_with_files_of_several_splits_asks_for_one(tmp_path, names, splits, example):
+    for name in names:
+        (tmp_path / name).write_bytes(b"")
+    words = rf"several splits \({splits}\); name the file of one.*/{example}, or a folder"
+    with pytest.raises(DataError, match=words):
+        read_rows(tmp_path, "pairs")
+
+
+def test_files_of_one_split_or_of_none_are_read_together(tmp_path):
+    for name in ("train-1", "train-2", "trainer", "tests"):
+        write_lines(tmp_path / f"{name}.jsonl", LINES)
+    assert len(as_read(tmp_path)) == 4 * len(LINES)
+
+
+def test_the_hubs_layout_keeps_the_rows_in_a_folder_of_their_own(tmp_path):
+    (tmp_path / "data").mkdir()
+    write_lines(tmp_path / "data" / "train-0.jsonl", LINES)
+    (tmp_path / "dataset_infos.json").write_text("{}")
+    (tmp_path / "README.md").write_text("About these rows.")
+    assert as_read(tmp_path) == LINES
+    write_lines(tmp_path / "data" / "test-0.jsonl", LINES)
+    with pytest.raises(DataError, match=r"data: holds files of several splits \(test, train\)"):
+        read_rows(tmp_path, "pairs")
+    write_lines(tmp_path / "rows.jsonl", LINES[:1])
+    assert as_read(tmp_path) == LINES[:1]
 
 
 def test_a_folder_of_files_is_read_in_the_order_of_names(tmp_path):
