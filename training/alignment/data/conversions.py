@@ -8,7 +8,7 @@ from training.alignment.data.rows import Kind, Row, Text
 
 
 def list_to_pairs(row: Row) -> list[Row]:
-    """The n(n-1)/2 pairs of a list, which share its weight and carry its `group`.
+    """The n(n-1)/2 pairs of a list, which share its weight and are one `group`.
 
     The share of a tie goes with it, for a list that ties says less.
     """
@@ -18,7 +18,7 @@ def list_to_pairs(row: Row) -> list[Row]:
     return [
         Row(
             id=f"{row.id}-{better}-{worse}",
-            group=row.group,
+            group=row.group or row.id,
             prompt=row.prompt,
             completions={"chosen": texts[better], "rejected": texts[worse]},
             target=0.5 if ranks[better] == ranks[worse] else 1.0,

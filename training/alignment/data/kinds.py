@@ -76,7 +76,6 @@ def _row(
         raise DataError("prompt and completions must be of one kind, all texts or all messages")
     if not isinstance(text, str) and text[-1]["role"] == "assistant":
         raise FieldError("prompt", "ends with the assistant's turn, so that nothing is to be said")
-    name = fields.name(values, "id")
-    group = fields.name(values, "group") or name
+    name, group = fields.name(values, "id"), fields.name(values, "group")
     more.setdefault("facts", {name: values[name] for name in SLICES if name in values})
     return Row(name, group, text, completions, target, weight, **more)

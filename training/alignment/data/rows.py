@@ -33,8 +33,8 @@ class Row:
     `target` is the probability that chosen is better (pairs) or the label (binary), else 1.
     `margin` says by how much chosen is better, from 0 to 1, where that is known. `ranks` are those
     of a list's completions: 1 is best and equal ranks tie; `scores` are what they come from.
-    `facts` are a prompt's other fields, for what rewards its answers; of other rows `source` and
-    `tags`, by which an evaluation tells scores apart.
+    `group` is what the row names, or nothing. `facts` are a prompt's other fields, for what rewards
+    its answers; of other rows `source` and `tags`, by which an evaluation tells scores apart.
     """
 
     id: str
@@ -73,12 +73,12 @@ def likelier_first(rows: Sequence[Row]) -> list[Row]:
 
 
 def with_weights(rows: Sequence[tuple[Kind, Row]], data: Kind) -> list[tuple[Kind, Row]]:
-    """Give a weight of one to rows that name none; the pairs of a group share it.
+    """Give a weight of one to rows that name none; the pairs of a named group share it.
 
     So they do when they become `data` of another kind, but for prompts, which are asked once each.
     """
     shared = [row.group for kind, row in rows if kind == "pairs" and data != "prompts"]
-    sizes = Counter(shared)
+    sizes = Counter(filter(None, shared))
     return [
         (kind, row if row.weight else replace(row, weight=1.0 / _share(kind, row, sizes)))
         for kind, row in rows

@@ -22,7 +22,7 @@ def test_a_pair_of_messages(tmp_path):
         "weight": 2,
     }
     (row,) = rows_of(tmp_path, line)
-    assert (row.id, row.group, row.target, row.weight) == ("7", "7", 0.8, 2.0)
+    assert (row.id, row.group, row.target, row.weight) == ("7", "", 0.8, 2.0)
     assert row.completions == {"chosen": assistant("c"), "rejected": assistant("r")}
 
 
@@ -66,6 +66,13 @@ def test_a_tie_in_a_list_is_a_pair_of_one_half_that_can_be_dropped(tmp_path):
 def test_pairs_of_one_group_share_a_weight_unless_they_name_one(tmp_path):
     grouped = [{**PAIR, "group": "g"}, {**PAIR, "group": "g"}, {**PAIR, "weight": 5, "group": "h"}]
     assert [row.weight for row in rows_of(tmp_path, *grouped)] == [0.5, 0.5, 5.0]
+
+
+def test_pairs_that_repeat_an_id_count_one_each(tmp_path):
+    lines = [{**PAIR, "id": number} for number in (7, 7, 8)]
+    assert [row.weight for row in rows_of(tmp_path, *lines)] == [1.0, 1.0, 1.0]
+    named = [{**PAIR, "id": 7}, {**PAIR, "group": "7"}, {**PAIR, "group": "7"}]
+    assert [row.weight for row in rows_of(tmp_path, *named)] == [1.0, 0.5, 0.5]
 
 
 def test_a_group_may_have_the_number_zero(tmp_path):
