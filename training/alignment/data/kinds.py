@@ -39,7 +39,7 @@ def demonstration(values: Mapping[str, Any]) -> Row:
 
 
 def prompt(values: Mapping[str, Any]) -> Row:
-    known = ("id", "group", "prompt", "weight")
+    known = ("id", "group", "prompt", "weight", "system")
     facts = {name: value for name, value in values.items() if name not in known}
     return _row(values, {}, 1.0, facts=facts)
 

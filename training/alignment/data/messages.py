@@ -41,6 +41,20 @@ def messages(value: Any, field: str) -> Messages:
     return [_message(item, f"{field}[{place}]") for place, item in enumerate(value)]
 
 
+def with_system(talk: Messages, text: Any) -> Messages:
+    """The talk after a message of the system, where there is one; it may hold the same already."""
+    if text in (None, ""):
+        return talk
+    if not isinstance(text, str):
+        raise FieldError("system", "must be a text")
+    opening = talk[0] if talk[0]["role"] in ("system", "developer") else None
+    if opening is None:
+        return [{"role": "system", "content": checked(text, "system")}, *talk]
+    if opening["content"].strip() != text.strip():
+        raise FieldError("system", "differs from the talk's own first message; leave one of them")
+    return talk
+
+
 def checked(text: str, field: str) -> str:
     """The text, which no tokenizer and no file takes with half of a character in it."""
     try:

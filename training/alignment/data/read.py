@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from training.alignment.data.conversions import CONVERSIONS
 from training.alignment.data.kinds import PARSERS
+from training.alignment.data.messages import with_system
 from training.alignment.data.rows import DataError, FieldError, Kind, Row, Text, with_weights
 from training.alignment.data.shapes import shape_of
 from training.alignment.data.sources import Record, read_records
@@ -149,10 +150,12 @@ class _Reading:
         shape = shape_of(values)
         if not self._accepts(shape.kind):
             raise DataError(self._unfit(shape.kind))
-        row = PARSERS[shape.kind]({"id": default_id, **shape.convert(values)})
+        converted = {"id": default_id, **shape.convert(values)}
+        row = PARSERS[shape.kind](converted)
+        row = as_chat(row) if self.options.as_chat else row
+        row = told_by_system(row, converted.get("system"))
         if shape.is_talk and self.data == "demonstrations" and not self.options.last_turn:
             row = with_all_turns(row)
-        row = as_chat(row) if self.options.as_chat else row
         self._count(shape.name, shape.kind, row)
         return shape.kind, row
 
@@ -202,6 +205,19 @@ def as_chat(row: Row) -> Row:
         role: [{"role": "assistant", "content": text}] for role, text in row.completions.items()
     }
     return replace(row, prompt=prompt, completions=turns)
+
+
+def told_by_system(row: Row, text: Any) -> Row:
+    """The row whose prompt begins with what its field `system` says."""
+    if text in (None, ""):
+        return row
+    if isinstance(row.prompt, str):
+        raise FieldError(
+            "system",
+            "cannot stand before a prompt that is a plain text: make chats of texts "
+            "(chat_texts), or write it into the prompt",
+        )
+    return replace(row, prompt=with_system(row.prompt, text))
 
 
 def with_all_turns(row: Row) -> Row:

@@ -10,6 +10,7 @@ from training.alignment.data.messages import (
     is_transcript,
     messages,
     transcript,
+    with_system,
 )
 from training.alignment.data.rows import DataError, FieldError, Kind
 
@@ -193,7 +194,7 @@ def _transcript_pair(row: Values) -> Values:
 
 
 def _sharegpt_pair(row: Values) -> Values:
-    prompt = _with_system(row, messages(row["conversations"], "conversations"))
+    prompt = messages(row["conversations"], "conversations")
     sides = (_answer(row[name], name) for name in ("chosen", "rejected"))
     return _with_pair(_without(row, "conversations"), prompt, *sides)
 
@@ -215,7 +216,7 @@ def _with_pair(row: Values, prompt: Messages, chosen: Messages, rejected: Messag
 
 
 def _alpaca(row: Values) -> Values:
-    kept = _without(row, "instruction", "input", "output", "system", "history")
+    kept = _without(row, "instruction", "input", "output", "history")
     return {**kept, "prompt": _asked(row), "completion": _answer(row["output"], "output")}
 
 
@@ -225,7 +226,7 @@ def _asked(row: Values) -> Messages:
     if not isinstance(text, str) or not isinstance(extra, str):
         raise FieldError("instruction", "must be a text, and so must 'input'")
     whole = f"{text}\n\n{extra}" if extra else text
-    return _with_system(row, [*_history(row), {"role": "user", "content": whole}])
+    return [*_history(row), {"role": "user", "content": whole}]
 
 
 def _history(row: Values) -> Messages:
@@ -237,11 +238,6 @@ def _history(row: Values) -> Messages:
         question, answer = turn
         earlier += [{"role": "user", "content": question}, *_answer(answer, "history")]
     return earlier
-
-
-def _with_system(row: Values, talk: Messages) -> Messages:
-    system = row.get("system")
-    return [{"role": "system", "content": system}, *talk] if system else talk
 
 
 def _answer(value: Any, field: str) -> Messages:
@@ -258,8 +254,9 @@ def _is_columns(value: Mapping[str, Any]) -> bool:
 
 
 def _divided(row: Values, field: str) -> Values:
-    prompt, completion = divided(_with_system(row, messages(row[field], field)), field)
-    return {**_without(row, field), "prompt": prompt, "completion": completion}
+    talk = with_system(messages(row[field], field), row.get("system"))
+    prompt, completion = divided(talk, field)
+    return {**_without(row, field, "system"), "prompt": prompt, "completion": completion}
 
 
 _ANSWER = ("response", "answer", "text", "content", "completion", "output", "generated_text")

@@ -252,6 +252,52 @@ def test_plain_texts_become_a_chat_only_when_asked(tmp_path):
     assert (chat.prompt, chat.completions["chosen"]) == (user("p"), assistant("c"))
 
 
+SYSTEM = [{"role": "system", "content": "Be brief."}]
+TOLD = {"system": "Be brief."}
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("prompts", {"conversations": [{"from": "human", "value": "p"}]}),
+        ("prompts", {"messages": user("p")}),
+        ("prompts", {"instruction": "p"}),
+        ("pairs", {"prompt": user("p"), "chosen": assistant("c"), "rejected": assistant("r")}),
+        ("pairs", {"instruction": "p", "chosen": "c", "rejected": "r"}),
+        ("pairs", {"conversations": user("p"), "chosen": "c", "rejected": "r"}),
+        ("lists", {"prompt": user("p"), "completions": [assistant("a"), assistant("b")],
+                   "ranks": [1, 2]}),
+        ("binary", {"messages": [*user("p"), *assistant("c")], "label": True}),
+        ("demonstrations", {"prompt": user("p"), "completion": assistant("c")}),
+        ("demonstrations", {"messages": [*user("p"), *assistant("c")]}),
+        ("demonstrations", {"instruction": "p", "output": "c"}),
+    ],
+)  # fmt: skip
+def test_what_the_system_says_opens_every_chat(tmp_path, kind, line):
+    (row,) = rows_of(tmp_path, {**line, **TOLD}, data=kind)
+    assert row.prompt == [*SYSTEM, *user("p")]
+
+
+def test_what_the_system_says_is_said_once(tmp_path):
+    line = {"prompt": [*SYSTEM, *user("p")]}
+    (row,) = rows_of(tmp_path, {**line, **TOLD}, data="prompts")
+    assert row.prompt == line["prompt"]
+    with pytest.raises(DataError, match="row 1: field 'system' differs from the talk's own first"):
+        rows_of(tmp_path, {**line, "system": "Be long."}, data="prompts")
+    with pytest.raises(DataError, match="row 1: field 'system' must be a text"):
+        rows_of(tmp_path, {**line, "system": 3}, data="prompts")
+
+
+@pytest.mark.parametrize("kind", ["pairs", "prompts"])
+def test_a_plain_prompt_hears_the_system_only_as_a_chat(tmp_path, kind):
+    line = {"prompt": "p"} if kind == "prompts" else PAIR
+    path = write_lines(tmp_path / "rows.jsonl", [{**line, **TOLD}, {**line, "system": ""}])
+    with pytest.raises(DataError, match=r"row 1: field 'system' cannot stand .*\(chat_texts\)"):
+        read_data(path, kind)
+    rows = read_data(path, kind, ReadOptions(as_chat=True)).rows
+    assert [row.prompt for row in rows] == [[*SYSTEM, *user("p")], user("p")]
+
+
 def test_an_empty_file_is_refused(tmp_path):
     with pytest.raises(DataError, match="holds no usable pairs row"):
         rows_of(tmp_path)
