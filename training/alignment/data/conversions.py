@@ -68,8 +68,8 @@ def binary_to_demonstrations(row: Row) -> list[Row]:
 
 
 def to_prompts(row: Row) -> list[Row]:
-    """The prompt alone."""
-    return [replace(row, completions={}, target=1.0, margin=0.0, ranks=None, scores=None, facts={})]
+    """The prompt alone, with the facts by which its new answers may be rewarded."""
+    return [replace(row, completions={}, target=1.0, margin=0.0, ranks=None, scores=None)]
 
 
 def _sides(row: Row) -> tuple[str, str]:

@@ -8,14 +8,15 @@ from training.alignment.data.rows import DataError, FieldError, Kind, Row, Text
 
 # Llama 2 (2307.09288, table 27) takes 1, 2/3, 1/3 and 0 for its four degrees of preference.
 STRONGEST = 3.0
-# What rows say of themselves beside their texts, wherever they are read from.
-SLICES = ("source", "tags")
+# Beside a kind's own fields: what any row is made of, and talks that hold its texts once more.
+_OWN = ("id", "group", "weight", "prompt", "system", "messages", "conversations")
 
 
 def pair(values: Mapping[str, Any]) -> Row:
     sides = {role: fields.text(values, role, completion=True) for role in ("chosen", "rejected")}
     target = fields.number(values, "probability", 0.0, 1.0, default=_preference(values))
-    return _row(values, sides, target, margin=_margin(values))
+    facts = _facts(values, "chosen", "rejected", "probability", "margin", "strength")
+    return _row(values, sides, target, facts, margin=_margin(values))
 
 
 def ranked_list(values: Mapping[str, Any]) -> Row:
@@ -26,22 +27,23 @@ def ranked_list(values: Mapping[str, Any]) -> Row:
     else:
         ranks = fields.ranks_of(scores)
     completions = {f"completion_{place}": text for place, text in enumerate(found)}
-    return _row(values, completions, 1.0, ranks=ranks, scores=scores)
+    facts = _facts(values, "completions", "ranks", "scores")
+    return _row(values, completions, 1.0, facts, ranks=ranks, scores=scores)
 
 
 def binary(values: Mapping[str, Any]) -> Row:
-    label = fields.label(values)
-    return _row(values, {"completion": fields.text(values, "completion", completion=True)}, label)
+    completion = fields.text(values, "completion", completion=True)
+    facts = _facts(values, "completion", "label")
+    return _row(values, {"completion": completion}, fields.label(values), facts)
 
 
 def demonstration(values: Mapping[str, Any]) -> Row:
-    return _row(values, {"completion": fields.text(values, "completion", completion=True)}, 1.0)
+    completion = fields.text(values, "completion", completion=True)
+    return _row(values, {"completion": completion}, 1.0, _facts(values, "completion"))
 
 
 def prompt(values: Mapping[str, Any]) -> Row:
-    known = ("id", "group", "prompt", "weight", "system")
-    facts = {name: value for name, value in values.items() if name not in known}
-    return _row(values, {}, 1.0, facts=facts)
+    return _row(values, {}, 1.0, _facts(values))
 
 
 PARSERS: Mapping[Kind, Callable[[Mapping[str, Any]], Row]] = {
@@ -66,8 +68,17 @@ def _margin(values: Mapping[str, Any]) -> float:
     return abs(fields.number(values, "strength", -STRONGEST, STRONGEST, default=0.0)) / STRONGEST
 
 
+def _facts(values: Mapping[str, Any], *own: str) -> dict[str, Any]:
+    """What a row says beside its texts and what is said of them."""
+    return {name: value for name, value in values.items() if name not in (*_OWN, *own)}
+
+
 def _row(
-    values: Mapping[str, Any], completions: Mapping[str, Text], target: float, **more: Any
+    values: Mapping[str, Any],
+    completions: Mapping[str, Text],
+    target: float,
+    facts: Mapping[str, Any],
+    **more: Any,
 ) -> Row:
     # Zero, which no row may ask for, stands for "not given" until the rows of a group are counted.
     weight = fields.number(values, "weight", 1e-9, 1e6, default=0.0)
@@ -77,5 +88,4 @@ def _row(
     if not isinstance(text, str) and text[-1]["role"] == "assistant":
         raise FieldError("prompt", "ends with the assistant's turn, so that nothing is to be said")
     name, group = fields.name(values, "id"), fields.name(values, "group")
-    more.setdefault("facts", {name: values[name] for name in SLICES if name in values})
-    return Row(name, group, text, completions, target, weight, **more)
+    return Row(name, group, text, completions, target, weight, facts=facts, **more)

@@ -33,8 +33,8 @@ class Row:
     `target` is the probability that chosen is better (pairs) or the label (binary), else 1.
     `margin` says by how much chosen is better, from 0 to 1, where that is known. `ranks` are those
     of a list's completions: 1 is best and equal ranks tie; `scores` are what they come from.
-    `group` is what the row names, or nothing. `facts` are a prompt's other fields, for what rewards
-    its answers; of other rows `source` and `tags`, by which an evaluation tells scores apart.
+    `group` is what the row names, or nothing. `facts` are its other fields: what rewards answers,
+    and `source` and `tags`, by which an evaluation tells scores apart.
     """
 
     id: str

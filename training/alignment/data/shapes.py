@@ -94,7 +94,11 @@ def _lists(values: Values) -> Shape:
         return Shape(
             "lists",
             "lists",
-            lambda row: {**row, "prompt": row[prompt], "completions": row[field]},
+            lambda row: {
+                **_without(row, prompt, field),
+                "prompt": row[prompt],
+                "completions": row[field],
+            },
         )
     return Shape("lists of judged answers", "lists", lambda row: _judged(row, field, prompt))
 
@@ -123,7 +127,11 @@ def _single(values: Values) -> Shape:
     if "prompt" in values:
         return Shape("prompts", "prompts", _plain)
     if "instruction" in values:
-        return Shape("Alpaca prompts", "prompts", lambda row: {**row, "prompt": _asked(row)})
+        return Shape(
+            "Alpaca prompts",
+            "prompts",
+            lambda row: {**_without(row, *_ALPACA), "prompt": _asked(row)},
+        )
     known = (
         "prompt, chosen, rejected, completions, completion, messages, conversations, instruction"
     )
@@ -200,15 +208,16 @@ def _sharegpt_pair(row: Values) -> Values:
 
 
 def _openai_pair(row: Values) -> Values:
-    asked = row["input"].get("messages") if isinstance(row["input"], Mapping) else None
-    sides = (_answer(row[name], name) for name in ("preferred_output", "non_preferred_output"))
-    return _with_pair(_without(row, "input"), messages(asked, "input.messages"), *sides)
+    asked = row["input"] if isinstance(row["input"], Mapping) else {}
+    names = ("preferred_output", "non_preferred_output")
+    sides = (_answer(row[name], name) for name in names)
+    kept = _without(row, "input", *names)
+    return _with_pair(kept, messages(asked.get("messages"), "input.messages"), *sides)
 
 
 def _alpaca_pair(row: Values) -> Values:
-    return _with_pair(
-        row, _asked(row), *(_answer(row[name], name) for name in ("chosen", "rejected"))
-    )
+    sides = (_answer(row[name], name) for name in ("chosen", "rejected"))
+    return _with_pair(_without(row, *_ALPACA), _asked(row), *sides)
 
 
 def _with_pair(row: Values, prompt: Messages, chosen: Messages, rejected: Messages) -> Values:
@@ -216,8 +225,11 @@ def _with_pair(row: Values, prompt: Messages, chosen: Messages, rejected: Messag
 
 
 def _alpaca(row: Values) -> Values:
-    kept = _without(row, "instruction", "input", "output", "history")
+    kept = _without(row, *_ALPACA, "output")
     return {**kept, "prompt": _asked(row), "completion": _answer(row["output"], "output")}
+
+
+_ALPACA = ("instruction", "input", "history")
 
 
 def _asked(row: Values) -> Messages:
@@ -270,7 +282,8 @@ def _is_judged(item: Any) -> bool:
 def _judged(row: Values, field: str, prompt: str) -> Values:
     """Answers that carry their own score or rank, as in UltraFeedback and Nectar."""
     asked, texts = row[prompt], [_first(item, _ANSWER, field) for item in row[field]]
-    kept = {**_without(row, field, prompt), "prompt": asked, "completions": texts}
+    own = _ALPACA if prompt == "instruction" else (prompt,)
+    kept = {**_without(row, field, *own), "prompt": asked, "completions": texts}
     if prompt == "instruction" or is_transcript(asked):
         kept["prompt"] = _opened(asked) if is_transcript(asked) else _asked(row)
         kept["completions"] = [_answer(text, field) for text in texts]

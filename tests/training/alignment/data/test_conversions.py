@@ -83,5 +83,11 @@ def test_each_prompt_is_asked_once(tmp_path):
     ]
 
 
+def test_an_answer_to_a_question_becomes_a_prompt_that_knows_the_answer(tmp_path):
+    line = {**DEMONSTRATION, "answer": "4"}
+    (row,) = made(tmp_path, [line], "prompts", "demonstrations")
+    assert (row.prompt, row.completions, row.facts) == ("q", {}, {"answer": "4"})
+
+
 def test_a_list_of_prompts_may_ask_twice(tmp_path):
     assert len(made(tmp_path, [{"prompt": "p"}, {"prompt": "p"}], "prompts")) == 2

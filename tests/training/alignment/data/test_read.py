@@ -198,15 +198,29 @@ def test_a_prompt_keeps_what_its_rewards_may_need(tmp_path):
     assert (row.completions, row.facts) == ({}, {"solution": "4"})
 
 
-def test_a_row_of_any_kind_keeps_its_source_and_tags(tmp_path):
-    own = {"source": "web", "tags": ["short"]}
-    listed = {"prompt": "p", "completions": ["a", "b"], "ranks": [1, 2]}
-    rows = rows_of(tmp_path, {**PAIR, **own, "note": "x"}, {**listed, **own}, PAIR)
-    assert [row.facts for row in rows] == [own, own, {}]
-    path = tmp_path / "rows.jsonl"
-    prompts = read_data(path, "prompts", ReadOptions(convert=("pairs", "lists"))).rows
-    # Of prompts that are made of other rows, no checkpoint knows a fact.
-    assert all(row.facts == {} for row in prompts)
+ANSWERED = {"prompt": "p", "completion": "c"}
+FACTS = {"source": "web", "tags": ["short"], "answer": "4"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("pairs", {**PAIR, "probability": 0.9, "strength": 1, "margin": 1, "group": "g"}),
+        ("pairs", {**PAIR, "messages": [*user("p"), *assistant("c")]}),
+        ("pairs", {"instruction": "i", "input": "x", "chosen": "c", "rejected": "r"}),
+        ("lists", {"prompt": "p", "completions": ["a", "b"], "ranks": [1, 2], "scores": [2, 1]}),
+        ("lists", {"question": "p", "answers": ["a", "b"], "ranks": [1, 2]}),
+        ("binary", {**ANSWERED, "label": True, "weight": 2}),
+        ("demonstrations", {**ANSWERED, "id": 1}),
+        ("demonstrations", {"messages": [*user("p"), *assistant("c")]}),
+        ("demonstrations", {"instruction": "i", "output": "o", "history": [["a", "b"]]}),
+    ],
+)
+def test_a_row_keeps_as_facts_what_is_no_text_of_its_own(tmp_path, kind, line):
+    path = write_lines(tmp_path / "rows.jsonl", [{**line, **FACTS}])
+    assert read_data(path, kind).rows[0].facts == FACTS
+    (prompt,) = read_data(path, "prompts", ReadOptions(convert=(kind,))).rows
+    assert (prompt.completions, prompt.facts) == ({}, FACTS)
 
 
 def test_all_bad_rows_are_told_at_once_and_counted(tmp_path):
@@ -275,7 +289,7 @@ TOLD = {"system": "Be brief."}
 )  # fmt: skip
 def test_what_the_system_says_opens_every_chat(tmp_path, kind, line):
     (row,) = rows_of(tmp_path, {**line, **TOLD}, data=kind)
-    assert row.prompt == [*SYSTEM, *user("p")]
+    assert (row.prompt, row.facts) == ([*SYSTEM, *user("p")], {})
 
 
 def test_what_the_system_says_is_said_once(tmp_path):
