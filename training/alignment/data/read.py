@@ -69,12 +69,12 @@ class DataFile(NamedTuple):
     report: SourceReport
 
 
-def read_rows(path: Path, data: Kind, convert: Iterable[Kind] = ()) -> list[Row]:
+def read_rows(path: str | Path, data: Kind, convert: Iterable[Kind] = ()) -> list[Row]:
     """The rows of `read_data`, with nothing but `convert` asked for."""
     return read_data(path, data, ReadOptions(convert=tuple(convert))).rows
 
 
-def read_data(path: Path, data: Kind, options: ReadOptions | None = None) -> DataFile:
+def read_data(path: str | Path, data: Kind, options: ReadOptions | None = None) -> DataFile:
     """Read a file or folder for a method that needs `data`.
 
     Lists become pairs where pairs are needed; any other conversion has to be asked for.
@@ -82,6 +82,7 @@ def read_data(path: Path, data: Kind, options: ReadOptions | None = None) -> Dat
     Raises DataError that lists all rows that cannot be used (the first twenty by name), unless
     they may be left out, and where nothing usable is left.
     """
+    path = Path(path)
     reading = _Reading(data, options or ReadOptions(), SourceReport(file=path.name))
     parsed: list[tuple[Kind, Row]] = []
     for record in read_records(path):

@@ -28,11 +28,12 @@ class Record(NamedTuple):
     values: dict[str, Any] | DataError
 
 
-def read_records(path: Path) -> Iterator[Record]:
+def read_records(path: str | Path) -> Iterator[Record]:
     """The rows of a file, or of all files of a folder in the order of their names.
 
     Raises DataError where `path` is missing, or is no such file or folder, or holds several splits.
     """
+    path = Path(path)
     if path.is_dir():
         for file in _files(path):
             yield from _numbered(file)

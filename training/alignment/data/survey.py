@@ -20,7 +20,7 @@ class Survey:
     odd: tuple[Problem, ...] = ()
 
 
-def survey(path: Path) -> Survey:
+def survey(path: str | Path) -> Survey:
     """Count a file's rows by kind; rows that cannot be used are told in the report.
 
     Raises DataError where no row can be used.
@@ -36,12 +36,12 @@ def survey(path: Path) -> Survey:
     return Survey(rows, made, report, _odd(path, rows, report))
 
 
-def _report(path: Path) -> SourceReport:
+def _report(path: str | Path) -> SourceReport:
     """Everything can be asked as a prompt, so nothing is of the wrong kind."""
     return read_data(path, "prompts", ReadOptions(convert=KINDS, skip_bad=True)).report
 
 
-def _odd(path: Path, rows: dict[Kind, int], report: SourceReport) -> tuple[Problem, ...]:
+def _odd(path: str | Path, rows: dict[Kind, int], report: SourceReport) -> tuple[Problem, ...]:
     if len(rows) < 2:
         return ()
     commonest = max(rows, key=lambda kind: rows[kind])
@@ -49,7 +49,7 @@ def _odd(path: Path, rows: dict[Kind, int], report: SourceReport) -> tuple[Probl
     return tuple(problem for problem in refused if problem not in report.problems)
 
 
-def _converted(path: Path, kind: Kind, sources: list[Kind]) -> int:
+def _converted(path: str | Path, kind: Kind, sources: list[Kind]) -> int:
     try:
         found = read_data(path, kind, ReadOptions(convert=tuple(sources), skip_bad=True))
     except DataError:

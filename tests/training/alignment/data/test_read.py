@@ -3,7 +3,14 @@ import json
 import pytest
 
 from tests.training.alignment.tiny import assistant, user, write_lines
-from training.alignment.data import DataError, ReadOptions, read_data, read_rows, without_ties
+from training.alignment.data import (
+    DataError,
+    ReadOptions,
+    read_data,
+    read_records,
+    read_rows,
+    without_ties,
+)
 
 PAIR = {"prompt": "p", "chosen": "c", "rejected": "r"}
 
@@ -310,6 +317,12 @@ def test_a_plain_prompt_hears_the_system_only_as_a_chat(tmp_path, kind):
         read_data(path, kind)
     rows = read_data(path, kind, ReadOptions(as_chat=True)).rows
     assert [row.prompt for row in rows] == [[*SYSTEM, *user("p")], user("p")]
+
+
+def test_a_path_may_be_a_text(tmp_path):
+    path = str(write_lines(tmp_path / "rows.jsonl", [PAIR]))
+    assert len(read_data(path, "pairs").rows) == len(read_rows(path, "pairs")) == 1
+    assert [record.number for record in read_records(path)] == [1]
 
 
 def test_an_empty_file_is_refused(tmp_path):
