@@ -37,8 +37,9 @@ class DataReport:
 
     `padding_share` is what batches of eight examples in the file's order would waste if they were
     padded to their longest sequence. `unusual_prompts` counts chats whose template opens a turn
-    otherwise than it writes a finished one. `warnings` say what of the data suits the method badly.
-    `source` tells what the file held.
+    otherwise than it writes a finished one. `refused` counts rows that could not be written as
+    tokens, `refusals` say why of the first twenty. `warnings` say what of the data suits the method
+    badly. `source` tells what the file held.
     """
 
     rows: int = 0
@@ -49,6 +50,8 @@ class DataReport:
     completions_truncated: int = 0
     dropped_without_room: int = 0
     dropped_too_long: int = 0
+    refused: int = 0
+    refusals: list[str] = field(default_factory=list)
     dropped_ids: list[str] = field(default_factory=list)
     longest_sequence: int = 0
     completion_tokens: int = 0
@@ -69,18 +72,33 @@ class DataReport:
             "completions cut": self.completions_truncated,
             "rows dropped without room for a completion": self.dropped_without_room,
             "rows dropped as too long": self.dropped_too_long,
+            "rows refused by the tokenizer left out": self.refused,
             "bad rows left out": self.source.bad_rows if self.source else 0,
         }
         parts = [f"{self.examples} examples of {self.rows} rows"]
         parts += [f"{what} {count}" for what, count in counted.items() if count]
         parts.append(f"the longest sequence has {self.longest_sequence} tokens")
-        parts.append(f"batches of {PADDING_BATCH} would be {self.padding_share:.0%} padding")
+        if self.padding_share:
+            parts.append(f"batches of {PADDING_BATCH} would be {self.padding_share:.0%} padding")
         return ", ".join(parts)
 
     def drop(self, name: str) -> None:
         """Remember which example was left out; the first twenty are named."""
         if len(self.dropped_ids) < NAMED:
             self.dropped_ids.append(name)
+
+    def refuse(self, row: str, reason: Exception) -> None:
+        """Remember a row that cannot be written as tokens, and of the first twenty why."""
+        self.refused += 1
+        self.drop(row)
+        if len(self.refusals) < NAMED:
+            self.refusals.append(f"row '{row}': {reason}")
+
+    def told_refused(self) -> str:
+        """The refused rows, a line each; the first twenty by name."""
+        more = self.refused - len(self.refusals)
+        rest = [f"and {more} more of {self.rows} rows are refused"] if more else []
+        return "\n".join([*self.refusals, *rest])
 
 
 def padding_share(groups: Sequence[Sequence[int]], batch: int = PADDING_BATCH) -> float:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from training.alignment.data import DataError, Row, Text
 from training.alignment.data_report import DataReport, Lengths, padding_share
 from training.alignment.token_ids import Encoder, Ids, end_tokens
-from training.alignment.turns import Part, Turns, render_rows
+from training.alignment.turns import Part, TokenizerFault, Turns, render_rows
 
 __all__ = [
     "DataReport",
@@ -27,12 +27,15 @@ __all__ = [
     "cut_prompt",
     "encode_completion",
     "encode_prompt",
+    "encode_prompts",
     "end_tokens",
     "tokenize_rows",
 ]
 
 Tokens = NDArray[np.int32]
 _ROWS_AT_A_TIME = 2048
+# Parts of a completion as ids, and whether the model wrote them.
+_Side = list[tuple[Ids, bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +108,24 @@ class _Encoded:
 
 
 def tokenize_rows(
-    rows: Sequence[Row], tokenizer: Any, limits: Limits, report: DataReport
+    rows: Sequence[Row],
+    tokenizer: Any,
+    limits: Limits,
+    report: DataReport,
+    *,
+    skip_bad: bool = False,
 ) -> list[Example]:
-    """Tokenise all rows; `report` counts what was truncated or dropped.
+    """Tokenise all rows; `report` counts what was truncated, refused or dropped.
 
-    Raises DataError naming the row when a chat template or a special token makes the boundary
-    between prompt and completion unclear.
+    A row is refused where the chat template refuses it, or where template or special tokens make
+    the boundary between prompt and completion unclear. Raises DataError that lists refused rows
+    (the first twenty by name), unless they may be left out; where the tokenizer is at fault; and
+    where nothing is left.
     """
     report.rows += len(rows)
     encoder, examples = Encoder(tokenizer), []
     lengths: dict[str, list[int]] = {"prompt": [], "completion": []}
-    for encoded in _encode_rows(rows, encoder):
+    for encoded in _encode_rows(rows, encoder, report, skip_bad=skip_bad):
         lengths["prompt"].append(len(encoded.prompt))
         lengths["completion"] += [len(ids) for ids, _ in encoded.completions.values()]
         example = _cut(encoded, encoder, limits, report)
@@ -124,26 +134,43 @@ def tokenize_rows(
     report.examples += len(examples)
     _measure(examples, lengths, report)
     if not examples:
+        refused = f", {report.refused} refused:\n{report.told_refused()}" if report.refused else ""
         raise DataError(
             f"no example is left of {report.rows} rows: {report.ties_dropped} ties dropped, "
             f"{report.dropped_without_room} without room for a completion, "
-            f"{report.dropped_too_long} too long"
+            f"{report.dropped_too_long} too long{refused}"
         )
     return examples
 
 
+def encode_prompts(
+    rows: Sequence[Row], tokenizer: Any, report: DataReport, *, skip_bad: bool = False
+) -> list[tuple[Row, Tokens]]:
+    """Rows with their prompts' token ids; of refused rows see `tokenize_rows`."""
+    encoded = _encode_rows(rows, Encoder(tokenizer), report, skip_bad=skip_bad)
+    found = [(one.row, one.prompt) for one in encoded]
+    if not found:
+        raise DataError(f"no prompt is left of {len(rows)} rows:\n{report.told_refused()}")
+    return found
+
+
 def encode_prompt(prompt: Text, tokenizer: Any) -> Tokens:
     """Token ids up to where the model begins to write. Raises DataError on a doubled BOS."""
-    row = Row("", "", prompt, {}, 1.0, 1.0)
-    (encoded,) = _encode_all([row], Encoder(tokenizer))
-    return encoded.prompt
+    return _encode_one(prompt, {}, tokenizer).prompt
 
 
 def encode_completion(prompt: Text, completion: Text, tokenizer: Any) -> Tokens:
     """Token ids that the model would have to write, the end-of-turn token included."""
-    row = Row("", "", prompt, {"completion": completion}, 1.0, 1.0)
-    (encoded,) = _encode_all([row], Encoder(tokenizer))
+    encoded = _encode_one(prompt, {"completion": completion}, tokenizer)
     return encoded.completions["completion"][0]
+
+
+def _encode_one(prompt: Text, completions: Mapping[str, Text], tokenizer: Any) -> _Encoded:
+    row = Row("", "", prompt, completions, 1.0, 1.0)
+    (encoded,) = _encode_all([row], Encoder(tokenizer))
+    if isinstance(encoded, DataError):
+        raise encoded
+    return encoded
 
 
 def cut_prompt(prompt: Tokens, limits: Limits, bos: int | None) -> Tokens:
@@ -158,34 +185,46 @@ def cut_prompt(prompt: Tokens, limits: Limits, bos: int | None) -> Tokens:
     return prompt[-keep:]
 
 
-def _encode_rows(rows: Sequence[Row], encoder: Encoder) -> Iterator[_Encoded]:
+def _encode_rows(
+    rows: Sequence[Row], encoder: Encoder, report: DataReport, *, skip_bad: bool
+) -> Iterator[_Encoded]:
+    """Rows as ids. Raises DataError of those refused after the last one, to name all of them."""
     for start in range(0, len(rows), _ROWS_AT_A_TIME):
-        yield from _encode_all(rows[start : start + _ROWS_AT_A_TIME], encoder)
+        some = rows[start : start + _ROWS_AT_A_TIME]
+        for row, encoded in zip(some, _encode_all(some, encoder), strict=True):
+            if isinstance(encoded, TokenizerFault):
+                raise DataError(f"row '{row.id}': {encoded}") from encoded
+            if isinstance(encoded, DataError):
+                report.refuse(row.id, encoded)
+                continue
+            yield encoded
+    if report.refused and not skip_bad:
+        raise DataError(report.told_refused())
 
 
-def _encode_all(rows: Sequence[Row], encoder: Encoder) -> list[_Encoded]:
-    turns = []
-    for row, found in zip(rows, render_rows(rows, encoder.tokenizer), strict=True):
-        if isinstance(found, DataError):
-            raise _named(row, found)
-        turns.append(found)
+def _encode_all(rows: Sequence[Row], encoder: Encoder) -> list[_Encoded | DataError]:
+    rendered = render_rows(rows, encoder.tokenizer)
+    turns = [found for found in rendered if isinstance(found, Turns)]
     prompts = _prompt_ids(turns, encoder)
-    completions = _completion_ids(turns, prompts, encoder)
-    encoded = []
-    for row, turn, prompt, sides in zip(rows, turns, prompts, completions, strict=True):
-        try:
-            ids = _opened(prompt, encoder)
-            closed = {
-                role: _closed(parts, encoder, is_chat=turn.is_chat) for role, parts in sides.items()
-            }
-        except DataError as error:
-            raise _named(row, error) from error
-        encoded.append(_Encoded(row, ids, closed, turn.is_unusual))
-    return encoded
+    sides = _completion_ids(turns, prompts, encoder)
+    ids = iter(zip(prompts, sides, strict=True))
+    return [
+        _encoded(row, found, *next(ids), encoder) if isinstance(found, Turns) else found
+        for row, found in zip(rows, rendered, strict=True)
+    ]
 
 
-def _named(row: Row, error: DataError) -> DataError:
-    return DataError(f"row '{row.id}': {error}") if row.id else error
+def _encoded(
+    row: Row, turns: Turns, prompt: Ids, sides: Mapping[str, _Side], encoder: Encoder
+) -> _Encoded | DataError:
+    try:
+        ids = _opened(row.prompt, prompt, encoder)
+        closed = {
+            role: _closed(parts, encoder, is_chat=turns.is_chat) for role, parts in sides.items()
+        }
+    except DataError as error:
+        return error
+    return _Encoded(row, ids, closed, turns.is_unusual)
 
 
 def _prompt_ids(turns: Sequence[Turns], encoder: Encoder) -> list[Ids]:
@@ -198,9 +237,6 @@ def _prompt_ids(turns: Sequence[Turns], encoder: Encoder) -> list[Ids]:
 def _unclosed(ids: Ids, encoder: Encoder) -> Ids:
     # Some tokenizers close every text; a prompt is not closed.
     return ids[:-1] if ids and ids[-1] in encoder.ends else ids
-
-
-_Side = list[tuple[Ids, bool]]
 
 
 def _completion_ids(
@@ -222,12 +258,13 @@ def _completion_ids(
     ]  # fmt: skip
 
 
-def _opened(ids: Ids, encoder: Encoder) -> Tokens:
-    bos = encoder.bos
+def _opened(prompt: Text, ids: Ids, encoder: Encoder) -> Tokens:
+    bos, name = encoder.bos, str(encoder.tokenizer.bos_token)
     if bos is not None and ids[:2] == [bos, bos]:
-        raise DataError(
-            f"the prompt begins with {encoder.tokenizer.bos_token} twice; remove it from the text"
-        )
+        words = f"the prompt begins with {name} twice"
+        if not isinstance(prompt, str) and not prompt[0]["content"].lstrip().startswith(name):
+            raise TokenizerFault(f"{words}, for the chat template writes both; mend the template")
+        raise DataError(f"{words}; remove it from the text")
     # An empty prompt still needs one position that predicts the completion's first token.
     return np.asarray(ids or [encoder.eos if bos is None else bos], dtype=np.int32)
 

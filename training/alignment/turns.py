@@ -15,8 +15,17 @@ from jinja2 import TemplateError
 from training.alignment.data import DataError, Row
 
 Messages = list[dict[str, Any]]
+# What templates raise of messages that they do not expect: they are programs of the model's folder.
+_FAILURES = (
+    *(TemplateError, TypeError, LookupError, ValueError, AttributeError, ArithmeticError),
+    RecursionError,
+)
 # Stands for an answer where only the template's words around it are looked for.
 _PROBE = "Prefloop probe 7c1e"
+
+
+class TokenizerFault(DataError):
+    """What no row is to blame for, so that leaving rows out is no remedy."""
 
 
 class Part(NamedTuple):
@@ -49,16 +58,24 @@ def render_rows(rows: Sequence[Row], tokenizer: Any) -> list[Turns | DataError]:
     """
     try:
         return _rendered(rows, tokenizer)
-    except TemplateError as error:
+    except _FAILURES as error:
         if len(rows) > 1:
             return [found for row in rows for found in render_rows([row], tokenizer)]
-        return [DataError(f"the chat template refuses the messages ({error})")]
+        return [_refusal(error)]
+
+
+def _refusal(error: Exception) -> DataError:
+    if isinstance(error, TemplateError):
+        return DataError(f"the chat template refuses the messages ({error})")
+    name = type(error).__name__
+    return DataError(f"the chat template fails on the messages ({name}: {error})")
 
 
 def _rendered(rows: Sequence[Row], tokenizer: Any) -> list[Turns | DataError]:
     chats = [row for row in rows if not isinstance(row.prompt, str)]
     if chats and tokenizer.chat_template is None:
-        error = DataError("the data hold chat messages, but the tokenizer has no chat template")
+        words = "the data hold chat messages, but the tokenizer has no chat template"
+        error = TokenizerFault(words)
         return [_plain(row) if isinstance(row.prompt, str) else error for row in rows]
     opened = iter(_render([row.prompt for row in chats], tokenizer, open_turn=True))
     whole = iter(

@@ -17,6 +17,7 @@ from training.alignment.tokenization import (
     cut_prompt,
     encode_completion,
     encode_prompt,
+    encode_prompts,
     tokenize_rows,
 )
 
@@ -87,10 +88,11 @@ def test_a_leading_bos_comes_once():
 
 def test_a_template_that_doubles_the_bos_is_refused():
     tokenizer = byte_tokenizer(bos=True, template="<s><s>" + CHATML)
-    with pytest.raises(DataError, match="row 'r': the prompt begins with <s> twice"):
-        tokenize_rows(
-            [pair(user("Hi"), assistant("a"), assistant("b"))], tokenizer, ROOM, DataReport()
-        )
+    words = "row 'r': the prompt begins with <s> twice, for the chat template writes both"
+    rows = [pair(user("Hi"), assistant("a"), assistant("b"))] * 2
+    for skip_bad in (False, True):
+        with pytest.raises(DataError, match=words):
+            tokenize_rows(rows, tokenizer, ROOM, DataReport(), skip_bad=skip_bad)
 
 
 def test_a_completion_may_not_begin_with_bos():
@@ -104,12 +106,14 @@ def test_a_template_that_rewrites_the_prompt_is_refused():
         encode_completion(user("Hi"), assistant("a"), byte_tokenizer(template=rewriting))
 
 
+# As Gemma's refuses a system's message.
+STRICT = (
+    "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}"
+    "{% endif %}" + CHATML
+)
+
+
 def test_what_a_template_refuses_is_told_with_its_row():
-    """As Gemma's refuses a system's message."""
-    strict = (
-        "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}"
-        "{% endif %}" + CHATML
-    )
     system = [{"role": "system", "content": "Be brief."}]
     rows = [
         pair(user("Hi"), assistant("a"), assistant("b"), "good"),
@@ -117,13 +121,84 @@ def test_what_a_template_refuses_is_told_with_its_row():
     ]
     message = r"row 'bad': the chat template refuses .*System role not supported"
     with pytest.raises(DataError, match=message):
-        tokenize_rows(rows, byte_tokenizer(template=strict), ROOM, DataReport())
-    assert len(tokenize_rows(rows[:1], byte_tokenizer(template=strict), ROOM, DataReport())) == 1
+        tokenize_rows(rows, byte_tokenizer(template=STRICT), ROOM, DataReport())
+    assert len(tokenize_rows(rows[:1], byte_tokenizer(template=STRICT), ROOM, DataReport())) == 1
+
+
+def refused_rows():
+    """One good row between three that cannot be written as tokens, and why not."""
+    system = [{"role": "system", "content": "Be brief."}]
+    answers = assistant("a"), assistant("b")
+    rows = [
+        pair([*system, *user("Hi")], *answers, "system"),
+        pair("Hi", "<s>a", "b", "completion"),
+        pair(user("Hi"), *answers, "good"),
+        pair("<s>Hi", "a", "b", "prompt"),
+    ]
+    reasons = [
+        "row 'system': the chat template refuses the messages (System role not supported)",
+        "row 'completion': the completion begins with <s>, as only a prompt may",
+        "row 'prompt': the prompt begins with <s> twice; remove it from the text",
+    ]
+    return rows, reasons
+
+
+def test_all_refused_rows_are_told_at_once():
+    rows, reasons = refused_rows()
+    with pytest.raises(DataError) as caught:
+        tokenize_rows(rows, byte_tokenizer(bos=True, template=STRICT), ROOM, DataReport())
+    assert str(caught.value).splitlines() == reasons
+
+
+def test_refused_rows_are_left_out_and_counted_when_asked():
+    rows, reasons = refused_rows()
+    tokenizer, report = byte_tokenizer(bos=True, template=STRICT), DataReport()
+    examples = tokenize_rows(rows, tokenizer, ROOM, report, skip_bad=True)
+    assert [example.id for example in examples] == ["good"]
+    assert (report.rows, report.examples, report.refused) == (4, 1, 3)
+    assert report.refusals == reasons
+    assert report.dropped_ids == ["system", "completion", "prompt"]
+    with pytest.raises(DataError, match=r"no example is left of 1 rows.* 1 refused:\nrow 'system'"):
+        tokenize_rows(rows[:1], tokenizer, ROOM, DataReport(), skip_bad=True)
+
+
+def test_prompts_alone_are_refused_and_left_out_alike():
+    rows, reasons = refused_rows()
+    rows = [Row(row.id, "", row.prompt, {}, 1.0, 1.0) for row in rows]
+    tokenizer, report = byte_tokenizer(bos=True, template=STRICT), DataReport()
+    with pytest.raises(DataError) as caught:
+        encode_prompts(rows, tokenizer, DataReport())
+    assert str(caught.value).splitlines() == [reasons[0], reasons[2]]
+    found = encode_prompts(rows, tokenizer, report, skip_bad=True)
+    assert [row.id for row, _ in found] == ["completion", "good"]
+    assert np.array_equal(found[1][1], encode_prompt(user("Hi"), tokenizer))
+    with pytest.raises(DataError, match="no prompt is left of 1 rows:\nrow 'system'"):
+        encode_prompts(rows[:1], tokenizer, DataReport(), skip_bad=True)
+
+
+def test_a_template_that_fails_on_a_row_names_it():
+    """As those do that go through the arguments of a call, where they are a text."""
+    failing = (
+        "{% for message in messages %}{% for call in message.tool_calls or [] %}"
+        "{% for name, value in call.function.arguments | items %}{% endfor %}"
+        "{{ call.function.name }}{% endfor %}{% endfor %}" + CHATML
+    )
+    call = {"type": "function", "function": {"name": "weather", "arguments": "Bern"}}
+    calling = [{"role": "assistant", "content": "", "tool_calls": [call]}]
+    rows = [pair(user("Hi"), assistant("a"), assistant("b"), "good"),
+            pair(user("Hi"), calling, assistant("b"), "bad")]  # fmt: skip
+    with pytest.raises(DataError, match=r"row 'bad': the chat template fails .*TypeError"):
+        tokenize_rows(rows, byte_tokenizer(template=failing), ROOM, DataReport())
 
 
 def test_messages_without_a_template_are_refused():
+    tokenizer = byte_tokenizer(template=None)
     with pytest.raises(DataError, match="no chat template"):
-        encode_prompt(user("Hi"), byte_tokenizer(template=None))
+        encode_prompt(user("Hi"), tokenizer)
+    # Nor are they left out, for no row is to blame.
+    rows = [pair("Hi", "a", "b"), pair(user("Hi"), assistant("a"), assistant("b"))]
+    with pytest.raises(DataError, match="no chat template"):
+        tokenize_rows(rows, tokenizer, ROOM, DataReport(), skip_bad=True)
 
 
 def test_truncation_is_counted_and_alike_for_both_sides():
