@@ -38,8 +38,9 @@ class DataReport:
     `padding_share` is what batches of eight examples in the file's order would waste if they were
     padded to their longest sequence. `unusual_prompts` counts chats whose template opens a turn
     otherwise than it writes a finished one. `refused` counts rows that could not be written as
-    tokens, `refusals` say why of the first twenty. `warnings` say what of the data suits the method
-    badly. `source` tells what the file held.
+    tokens, `refusals` say why of the first twenty; `tools_left_out` rows that name tools of which
+    the prompt does not tell. `warnings` say what of the data suits the method badly. `source` tells
+    what the file held.
     """
 
     rows: int = 0
@@ -57,6 +58,7 @@ class DataReport:
     completion_tokens: int = 0
     context_tokens: int = 0
     unusual_prompts: int = 0
+    tools_left_out: int = 0
     prompt_lengths: Lengths | None = None
     completion_lengths: Lengths | None = None
     padding_share: float = 0.0
@@ -74,7 +76,10 @@ class DataReport:
             "rows dropped as too long": self.dropped_too_long,
             "rows refused by the tokenizer left out": self.refused,
             "bad rows left out": self.source.bad_rows if self.source else 0,
+            "rows whose tools the prompt leaves out": self.tools_left_out,
         }
+        unread = self.source.unread if self.source else {}
+        counted |= {f"rows whose messages' '{name}' is not read": unread[name] for name in unread}
         parts = [f"{self.examples} examples of {self.rows} rows"]
         parts += [f"{what} {count}" for what, count in counted.items() if count]
         parts.append(f"the longest sequence has {self.longest_sequence} tokens")

@@ -105,6 +105,7 @@ class _Encoded:
     prompt: Tokens
     completions: Mapping[str, tuple[Tokens, NDArray[np.bool_] | None]]
     is_unusual: bool
+    tools_left_out: bool
 
 
 def tokenize_rows(
@@ -154,19 +155,31 @@ def encode_prompts(
     return found
 
 
-def encode_prompt(prompt: Text, tokenizer: Any) -> Tokens:
+def encode_prompt(
+    prompt: Text, tokenizer: Any, tools: Sequence[Mapping[str, Any]] | None = None
+) -> Tokens:
     """Token ids up to where the model begins to write. Raises DataError on a doubled BOS."""
-    return _encode_one(prompt, {}, tokenizer).prompt
+    return _encode_one(prompt, {}, tokenizer, tools).prompt
 
 
-def encode_completion(prompt: Text, completion: Text, tokenizer: Any) -> Tokens:
+def encode_completion(
+    prompt: Text,
+    completion: Text,
+    tokenizer: Any,
+    tools: Sequence[Mapping[str, Any]] | None = None,
+) -> Tokens:
     """Token ids that the model would have to write, the end-of-turn token included."""
-    encoded = _encode_one(prompt, {"completion": completion}, tokenizer)
+    encoded = _encode_one(prompt, {"completion": completion}, tokenizer, tools)
     return encoded.completions["completion"][0]
 
 
-def _encode_one(prompt: Text, completions: Mapping[str, Text], tokenizer: Any) -> _Encoded:
-    row = Row("", "", prompt, completions, 1.0, 1.0)
+def _encode_one(
+    prompt: Text,
+    completions: Mapping[str, Text],
+    tokenizer: Any,
+    tools: Sequence[Mapping[str, Any]] | None,
+) -> _Encoded:
+    row = Row("", "", prompt, completions, 1.0, 1.0, facts={"tools": tools} if tools else {})
     (encoded,) = _encode_all([row], Encoder(tokenizer))
     if isinstance(encoded, DataError):
         raise encoded
@@ -197,6 +210,7 @@ def _encode_rows(
             if isinstance(encoded, DataError):
                 report.refuse(row.id, encoded)
                 continue
+            report.tools_left_out += encoded.tools_left_out
             yield encoded
     if report.refused and not skip_bad:
         raise DataError(report.told_refused())
@@ -224,7 +238,7 @@ def _encoded(
         }
     except DataError as error:
         return error
-    return _Encoded(row, ids, closed, turns.is_unusual)
+    return _Encoded(row, ids, closed, turns.is_unusual, turns.tools_left_out)
 
 
 def _prompt_ids(turns: Sequence[Turns], encoder: Encoder) -> list[Ids]:

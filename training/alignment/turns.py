@@ -7,14 +7,18 @@ or a tool's words) is known to be somebody else's.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from jinja2 import TemplateError
 
 from training.alignment.data import DataError, Row
+from training.alignment.data.messages import tool_name
 
 Messages = list[dict[str, Any]]
+# The tools that a template is told of, and the messages.
+Talk = tuple[Messages | None, Any]
 # What templates raise of messages that they do not expect: they are programs of the model's folder.
 _FAILURES = (
     *(TemplateError, TypeError, LookupError, ValueError, AttributeError, ArithmeticError),
@@ -41,13 +45,15 @@ class Turns:
 
     `is_closed` says that the parts hold the template's end of turn. `is_unusual` says that the
     template begins a finished turn otherwise than one that the model is to write; the prompt then
-    ends as before a finished turn.
+    ends as before a finished turn. `tools_left_out` says that the row names tools of which the
+    prompt does not tell.
     """
 
     prompt: str
     completions: Mapping[str, Sequence[Part]]
     is_chat: bool
     is_unusual: bool = False
+    tools_left_out: bool = False
 
 
 def render_rows(rows: Sequence[Row], tokenizer: Any) -> list[Turns | DataError]:
@@ -77,11 +83,12 @@ def _rendered(rows: Sequence[Row], tokenizer: Any) -> list[Turns | DataError]:
         words = "the data hold chat messages, but the tokenizer has no chat template"
         error = TokenizerFault(words)
         return [_plain(row) if isinstance(row.prompt, str) else error for row in rows]
-    opened = iter(_render([row.prompt for row in chats], tokenizer, open_turn=True))
-    whole = iter(
-        _render([[*row.prompt, *text] for row in chats for text in row.completions.values()],
-        tokenizer, open_turn=False)
-    )  # fmt: skip
+    talks: list[Talk] = [(row.tools, row.prompt) for row in chats]
+    opened = iter(_render(talks, tokenizer, open_turn=True))
+    ended: list[Talk] = [
+        (row.tools, [*row.prompt, *text]) for row in chats for text in row.completions.values()
+    ]
+    whole = iter(_render(ended, tokenizer, open_turn=False))
     return [
         _plain(row)
         if isinstance(row.prompt, str)
@@ -92,7 +99,9 @@ def _rendered(rows: Sequence[Row], tokenizer: Any) -> list[Turns | DataError]:
 
 def _plain(row: Row) -> Turns:
     parts = {role: (Part(str(text), True),) for role, text in row.completions.items()}
-    return Turns(str(row.prompt), parts, is_chat=False)
+    # No template tells of tools before a plain text, whatever the row holds under that name.
+    left_out = bool(row.facts.get("tools"))
+    return Turns(str(row.prompt), parts, is_chat=False, tools_left_out=left_out)
 
 
 def _chat(row: Row, opened: str, whole: Mapping[str, str], tokenizer: Any) -> Turns | DataError:
@@ -102,21 +111,22 @@ def _chat(row: Row, opened: str, whole: Mapping[str, str], tokenizer: Any) -> Tu
             _check_tool_calls(row.completions[role], text)
         start = opened
         if not all(text.startswith(opened) for text in whole.values()):
-            start = _finished_start(row.prompt, opened, whole.values(), tokenizer)
+            start = _finished_start(row, opened, whole.values(), tokenizer)
         parts = {role: _parts(row, role, start, text, tokenizer) for role, text in whole.items()}
     except DataError as error:
         return error
-    return Turns(start, parts, is_chat=True, is_unusual=start != opened)
+    left_out = any(tool_name(tool) not in start for tool in row.tools or ())
+    return Turns(start, parts, is_chat=True, is_unusual=start != opened, tools_left_out=left_out)
 
 
-def _finished_start(prompt: Any, opened: str, whole: Any, tokenizer: Any) -> str:
+def _finished_start(row: Row, opened: str, whole: Any, tokenizer: Any) -> str:
     """What stands before a finished answer, where that is not what opens the model's turn.
 
     Some templates open a turn with more than they keep of a finished one (a thought, for example).
     """
-    closed, probed = _render(
-        [prompt, [*prompt, {"role": "assistant", "content": _PROBE}]], tokenizer, open_turn=False
-    )
+    prompt: Any = row.prompt
+    talks = [prompt, [*prompt, {"role": "assistant", "content": _PROBE}]]
+    closed, probed = _render([(row.tools, talk) for talk in talks], tokenizer, open_turn=False)
     start, found, _ = probed.partition(_PROBE)
     same = found and start.startswith(closed) and opened.startswith(closed)
     if not same or not all(text.startswith(start) for text in whole):
@@ -136,8 +146,10 @@ def _parts(row: Row, role: str, start: str, whole: str, tokenizer: Any) -> tuple
     if own[0] != 0:
         raise DataError("a completion must begin with a message of the assistant")
     prompt: Any = row.prompt
-    ends = _render([[*prompt, *messages[: p + 1]] for p in own[:-1]], tokenizer, open_turn=False)
-    begins = _render([[*prompt, *messages[:p]] for p in own[1:]], tokenizer, open_turn=True)
+    ended = [(row.tools, [*prompt, *messages[: p + 1]]) for p in own[:-1]]
+    begun = [(row.tools, [*prompt, *messages[:p]]) for p in own[1:]]
+    ends = _render(ended, tokenizer, open_turn=False)
+    begins = _render(begun, tokenizer, open_turn=True)
     marks = [start]
     for end, begin in zip(ends, begins, strict=True):
         marks += [end, begin]
@@ -160,11 +172,14 @@ def _check_tool_calls(messages: Any, text: str) -> None:
         raise DataError("the tokenizer's chat template leaves tool calls out")
 
 
-def _render(conversations: Sequence[Any], tokenizer: Any, *, open_turn: bool) -> list[str]:
-    """All at once: compiling the template for each alone would cost most of the time."""
-    if not conversations:
-        return []
-    texts = tokenizer.apply_chat_template(
-        list(conversations), tokenize=False, add_generation_prompt=open_turn
-    )
+def _render(talks: Sequence[Talk], tokenizer: Any, *, open_turn: bool) -> list[str]:
+    """Talks with the same tools at once: each alone would cost most of the time."""
+    texts: list[str] = []
+    for tools, group in groupby(talks, key=itemgetter(0)):
+        texts += tokenizer.apply_chat_template(
+            [messages for _, messages in group],
+            tools=tools,
+            tokenize=False,
+            add_generation_prompt=open_turn,
+        )
     return [str(text) for text in texts]

@@ -64,12 +64,13 @@ def test_a_run_of_kto_is_warned_in_its_report_and_log(make_config, tmp_path, cap
 def test_a_report_in_words_names_what_happened_and_nothing_else():
     report = DataReport(
         rows=40, examples=38, prompts_truncated=3, completions_truncated=1, dropped_too_long=2,
-        longest_sequence=512, padding_share=0.214, refused=1,
-        source=SourceReport(bad_rows=5),
+        longest_sequence=512, padding_share=0.214, refused=1, tools_left_out=6,
+        source=SourceReport(bad_rows=5, unread={"weight": 4}),
     )  # fmt: skip
     assert report.in_words() == (
         "38 examples of 40 rows, prompts cut 3, completions cut 1, rows dropped as too long 2, "
         "rows refused by the tokenizer left out 1, bad rows left out 5, "
+        "rows whose tools the prompt leaves out 6, rows whose messages' 'weight' is not read 4, "
         "the longest sequence has 512 tokens, batches of 8 would be 21% padding"
     )
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -189,6 +191,37 @@ def test_a_template_that_fails_on_a_row_names_it():
             pair(user("Hi"), calling, assistant("b"), "bad")]  # fmt: skip
     with pytest.raises(DataError, match=r"row 'bad': the chat template fails .*TypeError"):
         tokenize_rows(rows, byte_tokenizer(template=failing), ROOM, DataReport())
+
+
+TOOLS = "{% for tool in tools or [] %}{{ tool.function.name }};{% endfor %}"
+
+
+def with_tools(row, *names):
+    tools = [{"type": "function", "function": {"name": name}} for name in names]
+    return replace(row, id=" ".join(names) or "none", facts={"tools": tools})
+
+
+def test_each_row_tells_the_template_of_its_own_tools():
+    tokenizer, report = byte_tokenizer(template=TOOLS + CHATML), DataReport()
+    row = pair(user("Hi"), [*assistant("a"), *user("c"), *assistant("d")], assistant("b"))
+    rows = [with_tools(row, *names) for names in ((), ("add",), ("add", "sort"), ("add",))]
+    examples = tokenize_rows(rows, tokenizer, ROOM, report)
+    begun = [texts(tokenizer, one)["chosen"][0].partition("<|im_start|>")[0] for one in examples]
+    assert begun == ["", "add;", "add;sort;", "add;"]
+    assert len({len(one.sequences["chosen"].completion) for one in examples}) == 1
+    assert report.tools_left_out == 0
+    prompt = encode_prompt(row.prompt, tokenizer, rows[2].tools)
+    assert np.array_equal(prompt, examples[2].sequences["rejected"].prompt)
+    answer = encode_completion(row.prompt, assistant("b"), tokenizer, rows[2].tools)
+    assert np.array_equal(answer, examples[2].sequences["rejected"].completion)
+
+
+def test_tools_of_which_a_prompt_does_not_tell_are_counted():
+    chat = pair(user("Hi"), assistant("a"), assistant("b"))
+    rows = [with_tools(chat, "add"), with_tools(pair("Hi", "a", "b"), "add"), chat]
+    report = DataReport()
+    assert len(tokenize_rows(rows, byte_tokenizer(), ROOM, report)) == 3
+    assert report.tools_left_out == 2
 
 
 def test_messages_without_a_template_are_refused():

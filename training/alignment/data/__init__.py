@@ -8,9 +8,9 @@ A line has one of five shapes; texts are strings or lists of {"role", "content"}
     demonstrations  {"prompt", "completion"}
     prompts         {"prompt"}
 
-and may carry an "id", a "weight", a "group" and a "system" text; every other field is kept as a
-fact. Rank 1 is best and equal ranks tie. Pairs that name a group but no weight share a weight of
-one.
+and may carry an "id", a "weight", a "group", a "system" text and "tools"; every other field is kept
+as a fact. Rank 1 is best and equal ranks tie. Pairs that name a group but no weight share a weight
+of one.
 """
 
 from training.alignment.data.read import (

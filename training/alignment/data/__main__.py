@@ -33,6 +33,10 @@ def described(found: Survey) -> str:
         lines.append(f"  {kind} when converted: {count}")
     if report.identical_sides:
         lines.append(f"  pairs of two equal texts: {report.identical_sides}")
+    lines += [
+        f"  messages of the assistant whose field '{name}' is not read: in {count} rows"
+        for name, count in report.unread.items()
+    ]
     lines += [f"  {problem}" for problem in report.problems]
     if found.odd:
         lines.append(

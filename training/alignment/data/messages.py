@@ -25,20 +25,28 @@ _SPEAKERS = {
     "tool": "tool",
     "observation": "tool",
 }
+# What of a message chat templates are given; of the form with "from", only its text.
+_READ = frozenset({"role", "content", "from", "value", "name", "tool_call_id", "tool_calls"})
+_READ_OF_SHAREGPT = frozenset({"role", "from", "value"})
 _TRANSCRIPT = re.compile(r"\n\n(Human|Assistant):")
 
 
 def messages(value: Any, field: str) -> Messages:
     """Messages of {"role", "content"} or {"from", "value"}; raises FieldError naming the first
     that is neither."""
-    if isinstance(value, Mapping) and value and all(_is_list(part) for part in value.values()):
-        # How Arrow keeps a list of objects whose features datasets calls a Sequence.
-        value = [
-            dict(zip(value, parts, strict=False)) for parts in zip(*value.values(), strict=False)
-        ]
+    value = _listed(value)
     if not _is_list(value) or not value:
         raise FieldError(field, "must be a text or a list of role and content messages")
     return [_message(item, f"{field}[{place}]") for place, item in enumerate(value)]
+
+
+def _listed(value: Any) -> Any:
+    """Objects as a list, also where Arrow keeps them as columns (datasets' Sequence)."""
+    if isinstance(value, Mapping) and value and all(_is_list(part) for part in value.values()):
+        return [
+            dict(zip(value, parts, strict=False)) for parts in zip(*value.values(), strict=False)
+        ]
+    return value
 
 
 def with_system(talk: Messages, text: Any) -> Messages:
@@ -53,6 +61,48 @@ def with_system(talk: Messages, text: Any) -> Messages:
     if opening["content"].strip() != text.strip():
         raise FieldError("system", "differs from the talk's own first message; leave one of them")
     return talk
+
+
+def tools(value: Any) -> list[dict[str, Any]]:
+    """Tools as chat templates are told of them: a list of objects, or the JSON of one."""
+    if isinstance(value, str):
+        with suppress(ValueError):
+            value = json.loads(value or "[]")
+    value = _listed(value)
+    if not _is_list(value):
+        raise FieldError("tools", "must be a list of tools, or JSON of one")
+    for place, tool in enumerate(value):
+        if not tool_name(tool):
+            raise FieldError(
+                f"tools[{place}]", "must have a name, or a 'function' that has one, as a text"
+            )
+        _check_written(tool, f"tools[{place}]")
+    return list(value)
+
+
+def tool_name(tool: Any) -> str:
+    """The name of a tool; empty where it has none."""
+    told: Any = tool.get("function", tool) if isinstance(tool, Mapping) else None
+    name = told.get("name") if isinstance(told, Mapping) else None
+    return name if isinstance(name, str) else ""
+
+
+def unread_fields(value: Any) -> set[str]:
+    """Names of what the assistant's messages hold, wherever they lie in `value`, and no template
+    is given. A weight of 1 is what every turn has."""
+    value = _listed(value)
+    if _is_list(value):
+        return set[str]().union(*map(unread_fields, value))
+    if not isinstance(value, Mapping):
+        return set()
+    speaker = value.get("role") or value.get("from")
+    if speaker is None:
+        return set[str]().union(*map(unread_fields, value.values()))
+    if not isinstance(speaker, str) or _SPEAKERS.get(speaker) != "assistant":
+        return set()
+    read = _READ_OF_SHAREGPT if value.get("role") is None else _READ
+    held = {name for name, part in value.items() if part not in (None, "", [], {})}
+    return held - read - ({"weight"} if value.get("weight") == 1 else set())
 
 
 def checked(text: str, field: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from training.alignment.data.conversions import CONVERSIONS
 from training.alignment.data.kinds import PARSERS
-from training.alignment.data.messages import with_system
+from training.alignment.data.messages import tools, unread_fields, with_system
 from training.alignment.data.rows import DataError, FieldError, Kind, Row, Text, with_weights
 from training.alignment.data.shapes import shape_of
 from training.alignment.data.sources import Record, read_records
@@ -48,7 +48,11 @@ class Problem:
 
 @dataclass
 class SourceReport:
-    """What a file held: rows by shape and by kind, and what became of them."""
+    """What a file held: rows by shape and by kind, and what became of them.
+
+    `unread` counts rows by what the assistant's messages hold and no chat template is given: a
+    thought, a weight, whatever else.
+    """
 
     file: str = ""
     rows: int = 0
@@ -60,6 +64,7 @@ class SourceReport:
     identical_sides: int = 0
     bad_rows: int = 0
     problems: list[Problem] = field(default_factory=list)
+    unread: dict[str, int] = field(default_factory=dict)
 
 
 class DataFile(NamedTuple):
@@ -108,6 +113,11 @@ def _told(report: SourceReport) -> str:
     return "\n".join(lines)
 
 
+# Where a row may hold messages, by whatever shape.
+_TALKS = (
+    *("messages", "conversations", "prompt", "input", "completion", "completions"),
+    *("chosen", "rejected", "preferred_output", "non_preferred_output"),
+)
 # What makes a row of each kind of a prompt alone.
 _ANSWERED: dict[Kind, str] = {
     "pairs": "the fields 'chosen' and 'rejected'",
@@ -154,10 +164,11 @@ class _Reading:
         converted = {"id": default_id, **shape.convert(values)}
         row = PARSERS[shape.kind](converted)
         row = as_chat(row) if self.options.as_chat else row
-        row = told_by_system(row, converted.get("system"))
+        row = with_tools(told_by_system(row, converted.get("system")))
         if shape.is_talk and self.data == "demonstrations" and not self.options.last_turn:
             row = with_all_turns(row)
         self._count(shape.name, shape.kind, row)
+        self._count_unread(values)
         return shape.kind, row
 
     def made_of(self, kind: Kind, row: Row) -> list[Row]:
@@ -190,6 +201,12 @@ class _Reading:
         texts = list(row.completions.values())
         self.report.identical_sides += kind == "pairs" and texts[0] == texts[1]
 
+    def _count_unread(self, values: Mapping[str, Any]) -> None:
+        unread, counts = unread_fields([values.get(name) for name in _TALKS]), self.report.unread
+        for name in sorted(str(name) for name in unread):
+            if name in counts or len(counts) < NAMED:
+                _add(counts, name.encode(errors="backslashreplace").decode(), 1)
+
     def distinct(self, rows: list[Row]) -> list[Row]:
         """Each prompt once: two answers to it are no reason to ask it twice."""
         first = {row.prompt_key: row for row in reversed(rows)}
@@ -219,6 +236,13 @@ def told_by_system(row: Row, text: Any) -> Row:
             "(chat_texts), or write it into the prompt",
         )
     return replace(row, prompt=with_system(row.prompt, text))
+
+
+def with_tools(row: Row) -> Row:
+    """A chat whose tools are a list of objects; what a plain text calls tools is its own affair."""
+    if isinstance(row.prompt, str) or "tools" not in row.facts:
+        return row
+    return replace(row, facts={**row.facts, "tools": tools(row.facts["tools"])})
 
 
 def with_all_turns(row: Row) -> Row:

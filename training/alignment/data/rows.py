@@ -34,7 +34,7 @@ class Row:
     `margin` says by how much chosen is better, from 0 to 1, where that is known. `ranks` are those
     of a list's completions: 1 is best and equal ranks tie; `scores` are what they come from.
     `group` is what the row names, or nothing. `facts` are its other fields: what rewards answers,
-    and `source` and `tags`, by which an evaluation tells scores apart.
+    `source` and `tags`, by which an evaluation tells scores apart, and `tools`.
     """
 
     id: str
@@ -49,9 +49,16 @@ class Row:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def tools(self) -> list[dict[str, Any]] | None:
+        """What the chat template is told of tools; None for a plain text, which meets none."""
+        found: list[dict[str, Any]] | None = self.facts.get("tools")
+        return found if found and not isinstance(self.prompt, str) else None
+
+    @property
     def prompt_key(self) -> str:
-        """Equal for equal prompts: the unit by which evaluation resamples."""
-        canonical = json.dumps(self.prompt, sort_keys=True, ensure_ascii=False)
+        """Equal for equal prompts, tools included: the unit by which evaluation resamples."""
+        asked = [self.prompt, self.tools] if self.tools else self.prompt
+        canonical = json.dumps(asked, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 

@@ -212,6 +212,8 @@ def _openai_pair(row: Values) -> Values:
     names = ("preferred_output", "non_preferred_output")
     sides = (_answer(row[name], name) for name in names)
     kept = _without(row, "input", *names)
+    if asked.get("tools"):
+        kept["tools"] = asked["tools"]
     return _with_pair(kept, messages(asked.get("messages"), "input.messages"), *sides)
 
 

@@ -319,6 +319,59 @@ def test_a_plain_prompt_hears_the_system_only_as_a_chat(tmp_path, kind):
     assert [row.prompt for row in rows] == [[*SYSTEM, *user("p")], user("p")]
 
 
+TOOL = {"type": "function", "function": {"name": "weather", "parameters": {}}}
+
+
+@pytest.mark.parametrize("tools", [[TOOL], json.dumps([TOOL]), [TOOL["function"]]])
+def test_tools_are_kept_beside_messages(tmp_path, tools):
+    asked = {"messages": user("p"), "tools": tools}
+    answers = {"preferred_output": assistant("c"), "non_preferred_output": assistant("r")}
+    (talk,) = rows_of(tmp_path, {**asked, "messages": [*user("p"), *assistant("c")]},
+                      data="demonstrations")  # fmt: skip
+    (pair,) = rows_of(tmp_path, {"input": asked, **answers})
+    assert talk.tools == pair.tools
+    assert talk.tools in ([TOOL], [TOOL["function"]])
+    (bare,) = rows_of(tmp_path, {"prompt": user("p"), "tools": []}, data="prompts")
+    assert bare.tools is None
+    assert bare.prompt_key != talk.prompt_key == pair.prompt_key
+
+
+@pytest.mark.parametrize(
+    ("tools", "words"),
+    [
+        ("weather", "field 'tools' must be a list of tools"),
+        ({"name": "weather"}, "field 'tools' must be a list of tools"),
+        ([TOOL, "weather"], r"field 'tools\[1\]' must have a name"),
+        ([{"function": {}}], r"field 'tools\[0\]' must have a name"),
+        ([{"name": "\ud800"}], r"field 'tools\[0\]' holds half of a surrogate"),
+    ],
+)
+def test_odd_tools_of_a_chat_are_a_bad_row_and_a_fact_of_a_plain_text(tmp_path, tools, words):
+    with pytest.raises(DataError, match=words):
+        rows_of(tmp_path, {"prompt": user("p"), "tools": tools}, data="prompts")
+    (row,) = rows_of(tmp_path, {"prompt": "p", "tools": tools}, data="prompts")
+    assert (row.tools, row.facts) == (None, {"tools": tools})
+
+
+def test_what_no_template_is_given_of_a_message_is_counted(tmp_path):
+    thought = [{**assistant("c")[0], "reasoning_content": "because", "weight": 0, "name": "a"}]
+    plain = [{**assistant("c")[0], "weight": 1, "refusal": None}]
+    lines = [
+        {"messages": [{**user("p")[0], "weight": 0}, *thought, *user("q"), *thought]},
+        {"messages": [*user("p"), *plain]},
+        {"conversations": [{"from": "human", "value": "p"},
+                           {"from": "gpt", "value": "c", "weight": 0.5}]},
+        {"messages": {"role": ["user", "assistant"], "content": ["p", "c"], "weight": [0, 0]}},
+    ]  # fmt: skip
+    path = write_lines(tmp_path / "rows.jsonl", lines)
+    rows, report = read_data(path, "demonstrations")
+    assert len(rows) == 4
+    assert report.unread == {"reasoning_content": 1, "weight": 3}
+    pair = {"prompt": user("p"), "chosen": thought, "rejected": plain}
+    path = write_lines(tmp_path / "rows.jsonl", [pair])
+    assert read_data(path, "pairs").report.unread == {"reasoning_content": 1, "weight": 1}
+
+
 def test_a_path_may_be_a_text(tmp_path):
     path = str(write_lines(tmp_path / "rows.jsonl", [PAIR]))
     assert len(read_data(path, "pairs").rows) == len(read_rows(path, "pairs")) == 1

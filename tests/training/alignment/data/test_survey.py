@@ -25,6 +25,14 @@ def test_the_command_names_methods_and_bad_rows(tmp_path, capsys):
     assert "rows.jsonl, row 2: field 'chosen'" in told
 
 
+def test_the_command_names_what_it_does_not_read(tmp_path, capsys):
+    answer = [{**assistant("c")[0], "reasoning_content": "because"}]
+    path = write_lines(tmp_path / "rows.jsonl", [{"messages": [*user("p"), *answer]}])
+    assert main([str(path)]) == 0
+    words = "messages of the assistant whose field 'reasoning_content' is not read: in 1 rows"
+    assert words in capsys.readouterr().out
+
+
 def test_the_command_fails_where_nothing_can_be_used(tmp_path, capsys):
     assert main([str(tmp_path / "nothing.jsonl")]) == 1
     assert "no such file or folder" in capsys.readouterr().err
