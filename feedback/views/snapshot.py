@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
+from django_htmx.http import HttpResponseClientRedirect
 
 from annotation.access import Capability, project_view
 from annotation.models import Kind, Project
@@ -87,7 +88,9 @@ def freezing(request: SignedInRequest, project: Project, job_id: int) -> HttpRes
         messages.info(
             request, "Nothing has changed since this snapshot was frozen, so it is the same one."
         )
-    return redirect("feedback:snapshot", project.pk, job.result["snapshot"])
+    shown = redirect("feedback:snapshot", project.pk, job.result["snapshot"])
+    # htmx would follow it inside the page, whose address stayed and whose message were lost.
+    return HttpResponseClientRedirect(shown.url) if request.htmx else shown  # type: ignore[attr-defined]
 
 
 @project_view(Capability.RESEARCH)
