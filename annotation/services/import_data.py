@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db import transaction
-from django.db.models import Count, OuterRef, Subquery
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from annotation.answers import checked
@@ -45,10 +46,12 @@ MANY_ROWS = 200
 
 @dataclass(frozen=True)
 class ClosedItems:
-    """How many items of this source are closed with so many judgments on each."""
+    """How many items of a kind from this source are closed with judgments of so many people and of
+    these judges on each."""
 
+    kind: str
     people: int
-    judges: int
+    judge_ids: list[int]
     items: int
 
 
@@ -135,20 +138,27 @@ def _closed_items(project: Project, batch: str) -> list[ClosedItems]:
         project=project, batch=batch, closed_at__isnull=False, origin=Item.Origin.CREATED,
         is_gold=False,
     )  # fmt: skip
-    by_people, by_judges = (_given(by_judge=by_judge) for by_judge in (False, True))
-    rows = items.annotate(people=by_people, judges=by_judges).values("people", "judges")
-    counted = rows.annotate(items=Count("pk")).order_by("people", "judges")
-    return [ClosedItems(**row) for row in counted]
+    rows = items.annotate(people=_people(), judge_ids=_judge_ids())
+    groups = rows.values("kind", "people", "judge_ids").annotate(items=Count("pk"))
+    return [ClosedItems(**row) for row in groups.order_by("kind", "people", "judge_ids")]
 
 
-def _given(*, by_judge: bool) -> Coalesce:
+def _people() -> Coalesce:
+    """How many judged an item."""
+    given = _given(annotator__judge=None).order_by().values("item")
+    return Coalesce(Subquery(given.annotate(given=Count("pk")).values("given")), 0)
+
+
+def _judge_ids() -> ArraySubquery:
+    judges = _given(annotator__judge__isnull=False).order_by("annotator__judge")
+    return ArraySubquery(judges.values("annotator__judge"))
+
+
+def _given(**by: Any) -> QuerySet[Assignment]:
     """Judgments on an item that stand."""
-    done = Assignment.objects.filter(
-        item=OuterRef("pk"), occasion=Assignment.MAIN, state=Assignment.State.DONE,
-        annotator__judge__isnull=not by_judge,
-    )  # fmt: skip
-    counted = done.order_by().values("item").annotate(given=Count("pk")).values("given")
-    return Coalesce(Subquery(counted), 0)
+    return Assignment.objects.filter(
+        item=OuterRef("pk"), occasion=Assignment.MAIN, state=Assignment.State.DONE, **by
+    )
 
 
 def _record(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.cache import never_cache
@@ -14,7 +12,7 @@ from annotation.models import Project
 from annotation.services.import_job import KIND
 from core.access import SignedInRequest
 from core.models import Job
-from feedback.models import Policy
+from feedback.selectors.imported import undecided_imports
 from feedback.services.policy import current_policy
 
 
@@ -22,20 +20,12 @@ from feedback.services.policy import current_policy
 @require_GET
 @never_cache
 def closed(request: SignedInRequest, project: Project, job_id: int) -> HttpResponse:
-    """Items closed with fewer judgments than the policy waits for; nothing where there are none."""
+    """Closed items that the policy never decides; nothing where there are none."""
     job = get_object_or_404(Job, pk=job_id, kind=KIND, project_id=project.pk)
     policy = current_policy(project)
     context = {
         "project": project,
         "policy": policy,
-        "count": _too_few(job.result.get("closed", []), policy),
+        "undecided": undecided_imports(project, policy, job.result.get("closed", [])),
     }
     return render(request, "feedback/_imported_closed.html", context)
-
-
-def _too_few(groups: list[dict[str, Any]], policy: Policy) -> int:
-    return sum(
-        one["items"]
-        for one in groups
-        if one["people"] + policy.count_judges * one["judges"] < policy.min_judgments
-    )

@@ -21,6 +21,7 @@ from annotation.models import (
     Generator,
     GoldAnswer,
     Item,
+    Judge,
     Judgment,
     Kind,
     Project,
@@ -141,8 +142,8 @@ def test_the_report_counts_closed_items_by_the_judgments_on_them(
     path = write(tmp_path / "set.jsonl", *both, single, gold, {**one, "prompt": "Who?"})
     report = bring(cast.project, path, "jsonl", batch_rows=1, hide_gold=True)
     assert report.as_json()["closed"] == [
-        {"people": 1, "judges": 0, "items": 1},
-        {"people": 2, "judges": 1, "items": 1},
+        {"kind": "pairwise", "people": 1, "judge_ids": [], "items": 1},
+        {"kind": "pairwise", "people": 2, "judge_ids": [Judge.objects.get().pk], "items": 1},
     ]
     assert not bring(cast.project, path, "jsonl", dry_run=True).closed
     assert not bring(cast.project, path, "jsonl", label="open", keep_open=True).closed

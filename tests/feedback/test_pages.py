@@ -18,9 +18,10 @@ from core.models import Job, User
 from feedback.models import Export, Policy, Snapshot
 from feedback.services.freeze_snapshot import freeze
 from feedback.services.measure_agreement import measure_agreement
+from feedback.services.policy import current_policy
 from feedback.services.resolve_items import resolve_items
 from tests.cast import Cast, make_project
-from tests.feedback.votes import judge_annotator, judged, vote
+from tests.feedback.votes import judge_annotator, judged, open_gate, vote
 
 PAGES = ["agreement", "agreement-csv", "agreement-json", "preferences", "policy", "snapshots",
          "exports", "funnel"]  # fmt: skip
@@ -124,10 +125,16 @@ def test_freezing(cast: Cast, client: Client) -> None:
     assert b"Freezing a snapshot" in asked.content
     job = Job.objects.get(kind="freeze_snapshot")
     jobs.run(job.pk)
+    job.refresh_from_db()
     done = client.get(address(cast, "freezing", job.pk), follow=True)
     assert done.redirect_chain[-1][0] == address(cast, "snapshot", Snapshot.objects.get().pk)
     assert Snapshot.objects.get().content_hash in done.content.decode()
     assert b"are contested" in done.content
+    # Asked for by the page that waits, for a snapshot that was there already.
+    Job.objects.filter(pk=job.pk).update(result=job.result | {"is_new": False})
+    waited = client.get(address(cast, "freezing", job.pk), headers={"HX-Request": "true"})
+    assert waited["HX-Redirect"] == address(cast, "snapshot", Snapshot.objects.get().pk)
+    assert "Nothing has changed since" in client.get(waited["HX-Redirect"]).text
 
 
 def test_what_an_import_closed_too_soon_is_told_with_the_way_out(
@@ -156,6 +163,39 @@ def test_what_an_import_closed_too_soon_is_told_with_the_way_out(
     other = make_project(name="Another")
     elsewhere = Job.objects.create(kind="import_data", queue="default", project_id=other.pk)
     assert client.get(address(cast, "imported-closed", elsewhere.pk)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("count_judges", "is_open", "least", "told"),
+    [
+        (False, True, 1, "none of which counts"),
+        (True, False, 1, "none of which counts"),
+        (True, True, 1, ""),
+        (True, True, 2, "Lower the number in the policy"),
+    ],
+)
+def test_an_imported_verdict_counts_as_its_judge_does(
+    cast: Cast, client: Client, tmp_path: Path, count_judges: bool, is_open: bool, least: int,
+    told: str,
+) -> None:  # fmt: skip
+    as_user(client, cast.rosa)
+    texts = [{"generator": name, "text": name} for name in ("a", "b")]
+    row = {"prompt": "Why?", "responses": texts, "judgments": [{"judge": "gpt-4", "winner": 0}]}
+    file = tmp_path / "verdicts.jsonl"
+    file.write_text(json.dumps(row) + "\n")
+    report = import_data(project=cast.project, format_name="jsonl", path=file)
+    job = Job.objects.create(
+        kind="import_data", queue="default", project_id=cast.project.pk, result=report.as_json()
+    )
+    current_policy(cast.project)
+    Policy.objects.update(count_judges=count_judges, min_judgments=least)
+    if is_open:
+        open_gate(cast.project, judge_annotator(), Kind.PAIRWISE)
+    said = client.get(address(cast, "imported-closed", job.pk)).text.strip()
+    assert told in said
+    assert bool(said) == bool(told)
+    decided = resolve_items(project=cast.project).states
+    assert bool(decided["accepted"]) != bool(told)
 
 
 def test_a_snapshot_is_seen_in_its_project_only(cast: Cast, client: Client) -> None:
