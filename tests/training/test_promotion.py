@@ -95,6 +95,31 @@ def test_the_round_in_the_making_is_of_one_piece(
     assert next_round(cast.project).promotion is None
 
 
+def test_the_next_rounds_version_is_one_that_could_be_promoted(cast: Cast, launch: Launch) -> None:
+    """A reward model is none."""
+    maker, scorer = launch("dpo"), launch("reward_bradley_terry")
+    answering, scoring = (make_version(cast, number) for number in (1, 2))
+    ModelVersion.objects.filter(pk=answering.pk).update(run=maker)
+    lineage = {"method": scorer.method}
+    ModelVersion.objects.filter(pk=scoring.pk).update(run=scorer, lineage=lineage)
+    found = next_round(cast.project)
+    assert (found.run, found.version) == (maker, answering)
+
+
+def test_a_run_counts_for_the_next_round_on_whatever_snapshot_it_is(
+    cast: Cast, launch: Launch, snapshot: Snapshot
+) -> None:
+    run = launch("dpo")
+    newer = Snapshot.objects.create(
+        project=cast.project, version=2, content_hash="0" * 64, manifest={}
+    )
+    found = next_round(cast.project)
+    assert (found.snapshot, found.run) == (snapshot, run)
+    run.delete()
+    found = next_round(cast.project)
+    assert (found.snapshot, found.run) == (newer, None)
+
+
 def test_nothing_is_rolled_back_before_a_promotion(cast: Cast) -> None:
     with pytest.raises(Conflict, match="no version is promoted now"):
         roll_back(version=make_version(cast, 1), by=cast.ada)

@@ -10,6 +10,7 @@ from annotation.models import Item, Project
 from core.models import Job
 from feedback.models import Snapshot
 from training.models import ModelVersion, Promotion, Round, TrainingRun
+from training.selectors.model import scores_answers
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,9 @@ def rounds(project: Project) -> list[RoundSteps]:
 
 
 def next_round(project: Project) -> RoundSteps:
-    """What exists of the round that comes next: the newest version that no round has yet, with
-    what made it; without one the newest run, or snapshot."""
+    """What exists of the round that comes next: the newest version that could be promoted and that
+    no round has yet, with what made it; without one the newest run, and without that the newest
+    snapshot."""
     last = Round.objects.filter(loop__project=project).first()
     snapshots = Snapshot.objects.filter(project=project, replaced_by=None)
     runs = TrainingRun.objects.filter(project=project).select_related("job", "snapshot")
@@ -56,14 +58,14 @@ def next_round(project: Project) -> RoundSteps:
         snapshots = snapshots.filter(pk__gt=last.snapshot_id or 0)
         runs = runs.filter(pk__gt=last.run_id or 0)
         versions = versions.filter(pk__gt=last.version_id or 0)
-    version = versions.select_related("run__job", "run__snapshot").order_by("-number").first()
+    newest = versions.select_related("run__job", "run__snapshot").order_by("-number")
+    version = next((one for one in newest.iterator() if not scores_answers(one)), None)
     number = last.number + 1 if last else 1
     if version is not None and version.run is not None:
         steps = version.run.snapshot, version.run, version, _promotion_in_force(version)
         return RoundSteps(number, *steps, None)
-    snapshot = snapshots.first()
-    run = (runs.filter(snapshot=snapshot) if snapshot else runs).first()
-    frozen = run.snapshot if run else snapshot
+    run = runs.first()
+    frozen = run.snapshot if run else snapshots.first()
     return RoundSteps(number, frozen, run, None, None, None)
 
 
