@@ -20,7 +20,6 @@ from tests.api import Api
 from tests.cast import Cast
 from tests.training.conftest import TINY, Launch
 from tests.training.test_pages import form_data
-from training.alignment.config import TrainingConfig
 from training.alignment.methods import get_method, methods
 from training.alignment.options import describe_options
 from training.alignment.sizes import Part
@@ -168,7 +167,7 @@ def test_an_estimate_of_a_sweep_knows_what_varies(
 ) -> None:
     asked: dict[str, Any] = {
         "project": cast.project, "snapshot": snapshot, "method": "dpo", "criterion": "overall",
-        "base_model": TINY, "former": False,
+        "base_model": TINY,
     }  # fmt: skip
     short, long = (
         run_budget(**asked, config=checked_config(method="dpo", config={"batch_size": 1} | one))
@@ -187,6 +186,20 @@ def test_an_estimate_of_a_sweep_knows_what_varies(
     refused = estimate_of(admin, cast, **given | {"sweep_1_values": "2, many"})
     assert "correct “Values 1” first" in refused
     assert "of memory" not in refused
+
+
+def test_a_sweeps_estimate_reads_the_history_once_for_each_precision(
+    admin: Client, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str]] = []
+    monkeypatch.setattr(
+        "training.views.estimates.former_speeds",
+        lambda device, dtype: asked.append((device, dtype)) or [],
+    )
+    given = form_data(form_page(admin, cast)) | {"base_model": TINY, "device": "cpu"}
+    given |= {"sweep_1": "epochs", "sweep_1_values": "1, 2, 3"}
+    assert "of 3 runs" in estimate_of(admin, cast, **given)
+    assert asked == [("cpu", given["dtype"])]
 
 
 def test_a_form_with_a_wrong_number_has_no_estimate(admin: Client, cast: Cast) -> None:
@@ -264,9 +277,7 @@ def test_a_run_of_few_steps_says_nothing_of_the_speed(launch: Launch) -> None:
     long = done(launch(), [90.0] + [2.0] * 10)
     for _ in range(FORMER_RUNS):
         done(launch(), [90.0] * FEWEST_STEPS)
-    places = dict.fromkeys(("base_model", "train_file", "output_dir"), "-")
-    config = TrainingConfig.from_dict({**long.config, **places, "method": "dpo"})
-    (speed,) = former_speeds(config)
+    (speed,) = former_speeds(long.config["device"], long.config["dtype"])
     assert speed.seconds == 2.0
 
 

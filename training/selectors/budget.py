@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -49,6 +49,8 @@ FEWEST_STEPS = 10
 COMPARABLE = 10
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 GPU_DRIVER = Path("/proc/driver/nvidia/version")
+# Of a device and a precision.
+FormerSpeeds = Callable[[str, str], list[Speed]]
 
 
 def run_budget(
@@ -61,11 +63,12 @@ def run_budget(
     config: Mapping[str, Any],
     binary_from_pairs: bool = False,
     rewrites: bool = False,
-    former: bool = True,
+    former: FormerSpeeds | None = None,
     reward_like: str = "",
 ) -> Budget:
     """`config` is a checked one; `reward_like` names a model of the size of a reward model that is
-    still to be trained, and comes to those that the config names.
+    still to be trained, and comes to those that the config names; `former` tells the speeds of
+    former runs where they are known already.
 
     Raises PrefloopError where the model is not here to measure or has no positions for the config,
     or where the source of rollouts is none.
@@ -83,9 +86,9 @@ def run_budget(
         rewrites=rewrites,
     )
     machine = this_machine(whole)
-    if former:
-        step = budget.step_operations(whole, known, size, data)
-        machine = budget.measured(machine, comparable(former_speeds(whole), step))
+    step = budget.step_operations(whole, known, size, data)
+    speeds = (former or former_speeds)(whole.device, whole.dtype)
+    machine = budget.measured(machine, comparable(speeds, step))
     rewards = _reward_models(project, config)
     if reward_like:
         rewards.append(RewardModel(model_size(project, reward_like)))
@@ -179,8 +182,8 @@ def this_machine(config: TrainingConfig) -> Machine:
     return budget.rule_of_thumb(memory=memory, cores=cores, gpu=gpu, dtype=config.dtype)
 
 
-def former_speeds(config: TrainingConfig) -> list[Speed]:
-    """Of the newest runs of some length that computed on the same device in the same precision.
+def former_speeds(device: str, dtype: str) -> list[Speed]:
+    """Of the newest runs of some length that computed on this device in this precision.
 
     A step of an online run samples and scores as well, so its length says nothing of the speed.
     """
@@ -190,8 +193,8 @@ def former_speeds(config: TrainingConfig) -> list[Speed]:
     runs = TrainingRun.objects.filter(
         Exists(beyond),
         job__state="succeeded",
-        config__device=config.device,
-        config__dtype=config.dtype,
+        config__device=device,
+        config__dtype=dtype,
         method__in=[method.name for method in methods() if method.loop == "offline"],
     ).select_related("project", "snapshot")
     found = (_speed(run) for run in runs[:FORMER_RUNS])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from annotation.models import Project
@@ -14,7 +15,7 @@ from training.alignment.methods import get_method
 from training.alignment.sizes import Machine
 from training.forms.options import in_labels
 from training.models import TrainingRun
-from training.selectors.budget import known_positions, run_budget
+from training.selectors.budget import former_speeds, known_positions, run_budget
 from training.services.recipe import Stage
 from training.services.run import checked_config
 from training.services.sweep import grid_points, point_name, with_point
@@ -47,9 +48,10 @@ def estimate_or_reason(
     try:
         if not grid:
             return {"told": in_words(_budget(config=config, method=method, **asked))}
+        former = cache(former_speeds)  # the history is the same at every point
         budgets = {
             point_name(point): _budget(
-                config=with_point(method, config, point), method=method, **asked
+                config=with_point(method, config, point), method=method, former=former, **asked
             )
             for point in grid_points(grid)
         }
