@@ -17,7 +17,8 @@ ERRORS = {
     401: "No token, or one that is unknown, expired or revoked.",
     403: "You may see this, but your role or the token's scope does not allow it.",
     404: "There is no such thing, or you may not see it.",
-    409: "The thing has moved on since it was read.",
+    409: "The thing has moved on since it was read, or the `client_key` was sent before with other "
+    "settings.",
     413: "The body is too large.",
     415: "The body is not of a media type that this call takes.",
 }

@@ -30,6 +30,7 @@ from training.forms.again import launch_query, left_out
 from training.models import MetricPoint, TrainingRun
 from training.selectors.judge import judge_choices, reward_judges
 from training.services import resume_run
+from training.services.client_key import KeyUsed
 from training.services.judging import judges_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -91,6 +92,27 @@ def test_the_worker_asks_the_judge_for_the_run(
     rewards = MetricPoint.objects.filter(run=run, name="reward").values_list("value", flat=True)
     assert len(rewards) == 2
     assert all(0 <= reward <= 1 for reward in rewards)
+
+
+def test_a_launch_that_is_sent_again_keeps_its_judges_version(
+    judge: Judge, launch: Launch, cast: Cast
+) -> None:
+    """Though there is a newer one by now, whose gate is closed."""
+    asked: dict[str, Any] = {"client_key": "once-only"}
+    config = STEPS | {"reward_sources": source(), "watch_sources": {"watched": source()["reward"]}}
+    run = launch("grpo", config=config, **asked)
+    made = make_asked_judge(
+        cast.project,
+        model_of(judge),
+        protocol="prometheus",
+        kind="thumbs",
+        name=NAME,
+        max_tokens=32,
+    )
+    assert made.version == 2
+    assert launch("grpo", config=config, **asked) == run
+    with pytest.raises(KeyUsed):
+        launch("grpo", config=config | {"reward_sources": source(f"{NAME} v2")}, **asked)
 
 
 @pytest.mark.usefixtures("orphans")

@@ -76,24 +76,22 @@ def start_recipe(
     """Writes the plan and queues its first step. The others wait for the one before. A second call
     with the same client key returns the first call's recipe; with other settings it raises KeyUsed.
     """
-    find_model(project, base_model)
-    _check_snapshot(project, snapshot)
-    for stage in stages:
-        _check_stage(project, snapshot, criterion, base_model, stage)
     key = f"{project.pk}:{client_key}"[:64] if client_key else None
-    values = {
-        "project": project, "snapshot": snapshot, "name": name.strip() or "RLHF in three stages",
-    }  # fmt: skip
-    by = {"created_by": created_by}
+    values = {"project": project, "snapshot": snapshot, "name": name.strip()}
+    kept = values | {"created_by": created_by, "name": values["name"] or "RLHF in three stages"}
     if key is None:
-        recipe, created = Recipe.objects.create(**values, **by), True
+        recipe, created = Recipe.objects.create(**kept), True
     else:
-        recipe, created = Recipe.objects.get_or_create(client_key=key, defaults=values | by)
+        recipe, created = Recipe.objects.get_or_create(client_key=key, defaults=kept)
     steps = [_step_values(criterion, base_model, stage) for stage in stages]
     if not created:
         if not is_same(recipe, values) or not _has_steps(recipe, steps):
             raise KeyUsed("recipe", recipe.pk)
         return recipe
+    find_model(project, base_model)
+    _check_snapshot(project, snapshot)
+    for stage in stages:
+        _check_stage(project, snapshot, criterion, base_model, stage)
     RecipeStep.objects.bulk_create(
         RecipeStep(recipe=recipe, position=place, **step) for place, step in enumerate(steps)
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -24,7 +23,7 @@ from training.models import Sweep, TrainingRun
 from training.selectors.budget import check_positions, known_positions, run_budget
 from training.selectors.model import find_model
 from training.selectors.training_data import rows_by_criterion, rows_of_kind
-from training.services.client_key import KeyUsed, is_same
+from training.services.client_key import KeyUsed, is_same_run
 from training.services.rewards import check_rewards
 
 # The worker knows where things lie; nobody else names a path.
@@ -80,21 +79,22 @@ def queue_run(
         rewrites=rewrites,
         evaluated_by=evaluated_by,
     )
-    run, created = TrainingRun.objects.get_or_create(
-        job=_enqueued(project, created_by, client_key),
-        defaults=values
-        | {
-            # Only of a new run: a launch that is sent again has its own already.
-            "estimate": partial(_foretold, values),
-            "sweep": sweep,
-            "seed": values["config"]["seed"],
-            "created_by": created_by,
-        },
+    job = _enqueued(project, created_by, client_key)
+    sent = TrainingRun.objects.filter(job=job).first()
+    if sent is not None:
+        if not is_same_run(sent, values):
+            raise KeyUsed("run", sent.pk)
+        return sent
+    values = _served(values)
+    run = TrainingRun.objects.create(
+        job=job,
+        **values,
+        estimate=_foretold(values),
+        sweep=sweep,
+        seed=values["config"]["seed"],
+        created_by=created_by,
     )
-    if created:
-        record_event(actor=created_by, action="queue_run", target=run, project_id=project.pk)
-    elif not is_same(run, values):
-        raise KeyUsed("run", run.pk)
+    record_event(actor=created_by, action="queue_run", target=run, project_id=project.pk)
     return run
 
 
@@ -111,33 +111,43 @@ def run_values(
     rewrites: bool = False,
     evaluated_by: str = "",
 ) -> dict[str, Any]:
-    """What is asked of a run, checked, as its row keeps it."""
+    """What is asked of a run, as its row keeps it but for the versions of judges. Only the config
+    is checked: what it names may be gone when the same is asked again."""
     positions = known_positions(project, base_model)
-    checked = checked_config(method=method, config=config, positions=positions)
-    _check_snapshot(project, snapshot)
-    find_model(project, base_model)
-    check_positions(project, base_model, checked)
-    checked |= check_rewards(
-        project=project,
-        snapshot=snapshot,
-        criterion=criterion,
-        method=get_method(method),
-        config=checked,
-        evaluated_by=evaluated_by,
-    )
     options = {"binary_from_pairs": binary_from_pairs, "rewrites": rewrites}
-    _check_data(snapshot, method, criterion, convert=checked["convert_data"], **options)
-    _check_demonstrations(snapshot, get_method(method), criterion, checked)
     return {
         "project": project,
         "snapshot": snapshot,
         "method": method,
         "base_model": base_model,
         "criterion": criterion,
-        "config": checked,
+        "config": checked_config(method=method, config=config, positions=positions),
         "name": name.strip(),
         "data_options": options | {"evaluated_by": evaluated_by},
     }
+
+
+def _served(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with the versions of judges. Raises PrefloopError for what project and snapshot do
+    not have."""
+    project, snapshot, config = values["project"], values["snapshot"], values["config"]
+    method, criterion = get_method(values["method"]), values["criterion"]
+    options = dict(values["data_options"])
+    evaluated_by = options.pop("evaluated_by")
+    _check_snapshot(project, snapshot)
+    find_model(project, values["base_model"])
+    check_positions(project, values["base_model"], config)
+    rewards = check_rewards(
+        project=project,
+        snapshot=snapshot,
+        criterion=criterion,
+        method=method,
+        config=config,
+        evaluated_by=evaluated_by,
+    )
+    _check_data(snapshot, method.name, criterion, convert=config["convert_data"], **options)
+    _check_demonstrations(snapshot, method, criterion, config)
+    return {**values, "config": config | rewards}
 
 
 def _enqueued(project: Project, created_by: User | None, client_key: str | None) -> Job:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -11,17 +12,18 @@ from typing import Any
 from django.db import transaction
 
 from annotation.models import Project
-from core.errors import PrefloopError
-from core.models import User
+from core.errors import Conflict, PrefloopError
+from core.models import Job, User
 from core.services.audit import record_event
 from training.alignment.options import describe_options
 from training.models import Sweep, TrainingRun
-from training.services.client_key import KeyUsed, is_same
+from training.services.client_key import KeyUsed, is_same, is_same_run
 from training.services.run import (
     cancel_run,
     checked_config,
     known_method,
     queue_run,
+    resume_run,
     run_values,
 )
 
@@ -51,16 +53,15 @@ def queue_sweep(
     # Before a row is written: not all that JSON can say can be stored.
     for one in configs:
         checked_config(method=method, config=one)
-    values = {
-        "project": project, "name": name.strip() or f"{method} over {', '.join(grid)}"[:100],
-        "grid": {key: list(of) for key, of in grid.items()},
-    }  # fmt: skip
-    by = {"created_by": created_by}
+    lists = {key: list(of) for key, of in grid.items()}
+    values = {"project": project, "name": name.strip(), "grid": lists}
+    kept = values | {"created_by": created_by}
+    kept["name"] = values["name"] or f"{method} over {', '.join(grid)}"[:100]
     if client_key is None:
-        sweep, created = Sweep.objects.create(**values, **by), True
+        sweep, created = Sweep.objects.create(**kept), True
     else:
         key = f"{project.pk}:{client_key}"[:64]
-        sweep, created = Sweep.objects.get_or_create(client_key=key, defaults=values | by)
+        sweep, created = Sweep.objects.get_or_create(client_key=key, defaults=kept)
     if not created:
         # The grid tells the other runs.
         first = run_values(
@@ -80,7 +81,7 @@ def queue_sweep(
 
 def _begins_with(sweep: Sweep, values: Mapping[str, Any]) -> bool:
     run = sweep.runs.order_by("pk").first()
-    return run is not None and is_same(run, values)
+    return run is not None and is_same_run(run, values)
 
 
 def grid_points(grid: Mapping[str, Sequence[Any]]) -> list[Point]:
@@ -131,3 +132,15 @@ def stop_sweep(*, sweep: Sweep, actor: User | None) -> int:
     for run in runs:
         cancel_run(run=run, actor=actor)
     return len(runs)
+
+
+def resume_sweep(*, sweep: Sweep, actor: User | None) -> list[TrainingRun]:
+    """Takes up every run that was stopped, each from its last checkpoint; one that failed has its
+    own reason, and is resumed by itself."""
+    stopped = TrainingRun.objects.filter(sweep=sweep, job__state=Job.State.CANCELLED)
+    resumed = []
+    for run in stopped.select_related("job").order_by("pk"):
+        with contextlib.suppress(Conflict):  # somebody else was quicker
+            resume_run(run=run, actor=actor)
+            resumed.append(run)
+    return resumed
