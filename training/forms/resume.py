@@ -14,7 +14,7 @@ BUDGET = next(one for one in describe_options(TrainingConfig) if one.name == "kl
 
 
 class ResumeForm(forms.Form):
-    """Left out, the budget stays; emptied, it is none."""
+    """Left out, the budget stays; a field that was emptied is refused."""
 
     kl_budget = option_field(BUDGET)
 
