@@ -29,6 +29,8 @@ class SettingRow:
 
 @dataclass(frozen=True)
 class ResultRow:
+    """`note` is that of all figures; where they differ it is empty, and each has its own."""
+
     label: str
     note: str
     figures: list[Figure | None]
@@ -92,7 +94,8 @@ def _figures(run: TrainingRun) -> dict[str, Figure]:
 
 
 def _note(found: Sequence[dict[str, Figure]], label: str) -> str:
-    return next((one[label].note for one in found if label in one), "")
+    notes = {one[label].note for one in found if label in one}
+    return notes.pop() if len(notes) == 1 else ""
 
 
 def prompt_rows(runs: Sequence[TrainingRun]) -> list[PromptRow]:
