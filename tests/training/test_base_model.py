@@ -17,7 +17,7 @@ from core.errors import PrefloopError
 from core.models import Job
 from tests.cast import Cast
 from tests.training.conftest import TINY
-from training.selectors.model import SMALL_MODEL, base_models, find_model
+from training.selectors.model import SMALL_MODEL, Source, base_models, find_model
 from training.services import request_base_model
 
 COMMIT = "a" * 40
@@ -106,6 +106,19 @@ def test_folders_of_the_operator_are_offered(tiny_model_folder: Path, folders: P
     (folders / "shelf" / "pickle" / "config.json").write_text("{}")
     (folders / "shelf" / "pickle" / "pytorch_model.bin").write_bytes(b"")
     assert names() == sorted(["mine", SMALL_MODEL])
+
+
+def test_the_packaged_model_stays_so_when_it_is_prepared(
+    tiny_model_folder: Path, folders: Path
+) -> None:
+    prepared = folders / "data" / "models" / SMALL_MODEL
+    prepared.parent.mkdir()
+    prepared.symlink_to(tiny_model_folder)
+    (choice,) = base_models()
+    assert (choice.source, choice.is_ready) == (Source.PACKAGE, True)
+    (folders / "shelf" / SMALL_MODEL).symlink_to(tiny_model_folder)
+    (choice,) = base_models()
+    assert choice.source is Source.FOLDER  # the operator's own of that name
 
 
 @pytest.mark.parametrize("name", ["../shelf/mine", "/etc", "", "version:1", "mine/..", "MINE"])

@@ -86,14 +86,14 @@ def is_model_folder(folder: Path) -> bool:
 
 
 def _folders() -> list[ModelChoice]:
+    """The operator's; what Prefloop has put there itself is told as what it is."""
+    own = {choice.folder for choice in [*_package(), *_hub()]}
     return [
         ModelChoice(folder.name, folder.name, Source.FOLDER, folder)
         for parent in settings.MODEL_DIRS
         if parent.is_dir()
         for folder in sorted(parent.iterdir())
-        if not folder.name.startswith(".")
-        and folder.name not in {_hub_folder(name).name for name in settings.MODEL_HUB_NAMES}
-        and is_model_folder(folder)
+        if not folder.name.startswith(".") and folder not in own and is_model_folder(folder)
     ]
 
 
