@@ -15,6 +15,7 @@ urlpatterns = [
     path("projects/<int:project_id>/sweeps", sweeps.Sweeps.as_view(), name="sweeps"),
     path("sweeps/<int:sweep_id>", sweeps.OneSweep.as_view(), name="sweep"),
     path("sweeps/<int:sweep_id>/stop", sweeps.StopSweep.as_view(), name="stop-sweep"),
+    path("sweeps/<int:sweep_id>/resume", sweeps.ResumeSweep.as_view(), name="resume-sweep"),
     path("projects/<int:project_id>/recipes", sweeps.Recipes.as_view(), name="recipes"),
     path("recipes/<int:recipe_id>", sweeps.OneRecipe.as_view(), name="recipe"),
     path("recipes/<int:recipe_id>/stop", sweeps.StopRecipe.as_view(), name="stop-recipe"),

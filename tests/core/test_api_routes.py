@@ -99,6 +99,7 @@ ROLES = {
     "POST projects/{project}/sweeps": "admin",
     "GET sweeps/{sweep}": "researcher",
     "POST sweeps/{sweep}/stop": "admin",
+    "POST sweeps/{sweep}/resume": "admin",
     "POST projects/{project}/recipes": "admin",
     "GET recipes/{recipe}": "researcher",
     "POST recipes/{recipe}/stop": "admin",

@@ -18,6 +18,7 @@ from training.serializers import RecipeIn, RecipeOut, SweepIn, SweepOut
 from training.services import (
     queue_sweep,
     resume_recipe,
+    resume_sweep,
     start_recipe,
     stop_recipe,
     stop_sweep,
@@ -66,6 +67,19 @@ class StopSweep(_OneSweep):
     @operation("Stop all runs of a sweep", response=SweepOut)
     def post(self, request: Request, sweep_id: int) -> Response:
         stop_sweep(sweep=self.sweep(Capability.TRAIN), actor=self.user)
+        return self.rendered(SweepOut, self.sweep())
+
+
+class ResumeSweep(_OneSweep):
+    scope = ADMIN
+
+    @operation(
+        "Resume the runs of a sweep that were stopped",
+        response=SweepOut,
+        description="Each goes on from its last checkpoint. One that failed is resumed by itself.",
+    )
+    def post(self, request: Request, sweep_id: int) -> Response:
+        resume_sweep(sweep=self.sweep(Capability.TRAIN), actor=self.user)
         return self.rendered(SweepOut, self.sweep())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterable
 
 from django.core.management.base import CommandError
 from django.db import connection
@@ -12,6 +13,9 @@ from django.utils import timezone
 from core import jobs
 from core.models import Job
 from core.progress_bar import ProgressBar
+from training.models import TrainingRun
+
+Complain = Callable[[str], object]
 
 
 def finish(job: Job, label: str, *, inline: bool) -> None:
@@ -26,6 +30,18 @@ def finish(job: Job, label: str, *, inline: bool) -> None:
     job.refresh_from_db()
     if job.state != Job.State.SUCCEEDED:
         raise CommandError(job.error or f"The job is {job.state}.")
+
+
+def finish_all(runs: Iterable[TrainingRun], *, inline: bool, complain: Complain) -> int:
+    """How many have not succeeded. One that fails does not keep the others from being tried."""
+    failed = 0
+    for run in runs:
+        try:
+            finish(run.job, f"Training with {run.name}", inline=inline)
+        except CommandError as error:
+            complain(f"{run.name}: {error}")
+            failed += 1
+    return failed
 
 
 def _run_inline(job: Job, label: str) -> None:

@@ -5,7 +5,7 @@ from training.services.promotion import promote_version, roll_back
 from training.services.recipe import resume_recipe, start_recipe, stop_recipe
 from training.services.run import cancel_run, queue_run, resume_run
 from training.services.sampling import request_base_samples, request_samples
-from training.services.sweep import queue_sweep, stop_sweep
+from training.services.sweep import queue_sweep, resume_sweep, stop_sweep
 
 __all__ = [
     "cancel_run",
@@ -17,6 +17,7 @@ __all__ = [
     "request_samples",
     "resume_recipe",
     "resume_run",
+    "resume_sweep",
     "roll_back",
     "start_recipe",
     "stop_recipe",

@@ -8,16 +8,22 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation.management.lookup import find_user
 from core.errors import PrefloopError
-from training.management.waiting import finish
-from training.models import TrainingRun
-from training.services import resume_run
+from core.models import User
+from training.management.waiting import finish, finish_all
+from training.models import Sweep, TrainingRun
+from training.services import resume_run, resume_sweep
 
 
 class Command(BaseCommand):
-    help = "Resume a training run that failed or was stopped, from its last checkpoint."
+    help = (
+        "Resume a training run that failed or was stopped, or all stopped runs of a sweep, from "
+        "the last checkpoint."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("run", type=int, help="its number")
+        which = parser.add_mutually_exclusive_group(required=True)
+        which.add_argument("run", type=int, nargs="?", help="its number")
+        which.add_argument("--sweep", type=int, help="number of a sweep, instead of one run")
         parser.add_argument(
             "--kl-budget",
             type=float,
@@ -31,10 +37,16 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        actor = find_user(options["username"])
+        if options["sweep"] is None:
+            self._resume_run(actor, options)
+        else:
+            self._resume_sweep(actor, options)
+
+    def _resume_run(self, actor: User | None, options: dict[str, Any]) -> None:
         run = TrainingRun.objects.select_related("job").filter(pk=options["run"]).first()
         if run is None:
             raise CommandError(f"There is no run {options['run']}.")
-        actor = find_user(options["username"])
         try:
             resume_run(run=run, actor=actor, kl_budget=options["kl_budget"])
         except PrefloopError as error:
@@ -44,3 +56,19 @@ class Command(BaseCommand):
             return
         finish(run.job, "Training", inline=options["inline"])
         self.stdout.write(f"Version {run.job.result['version']} of project {run.project_id}.")
+
+    def _resume_sweep(self, actor: User | None, options: dict[str, Any]) -> None:
+        if options["kl_budget"] is not None:
+            raise CommandError("--kl-budget is of one run: resume the runs one by one.")
+        sweep = Sweep.objects.filter(pk=options["sweep"]).first()
+        if sweep is None:
+            raise CommandError(f"There is no sweep {options['sweep']}.")
+        runs = resume_sweep(sweep=sweep, actor=actor)
+        if not runs:
+            raise CommandError(f"No run of sweep {sweep.pk} is stopped, so none was resumed.")
+        self.stdout.write(f"Stopped runs of sweep {sweep.pk} that go on: {len(runs)}.")
+        if options["no_wait"]:
+            return
+        failed = finish_all(runs, inline=options["inline"], complain=self.stderr.write)
+        if failed:
+            raise CommandError(f"{failed} of {len(runs)} runs have not succeeded.")
