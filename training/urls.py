@@ -20,6 +20,11 @@ urlpatterns = [
     path(
         "projects/<int:project_id>/sweeps/<int:sweep_id>/stop/", sweep.sweep_stop, name="sweep-stop"
     ),
+    path(
+        "projects/<int:project_id>/sweeps/<int:sweep_id>/resume/",
+        sweep.sweep_resume,
+        name="sweep-resume",
+    ),
     path("projects/<int:project_id>/recipes/new/", recipe.new_recipe, name="new-recipe"),
     path(
         "projects/<int:project_id>/recipes/new/estimate/",

@@ -6,6 +6,8 @@ import io
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from core.models import AuditEvent, Job
@@ -44,6 +46,22 @@ def test_what_was_stopped_goes_on(stopped: Sweep, cast: Cast) -> None:
     assert states(stopped) == RESUMED
     assert AuditEvent.objects.filter(action="resume_run", actor=cast.ada).count() == 2
     assert resume_sweep(sweep=stopped, actor=cast.ada) == []
+
+
+def test_from_its_page(stopped: Sweep, client: Client, cast: Cast) -> None:
+    client.force_login(cast.ada)
+    page, url = (
+        reverse(f"training:{name}", args=[stopped.project_id, stopped.pk])
+        for name in ("sweep", "sweep-resume")
+    )
+    assert "Resume the 2 stopped runs" in client.get(page).text
+    assert "2 runs are queued again." in client.post(url, follow=True).text
+    assert states(stopped) == RESUMED
+    assert "stopped run" not in client.get(page).text
+    client.force_login(cast.rosa)  # who may look, not train
+    stop_sweep(sweep=stopped, actor=cast.ada)
+    assert "stopped run" not in client.get(page).text
+    assert client.post(url).status_code == 403
 
 
 def test_by_rest(stopped: Sweep, cast: Cast) -> None:

@@ -52,6 +52,10 @@ class SweepTable:
         return any(row.is_best for row in self.rows)
 
     @property
+    def stopped(self) -> int:
+        return sum(row.run.job.state == Job.State.CANCELLED for row in self.rows)
+
+    @property
     def less_is_better(self) -> bool:
         return is_less_better(self.metric)
 
