@@ -400,7 +400,7 @@ def test_sampling_is_asked_for_and_shown(admin: Client, version: ModelVersion, c
     assert response["Location"] == reverse("training:loop", args=[cast.project.pk])
     assert Job.objects.filter(kind="sample_responses").count() == 1
     shown = page(admin, "loop", cast.project.pk)
-    assert "A version answers prompts" in shown
+    assert "A model answers prompts" in shown
     for words in ("Round 1", "Waiting for a worker", "Version 1", "Snapshot 1"):
         assert words in shown
     assert "promoted" in page(admin, "funnel", cast.project.pk)
