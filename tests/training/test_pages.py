@@ -147,6 +147,14 @@ def test_settings_in_the_registrys_order_and_no_others(admin: Client, run: Train
     assert not {"score zero", "chat texts", "lora rank", "temperature"} & set(names)
 
 
+@pytest.mark.parametrize(("divergence", "is_told"), [("jensen_shannon", False), ("alpha", True)])
+def test_a_setting_that_another_leaves_without_effect_is_not_told(
+    launch: Launch, divergence: str, is_told: bool
+) -> None:
+    run = launch("f_dpo", config={"hyperparameters": {"divergence": divergence}})
+    assert ("alpha" in dict(run_settings(run))) is is_told
+
+
 def test_a_run_is_launched_again_with_changes(admin: Client, launch: Launch, cast: Cast) -> None:
     config = {"hyperparameters": {"beta": 0.3}, "soft_labels": True, "adapter": "lora"}
     run = launch(name="First try", config=config)

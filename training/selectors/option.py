@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
 from training.alignment.config import OFFLINE, ONLINE, TrainingConfig
 from training.alignment.methods import Method
 from training.alignment.options import Option, describe_options
@@ -21,6 +25,14 @@ def online_options() -> list[str]:
 
 def is_online(option: Option) -> bool:
     return option.help.startswith(ONLINE)
+
+
+def own_used(method: Method, given: Mapping[str, Any]) -> list[str]:
+    """Of the method's own options those that a run looks at which is set as given, in order."""
+    own = describe_options(method.hyperparameters)
+    # An older run may lack some; what it holds is not checked again.
+    values = SimpleNamespace(**{one.name: given.get(one.name, one.default) for one in own})
+    return [one.name for one in own if one.used_when(values)]
 
 
 def is_used(option: Option, method: Method, adapter: str) -> bool:

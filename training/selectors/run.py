@@ -13,7 +13,7 @@ from training.alignment.config import TrainingConfig
 from training.alignment.methods import get_method
 from training.alignment.options import describe_options
 from training.models import MetricPoint, StepSample, TrainingRun
-from training.selectors.option import is_used
+from training.selectors.option import is_used, own_used
 from training.selectors.plot import Points
 
 
@@ -39,7 +39,7 @@ def run_settings(run: TrainingRun) -> list[tuple[str, str]]:
     """What was set, the method's own first, in the registry's order (a row's JSON has none);
     nothing that the run does not look at."""
     method, adapter = get_method(run.method), run.config["adapter"]
-    own = [one.name for one in describe_options(method.hyperparameters)]
+    own = own_used(method, run.config["hyperparameters"])
     common = [one.name for one in describe_options(TrainingConfig) if is_used(one, method, adapter)]
     found = _ordered(run.config["hyperparameters"], own) | _ordered(run.config, common)
     return [(_spelled(name), _in_words(value)) for name, value in found.items()]
