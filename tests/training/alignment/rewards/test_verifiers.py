@@ -64,7 +64,11 @@ def test_final_number_reads_numbers_as_people_write_them(text, number):
 
 def test_a_function_without_a_return_is_named_and_gives_no_reward():
     """None is the verdict of a process that took too long; a function in this one is never late."""
-    source = VerifierSource(lambda prompt, answer, facts: None, name="own", timed_out_reward=-1.0)
+
+    def forgetful(prompt, answer, facts):
+        len(answer)
+
+    source = VerifierSource(forgetful, name="own", timed_out_reward=-1.0)
     with pytest.raises(RewardError, match="verifier 'own' returned None in place of a number"):
         source([rollout("a")])
 
