@@ -35,13 +35,22 @@ def confidences(differences: Floats, targets: Floats) -> tuple[Floats, Floats]:
 
 
 def reliability(
-    confidence: Floats, right: Floats, weights: Floats, clusters: Sequence[str], seed: int
+    confidence: Floats,
+    right: Floats,
+    weights: Floats,
+    clusters: Sequence[str],
+    seed: int,
+    *,
+    bins: int = BINS,
 ) -> list[Bin]:
-    """Bins of equal width over [0.5, 1], those that hold nothing left out."""
-    places = np.minimum(((confidence - 0.5) * 2 * BINS).astype(int), BINS - 1)
+    """Bins of equal width over [0.5, 1], those that hold nothing left out.
+
+    Raises ValueError for a confidence that lies elsewhere.
+    """
+    places = _places(confidence, bins)
     names = np.asarray(clusters)
     found = []
-    for place in range(BINS):
+    for place in range(bins):
         inside = places == place
         if weights[inside].sum() <= 0:
             continue
@@ -52,18 +61,26 @@ def reliability(
 
 
 def calibration_error(
-    confidence: Floats, right: Floats, weights: Floats, clusters: Sequence[str], seed: int
+    confidence: Floats,
+    right: Floats,
+    weights: Floats,
+    clusters: Sequence[str],
+    seed: int,
+    *,
+    bins: int = BINS,
 ) -> Estimate:
     """Expected calibration error: sum over bins of (w_b / w) |accuracy_b - confidence_b|.
 
-    Guo et al. 2017 (arXiv 1706.04599, eq. 3) with ten bins over [0.5, 1]. The error of few pairs
-    is biased upwards, for chance alone moves a bin off the diagonal; the interval of the bootstrap
-    has that bias too.
+    Guo et al. 2017 (arXiv 1706.04599, eq. 3) with bins of equal width over [0.5, 1]. The error of
+    few pairs is biased upwards, for chance alone moves a bin off the diagonal; the interval of the
+    bootstrap has that bias too.
+
+    Raises ValueError for a confidence outside [0.5, 1].
     """
+    places = _places(confidence, bins)
     gaps = (right - confidence) * weights
-    places = np.minimum(((confidence - 0.5) * 2 * BINS).astype(int), BINS - 1)
     names, index = np.unique(clusters, return_inverse=True)
-    table = np.zeros((len(names), BINS))
+    table = np.zeros((len(names), bins))
     np.add.at(table, (index, places), gaps)
     total = np.bincount(index, weights, minlength=len(names))
     value = float(np.abs(table.sum(axis=0)).sum() / total.sum())
@@ -74,3 +91,14 @@ def calibration_error(
     )
     low, high = np.quantile(errors, (0.025, 0.975))
     return {"value": value, "low": float(low), "high": float(high)}
+
+
+def _places(confidence: Floats, bins: int) -> NDArray[np.int64]:
+    """The bin of each confidence; 1 stands in the last one."""
+    wrong = confidence[~((confidence >= 0.5) & (confidence <= 1.0))]
+    if len(wrong):
+        raise ValueError(
+            f"a confidence of {wrong[0]:g} is not that of the preferred side, between 0.5 and 1; "
+            "see `confidences`"
+        )
+    return np.minimum(((confidence - 0.5) * 2 * bins).astype(np.int64), bins - 1)
