@@ -119,7 +119,9 @@ def _positions(scorer: RewardScorer) -> int:
 
 def _sequence(rollout: Rollout, tokenizer: Any, longest: int, *, anew: bool) -> TokenSequence:
     """At most `longest` tokens; `anew` tokenises the text, otherwise the policy's tokens are it."""
-    prompt = encode_prompt(rollout.prompt_text, tokenizer) if anew else rollout.prompt
+    prompt = rollout.prompt
+    if anew:
+        prompt = encode_prompt(rollout.prompt_text, tokenizer, rollout.facts.get("tools"))
     completion = _completion(rollout, tokenizer) if anew else rollout.completion
     completion = completion[: longest - 1]
     limits = Limits(max_length=longest, max_prompt_length=longest - len(completion))
@@ -130,7 +132,7 @@ def _completion(rollout: Rollout, tokenizer: Any) -> Tokens:
     prompt, written = rollout.prompt_text, rollout.text
     is_chat = not isinstance(prompt, str)
     answer: Any = [{"role": "assistant", "content": written}] if is_chat else written
-    completion = encode_completion(prompt, answer, tokenizer)
+    completion = encode_completion(prompt, answer, tokenizer, rollout.facts.get("tools"))
     return completion if rollout.finish_reason == "stop" else _unended(completion, tokenizer)
 
 

@@ -79,6 +79,14 @@ def foreign(folders):
     return load(folders[:1], tokenizer=tiny.byte_tokenizer(template=tiny.CHATML + " "))
 
 
+def test_another_tokenizer_is_told_of_the_tools(folders):
+    template = "{% for tool in tools or [] %}{{ tool.name }} {% endfor %}" + tiny.CHATML
+    tiny.byte_tokenizer(template=template).save_pretrained(folders[0])
+    source = load(folders[:1])
+    plain, told = source([rollout("yes"), rollout("yes", tools=[{"name": "weather"}])])
+    assert plain != told
+
+
 def test_another_tokenizer_does_not_end_what_was_cut(folders):
     whole = rollout("yes")
     cut = dataclasses.replace(whole, finish_reason="length")
