@@ -9,6 +9,7 @@ from typing import Any, Self
 from training.alignment.methods import get_method, parse_hyperparameters
 from training.alignment.options import (
     OptionError,
+    Options,
     describe_options,
     json_object,
     option,
@@ -28,15 +29,21 @@ _OF_POLICIES = (
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
-    """One run: data, models, method and every number that shapes the result."""
+class TrainingConfig(Options):
+    """One run: data, models, method and every number that shapes the result.
+
+    The constructor takes the defaults that stand here; `from_dict` those of the method, where it
+    has its own. Both check every setting and raise OptionError naming one that is wrong.
+    """
 
     method: str = option(help="Name of the training method, for example dpo or kto.")
     base_model: str = option(help="Folder of the model that training starts from.")
-    train_file: str = option(help="JSONL file with the training side of the data.")
+    train_file: str = option(
+        help="The training side of the data: JSONL, Parquet, or a folder that datasets saved."
+    )
     output_dir: str = option(help="Folder for checkpoints, metrics and the trained model.")
     held_out_file: str | None = option(
-        None, help="JSONL file with the held-out side; without it nothing is evaluated."
+        None, help="The held-out side, likewise; without it nothing is evaluated."
     )
     start_adapter: str | None = option(
         None,
@@ -98,7 +105,13 @@ class TrainingConfig:
         choices=("constant", "linear", "cosine", "inverse_sqrt"),
     )
     warmup_steps: int = option(10, help="Steps of linear warm-up.", min=0)
-    epochs: float = option(1.0, help="Passes over the training data.", min=1e-3, max=1000.0)
+    epochs: float = option(
+        1.0,
+        help="Passes over the training data, rounded up to whole steps: data smaller than a step "
+        "are seen several times in it.",
+        min=1e-3,
+        max=1000.0,
+    )
     max_steps: int | None = option(
         None, help="Stop after this many steps, whatever the epochs say.", min=1
     )
@@ -301,6 +314,7 @@ class TrainingConfig:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         method = get_method(self.method)
         parse_hyperparameters(method, self.hyperparameters)
         if self.soft_labels and not method.soft_labels:
@@ -383,9 +397,9 @@ class TrainingConfig:
         return cls.from_dict(json_object(text))
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Path | str) -> Self:
         """Read a run.json."""
-        return cls.from_json(path.read_text(encoding="utf-8"))
+        return cls.from_json(Path(path).read_text(encoding="utf-8"))
 
     def to_json(self) -> str:
         """All fields as JSON, defaults included, so that a run does not change with the code."""

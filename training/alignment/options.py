@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, TypeVar, cast
 
-T = TypeVar("T")
-
 
 class OptionError(ValueError):
     """A named option is unknown, missing, badly typed or out of range."""
@@ -35,6 +33,22 @@ class Option:
     max: float | None
     choices: tuple[str, ...] | None
     used_when: Callable[[Any], bool]
+
+
+class Options:
+    """Base of frozen dataclasses of options: however one is built, its fields are checked.
+
+    A whole number given for a float becomes one. Raises OptionError naming the first field that is
+    badly typed or out of range. A class that checks more begins with this `__post_init__`.
+    """
+
+    def __post_init__(self) -> None:
+        for one in describe_options(type(self)):
+            value = _checked(one, getattr(self, one.name))
+            object.__setattr__(self, one.name, value)  # the dataclass is frozen
+
+
+T = TypeVar("T", bound=Options)
 
 
 def option(
@@ -74,7 +88,7 @@ def unused_options(values: Any) -> set[str]:
 def parse_options(cls: type[T], values: Mapping[str, Any]) -> T:
     """Build `cls` from a plain mapping.
 
-    Raises OptionError naming the first key that is unknown, missing, badly typed or out of range.
+    Raises OptionError naming a key that is unknown, missing, badly typed or out of range.
     """
     known = {item.name: item for item in describe_options(cls)}
     for name in values:
@@ -83,7 +97,7 @@ def parse_options(cls: type[T], values: Mapping[str, Any]) -> T:
     missing = [item.name for item in known.values() if item.required and item.name not in values]
     if missing:
         raise OptionError(missing[0], "is required")
-    return cls(**{name: _checked(known[name], value) for name, value in values.items()})
+    return cls(**values)
 
 
 def json_object(text: str) -> dict[str, Any]:

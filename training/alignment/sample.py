@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, Self
 
 from training.alignment.options import (
     OptionError,
+    Options,
     describe_options,
     json_object,
     option,
@@ -29,7 +30,7 @@ from training.alignment.options import (
 
 
 @dataclass(frozen=True)
-class SampleConfig:
+class SampleConfig(Options):
     """One sampling job."""
 
     model: str = option(help="Folder of the model.")

@@ -2,13 +2,17 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 
 from training.alignment.config import TrainingConfig
 from training.alignment.methods import get_method, methods, parse_hyperparameters
 from training.alignment.options import OptionError, describe_options
+from training.alignment.rewards.settings import LengthOptions, RewardModelOptions
+from training.alignment.rollouts.settings import ServerOptions
+from training.alignment.sample import SampleConfig
 
 REQUIRED = {"method": "dpo", "base_model": "m", "train_file": "t", "output_dir": "o"}
 
@@ -142,6 +146,64 @@ def test_a_wrong_setting_is_named(changes, name):
 def test_what_was_set_and_is_not_looked_at_is_told(method, changes, unused):
     config = TrainingConfig.from_dict({**REQUIRED, "method": method, **changes})
     assert config.unused == unused
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("adapter", "LoRA"),
+        ("dtype", "float16"),
+        ("schedule", "Linear"),
+        ("truncation_side", "middle"),
+        ("batch_size", 0),
+        ("batch_size", 2.0),
+        ("output_dir", Path("run")),
+        ("seed", None),
+    ],
+)
+def test_the_constructor_and_replace_check_as_the_file_does(name, value):
+    """An unknown adapter would train all weights, an unknown precision compute in float32."""
+    with pytest.raises(OptionError) as caught:
+        TrainingConfig(**REQUIRED | {name: value})
+    assert caught.value.name == name
+    with pytest.raises(OptionError) as caught:
+        replace(TrainingConfig(**REQUIRED), **{name: value})
+    assert caught.value.name == name
+
+
+def test_a_whole_number_becomes_a_number_however_a_configuration_is_built():
+    built = TrainingConfig(**REQUIRED, epochs=2)
+    assert isinstance(built.epochs, float)
+    assert built.to_json() == TrainingConfig.from_dict({**REQUIRED, "epochs": 2}).to_json()
+
+
+@pytest.mark.parametrize("method", methods(), ids=lambda method: method.name)
+def test_hyperparameters_are_checked_however_they_are_built(method):
+    for item in describe_options(method.hyperparameters):
+        with pytest.raises(OptionError) as caught:
+            method.hyperparameters(**{item.name: object()})
+        assert caught.value.name == item.name
+
+
+@pytest.mark.parametrize(
+    ("build", "name"),
+    [
+        (lambda: LengthOptions(kind="length", free=1, limit=0), "limit"),
+        (lambda: RewardModelOptions(kind="reward_model", folders="one"), "folders"),
+        (lambda: ServerOptions(kind="serve", url=3, model="m", folder="f"), "url"),
+        (lambda: SampleConfig("m", "p", "o", top_p=2.0), "top_p"),
+    ],
+)
+def test_options_of_sources_are_checked_however_they_are_built(build, name):
+    with pytest.raises(OptionError) as caught:
+        build()
+    assert caught.value.name == name
+
+
+def test_a_path_may_be_a_text(tmp_path):
+    config = TrainingConfig(**REQUIRED)
+    (tmp_path / "run.json").write_text(config.to_json(), "utf-8")
+    assert TrainingConfig.load(str(tmp_path / "run.json")) == config
 
 
 def test_a_missing_setting_is_named():

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from training.alignment.methods.dpo import FAMILY, beta_option
 from training.alignment.methods.method import Method
-from training.alignment.options import option
+from training.alignment.options import Options, option
 
 
 @dataclass(frozen=True)
-class BetaDPOHyperparameters:
+class BetaDPOHyperparameters(Options):
     beta: float = beta_option(0.1, "The paper's β0, around which each step's β moves.")
     alpha: float = option(
         0.6, help="How strongly a step's gaps move its β; 0 is DPO's fixed β.", min=0.0, max=100.0

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from training.alignment.methods.dpo import FAMILY, beta_option
 from training.alignment.methods.method import Method
-from training.alignment.options import option
+from training.alignment.options import Options, option
 
 
 @dataclass(frozen=True)
-class IPOHyperparameters:
+class IPOHyperparameters(Options):
     tau: float = option(
         0.1,
         help="The margin aimed at is 1 ÷ (2 τ): larger stays closer to the reference.",
@@ -24,7 +24,7 @@ class IPOHyperparameters:
 
 
 @dataclass(frozen=True)
-class GPOHyperparameters:
+class GPOHyperparameters(Options):
     beta: float = beta_option(0.1)
     convex_function: str = option(
         "logistic",
@@ -42,7 +42,7 @@ class GPOHyperparameters:
 
 
 @dataclass(frozen=True)
-class RSOHyperparameters:
+class RSOHyperparameters(Options):
     gamma: float = option(
         0.05,
         help="Scale of the margin: a pair counts until its margin reaches 1 ÷ γ.",

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 from training.alignment.methods.method import Method
+from training.alignment.options import Options
 
 FAMILY = "Demonstrations"
 
 
 @dataclass(frozen=True)
-class NoHyperparameters:
+class NoHyperparameters(Options):
     """The method has none of its own."""
 
 

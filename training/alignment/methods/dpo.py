@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from training.alignment.methods.method import Method
-from training.alignment.options import option
+from training.alignment.options import Options, option
 
 FAMILY = "Pairs, held to a reference"
 NLL_HELP = (
@@ -33,7 +33,7 @@ def epsilon_option() -> Any:
 
 
 @dataclass(frozen=True)
-class DPOHyperparameters:
+class DPOHyperparameters(Options):
     beta: float = beta_option(0.1, "The paper uses 0.1 for dialogue and 0.5 for summaries.")
     normalisation: str = option(
         "summed",
@@ -45,13 +45,13 @@ class DPOHyperparameters:
 
 
 @dataclass(frozen=True)
-class NoisyDPOHyperparameters:
+class NoisyDPOHyperparameters(Options):
     beta: float = beta_option(0.1)
     epsilon: float = epsilon_option()
 
 
 @dataclass(frozen=True)
-class DPOPHyperparameters:
+class DPOPHyperparameters(Options):
     beta: float = beta_option(0.3)
     penalty_weight: float = option(
         50.0,
@@ -63,7 +63,7 @@ class DPOPHyperparameters:
 
 
 @dataclass(frozen=True)
-class RDPOHyperparameters:
+class RDPOHyperparameters(Options):
     beta: float = beta_option(0.1)
     alpha: float = option(
         0.01,

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from training.alignment.methods.dpo import FAMILY, beta_option
 from training.alignment.methods.method import Method
-from training.alignment.options import option
+from training.alignment.options import Options, option
 
 
 @dataclass(frozen=True)
-class FDPOHyperparameters:
+class FDPOHyperparameters(Options):
     beta: float = beta_option(0.1)
     divergence: str = option(
         "jensen_shannon",

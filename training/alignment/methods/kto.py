@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from training.alignment.methods.method import Method
-from training.alignment.options import option
+from training.alignment.options import Options, option
 
 
 @dataclass(frozen=True)
-class KTOHyperparameters:
+class KTOHyperparameters(Options):
     beta: float = option(
         0.1,
         help="How quickly an answer's gain or loss saturates: larger stays closer to the "

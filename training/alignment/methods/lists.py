@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from training.alignment.methods.dpo import beta_option
 from training.alignment.methods.method import Method
-from training.alignment.options import option
+from training.alignment.options import Options, option
 
 # What aggregation knows and a list cannot say.
 NO_STRENGTH = (
@@ -14,7 +14,7 @@ NO_STRENGTH = (
 
 
 @dataclass(frozen=True)
-class PlackettLuceHyperparameters:
+class PlackettLuceHyperparameters(Options):
     beta: float = beta_option(0.1)
     ties: str = option(
         "left_out",

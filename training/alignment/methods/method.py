@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal
 
+from training.alignment.options import Options
+
 DataKind = Literal["pairs", "binary", "lists", "demonstrations", "prompts"]
 Reduction = Literal["example", "token"]
 
@@ -46,7 +48,7 @@ class Method:
     data: DataKind
     needs_reference: bool
     summary: str
-    hyperparameters: type
+    hyperparameters: type[Options]
     loss: str
     step_statistic: str | None = None
     family: str = ""

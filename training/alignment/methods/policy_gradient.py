@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from training.alignment.methods.method import DataKind, Method
-from training.alignment.options import OptionError, option
+from training.alignment.options import OptionError, Options, option
 
 FAMILY = "Prompts and a reward"
 _LOSSES = "training.alignment.losses.policy_gradient"
@@ -27,7 +27,7 @@ _DEFAULTS = {"learning_rate": 1e-6, "warmup_steps": 0, "max_grad_norm": 1.0}
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Updates:
+class _Updates(Options):
     """How one step's rollout is used."""
 
     epochs_per_batch: int = option(1, help=_EPOCHS_HELP, min=1, max=100)
@@ -71,6 +71,7 @@ class ReinforceHyperparameters(_Updates):
     reduction: str = option("sum", help=_REDUCTION_HELP, choices=_REDUCTIONS)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_on_policy(self, "take ppo or grpo")
 
 
@@ -99,6 +100,7 @@ class RLOOHyperparameters(_Updates):
     reduction: str = option("sum", help=_REDUCTION_HELP, choices=_REDUCTIONS)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.objective == "reinforce":
             _check_on_policy(self, "set objective to sequence_clip")
 

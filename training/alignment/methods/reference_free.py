@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 from training.alignment.methods.dpo import EXPECTED
 from training.alignment.methods.method import Method
-from training.alignment.options import option
+from training.alignment.options import Options, option
 
 FAMILY = "Pairs, without a reference"
 
 
 @dataclass(frozen=True)
-class SLiCHyperparameters:
+class SLiCHyperparameters(Options):
     delta: float = option(
         1.0, help="The margin asked for, in nats of the whole answer.", min=0.0, max=1e6
     )
@@ -23,7 +23,7 @@ class SLiCHyperparameters:
 
 
 @dataclass(frozen=True)
-class ORPOHyperparameters:
+class ORPOHyperparameters(Options):
     odds_ratio_weight: float = option(
         0.1,
         help="The paper's lambda: weight of the odds-ratio term beside the likelihood.",
@@ -45,7 +45,7 @@ class ORPOHyperparameters:
 
 
 @dataclass(frozen=True)
-class SimPOHyperparameters:
+class SimPOHyperparameters(Options):
     beta: float = option(
         2.0,
         help="Scale of the reward, which is a mean log-probability a token: 2 to 2.5 in the "
@@ -62,7 +62,7 @@ class SimPOHyperparameters:
 
 
 @dataclass(frozen=True)
-class CPOHyperparameters:
+class CPOHyperparameters(Options):
     beta: float = option(
         0.1, help="Scale of the difference of log-probabilities.", min=1e-6, max=100.0
     )

@@ -6,13 +6,13 @@ from training.alignment.methods.demonstrations import NoHyperparameters
 from training.alignment.methods.dpo import EXPECTED
 from training.alignment.methods.lists import NO_STRENGTH
 from training.alignment.methods.method import Method
-from training.alignment.options import option
+from training.alignment.options import Options, option
 
 FAMILY = "Reward models"
 
 
 @dataclass(frozen=True)
-class BradleyTerryHyperparameters:
+class BradleyTerryHyperparameters(Options):
     margin_scale: float = option(
         0.0,
         help="Asks for a larger gap where judges preferred more strongly: score units per unit of "

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from training.alignment.options import OptionError, option, parse_options
+from training.alignment.options import OptionError, Options, option, parse_options
 
 _NAME = re.compile(r"[a-z0-9_]{1,40}")
 # What `missing_end_penalty` takes is logged beside the sources under this name.
@@ -20,7 +20,7 @@ COMBINATIONS = ("mean", "min", "uncertainty")
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceOptions:
+class SourceOptions(Options):
     """What every source has."""
 
     kind: str = option(help="What gives the reward.")
@@ -61,6 +61,7 @@ class RewardModelOptions(SourceOptions):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.folders or not all(isinstance(folder, str) for folder in self.folders):
             raise OptionError("folders", "needs the folder of at least one reward model")
         if problem := combination_problem(self.combine, self.uncertainty_weight):
@@ -91,6 +92,7 @@ class LengthOptions(SourceOptions):
     limit: int = option(128, help="Tokens at which the penalty is full.", min=1, max=10**6)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.free >= self.limit:
             raise OptionError("free", f"{self.free} must be below the limit of {self.limit}")
 
@@ -108,6 +110,7 @@ class FormatOptions(SourceOptions):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         try:
             re.compile(self.pattern, re.DOTALL)
         except re.error as error:
@@ -139,13 +142,18 @@ def parse_rewards(settings: Mapping[str, Any]) -> dict[str, SourceOptions]:
     return {name: _parse(name, values) for name, values in settings.items()}
 
 
-def _parse(name: str, values: Any) -> SourceOptions:
+def check_name(name: str) -> None:
+    """Raises OptionError for a name under which no source can be logged."""
     if not _NAME.fullmatch(name) or name in _TAKEN:
         raise OptionError(
             repr(name),
             "a source's name is 1 to 40 small letters, digits and underscores, and none of "
             f"{', '.join(_TAKEN)}",
         )
+
+
+def _parse(name: str, values: Any) -> SourceOptions:
+    check_name(name)
     kind = values.get("kind") if isinstance(values, Mapping) else None
     if not isinstance(kind, str) or kind not in KINDS:
         raise OptionError(f"{name}.kind", f"{kind!r} is not one of {', '.join(KINDS)}")

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from training.alignment.options import OptionError, option, parse_options
+from training.alignment.options import OptionError, Options, option, parse_options
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransformersOptions:
+class TransformersOptions(Options):
     """The policy in memory samples."""
 
     kind: str = option("transformers", help="What samples.")
@@ -19,7 +19,7 @@ class TransformersOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServerOptions:
+class ServerOptions(Options):
     """A server of this product samples; it serves `folder`, which each update writes anew."""
 
     kind: str = option(help="What samples.")
@@ -30,6 +30,7 @@ class ServerOptions:
     patience: float = option(600.0, help="Longest wait for one call, in seconds.", min=1.0, max=1e5)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.url.startswith(("http://", "https://")):
             raise OptionError("url", f"{self.url!r} is no http address")
 
