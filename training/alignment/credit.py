@@ -61,16 +61,18 @@ def credit_of_pairs(
     """What the command writes, of the first `limit` pairs of `data` under `policy`.
 
     The reference is that of the run, whose beta is taken when none is given. Raises OptionError for
-    a run of no policy or no beta, DataError and ModelError.
+    a run of no policy or no beta or a policy of another vocabulary, DataError and ModelError.
     """
     from training.alignment.models import load_tokenizer, resolve_device
     from training.alignment.objective import Objective
     from training.alignment.run_data import load_examples
+    from training.alignment.vocabularies import check_reference
 
     beta = _beta(config, beta)
     # Whatever the run learnt from: here the data are pairs.
     pairs = replace(config, method="dpo", hyperparameters={"beta": beta}, soft_labels=False)
     tokenizer, device = load_tokenizer(policy), resolve_device(config.device)
+    check_reference(config, tokenizer, policy)
     examples, _ = load_examples(pairs, Objective.from_config(pairs), tokenizer, str(data))
     chosen = examples[:limit]
     # No more than one model is in memory at any time.

@@ -12,12 +12,14 @@ from training.alignment.config import TrainingConfig
 from training.alignment.experience import Experience
 from training.alignment.failures import TrainingError
 from training.alignment.methods import Method
-from training.alignment.models import load_tokenizer, positions
+from training.alignment.models import positions
 from training.alignment.options import OptionError
-from training.alignment.rewards.settings import parse_rewards
+from training.alignment.rewards.composed import Composed
+from training.alignment.rewards.settings import check_name, parse_rewards
 from training.alignment.rollout_checks import check_rollouts
 from training.alignment.rollouts.protocol import RolloutSource
 from training.alignment.rollouts.settings import parse_rollouts
+from training.alignment.vocabularies import check_vocabulary
 
 # Largest mean |log π_trainer − log π_sampler| of a token at temperature 1, in nats, that rounding
 # may come to. Two float32 computations of one model differ by less than 1e-5 (1e-4 on a GPU),
@@ -38,13 +40,23 @@ def check_settings(
         raise OptionError("ptx_file", f"{method.title} needs a file of texts")
 
 
-def check_sources(config: TrainingConfig) -> None:
-    """Raises OptionError for sources of rollouts or rewards that cannot be."""
+def check_sources(config: TrainingConfig, own: Composed | None = None) -> None:
+    """Raises OptionError for sources of rollouts or rewards that cannot be.
+
+    `own` are a notebook's, in place of the configuration's rewards.
+    """
     parse_rollouts(config.rollout_source)
-    known = {**parse_rewards(config.reward_sources), **parse_rewards(config.watch_sources)}
-    if not config.reward_sources:
+    trained = list(parse_rewards(config.reward_sources))
+    watched = list(parse_rewards(config.watch_sources))
+    if own is not None and trained:
+        raise OptionError("reward_sources", "must be left out where rewards are handed in")
+    for source in own.sources if own else ():
+        check_name(source.name)
+        trained.append(source.name)
+    if not trained:
         raise OptionError("reward_sources", "needs at least one source to learn from")
-    if len(known) < len(config.reward_sources) + len(config.watch_sources):
+    known = [*trained, *watched]
+    if len(set(known)) < len(known):
         raise OptionError("watch_sources", "has a source of the same name as a trained one")
     if config.test_reward is not None and config.test_reward not in known:
         raise OptionError(
@@ -80,13 +92,7 @@ def check_vocabularies(config: TrainingConfig, method: Method, tokenizer: Any) -
     among them: one of another vocabulary gets the text.
     """
     for name, folder in scored_folders(config, method).items():
-        if load_tokenizer(folder).get_vocab() != tokenizer.get_vocab():
-            raise OptionError(
-                name,
-                f"{Path(folder).name} has another vocabulary than the policy "
-                f"{Path(config.base_model).name}, whose token ids it would have to read; name one "
-                "that was made from the same model, or leave it out",
-            )
+        check_vocabulary(tokenizer, config.base_model, name, folder)
 
 
 def check_positions(config: TrainingConfig, method: Method, longest: int) -> None:

@@ -34,7 +34,7 @@ from training.alignment.online_identity import FREE, identity
 from training.alignment.optimization import make_optimizer
 from training.alignment.policies import as_saved, compute_dtype, load_policy, load_scorer
 from training.alignment.rewards.build import build_rewards
-from training.alignment.rewards.composed import Composed
+from training.alignment.rewards.composed import Composed, OwnRewards
 from training.alignment.rollouts.build import build_rollouts
 from training.alignment.rollouts.protocol import Prompt, RolloutSource
 from training.alignment.run_data import (
@@ -44,12 +44,13 @@ from training.alignment.run_data import (
     limits,
     pretraining_texts,
     read_options,
+    skips,
 )
 from training.alignment.tokenization import (
     DataReport,
     Example,
     cut_prompt,
-    encode_prompt,
+    encode_prompts,
 )
 from training.alignment.value_model import ValueScorer, load_value_model
 
@@ -116,9 +117,13 @@ class Run:
 
 
 def prepare(
-    config: TrainingConfig, accelerator: Accelerator, journal: Journal, sources: Sources | None
+    config: TrainingConfig,
+    accelerator: Accelerator,
+    journal: Journal,
+    sources: Sources | None,
+    rewards: OwnRewards | None = None,
 ) -> Run:
-    """Load all that a run needs.
+    """Load all that a run needs; `sources` and `rewards` as `online.train` takes them.
 
     Raises OptionError, DataError, ModelError or RewardError with a message.
     """
@@ -126,11 +131,12 @@ def prepare(
     hyperparameters = asdict(parse_hyperparameters(method, config.hyperparameters))
     check_launch(method, accelerator.distributed_type)
     check_settings(config, method, hyperparameters, accelerator.num_processes)
+    own = None if rewards is None else Composed.of(rewards)
     if sources is None:
-        check_sources(config)
+        check_sources(config, own)
     tokenizer = load_tokenizer(config.base_model)
     check_vocabularies(config, method, tokenizer)
-    prompts, held_out = _both_sides(config, method, tokenizer, accelerator)
+    prompts, held_out = _both_sides(config, method, tokenizer, accelerator, journal)
     ptx = pretraining_texts(config, tokenizer) if "ptx_coefficient" in hyperparameters else []
     demonstrations(config, tokenizer)  # the evaluation's: a bad row must not wait until then
     held_out_pairs(config, tokenizer)
@@ -138,9 +144,9 @@ def prepare(
     critic = _critic(config, accelerator.device) if method.needs_value_model else None
     reference = load_scorer(config, config.reference, accelerator.device, config.reference_adapter)
     policy.temperature = reference.temperature = config.temperature
-    sources = sources or build_sources(config, policy, tokenizer)
-    for rewards in filter(None, (sources.rewards, sources.watched)):
-        rewards.check_facts([*prompts, *held_out])
+    sources = sources or build_sources(config, policy, tokenizer, own)
+    for composed in filter(None, (sources.rewards, sources.watched)):
+        composed.check_facts([*prompts, *held_out])
     return Run(
         config=config,
         method=method,
@@ -169,7 +175,11 @@ def prepare(
 
 
 def _both_sides(
-    config: TrainingConfig, method: Method, tokenizer: Any, accelerator: Accelerator
+    config: TrainingConfig,
+    method: Method,
+    tokenizer: Any,
+    accelerator: Accelerator,
+    journal: Journal,
 ) -> tuple[list[Prompt], list[Prompt]]:
     """The prompts to train on, and those to watch: `sample_prompts` of the others."""
     prompts, report = load_prompts(config, tokenizer, config.train_file)
@@ -185,6 +195,9 @@ def _both_sides(
     if accelerator.is_main_process:
         reports = {"train": asdict(report), "held_out": asdict(held_out_report)}
         write_json(Path(config.output_dir) / "data_report.json", reports)
+        journal.say(f"Training data: {report.in_words()}.")
+        if held_out:
+            journal.say(f"Held-out data: {held_out_report.in_words()}.")
     # The first rows of a file are seldom like the rest.
     order = np.random.default_rng([config.seed, 2]).permutation(len(held_out))
     return prompts, [held_out[place] for place in order[: config.sample_prompts]]
@@ -196,12 +209,12 @@ def load_prompts(
     """The prompts of any kind of data, each once, and what was cut; raises DataError naming it."""
     rows, source = read_data(Path(file), "prompts", read_options(config, "prompts"))
     report, bounds = DataReport(rows=len(rows), source=source), limits(config)
+    try:
+        encoded = encode_prompts(rows, tokenizer, report, skip_bad=skips(config))
+    except DataError as error:
+        raise DataError(f"{Path(file).name}: {error}") from error
     prompts: dict[str, Prompt] = {}
-    for row in rows:
-        try:
-            tokens = encode_prompt(row.prompt, tokenizer)
-        except DataError as error:
-            raise DataError(f"{Path(file).name}: row '{row.id}': {error}") from error
+    for row, tokens in encoded:
         kept = cut_prompt(tokens, bounds, tokenizer.bos_token_id)
         # A prompt that many pairs share is one prompt to answer.
         if row.prompt_key not in prompts:
@@ -299,8 +312,16 @@ def _rewind(run: Run, step: int, journal_step: int) -> None:
         watching.rewind_samples(run.output, step)
 
 
-def build_sources(config: TrainingConfig, policy: CompletionScorer, tokenizer: Any) -> Sources:
-    """What the configuration names; raises OptionError, RolloutError or RewardError."""
+def build_sources(
+    config: TrainingConfig,
+    policy: CompletionScorer,
+    tokenizer: Any,
+    rewards: Composed | None = None,
+) -> Sources:
+    """What the configuration names, but for rewards that are given.
+
+    Raises OptionError, RolloutError or RewardError.
+    """
     device = next(policy.parameters()).device
     shared = {"tokenizer": tokenizer, "device": device}
     return Sources(
@@ -310,7 +331,7 @@ def build_sources(config: TrainingConfig, policy: CompletionScorer, tokenizer: A
             tokenizer=tokenizer,
             dtype=compute_dtype(config),
         ),
-        build_rewards(config.reward_sources, **shared),
+        rewards or build_rewards(config.reward_sources, **shared),
         build_rewards(config.watch_sources, **shared) if config.watch_sources else None,
     )
 

@@ -38,6 +38,7 @@ from training.alignment.tokenization import (
     Tokens,
     tokenize_rows,
 )
+from training.alignment.vocabularies import check_reference
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,11 @@ def load_data(
 ) -> Data:
     """Read, tokenise and, where the method needs it, score both sides under the reference.
 
-    `rows_used` tells, of a number of training examples, which of them the run will use.
+    `rows_used` tells, of a number of training examples, which of them the run will use. Raises
+    OptionError for a reference of another vocabulary than the policy's, DataError and ModelError.
     """
+    if not objective.trains_rewards:  # an evaluation compares with it whatever the method needs
+        check_reference(config, tokenizer, config.base_model)
     train_side, report = load_examples(
         config, objective, tokenizer, config.train_file, half=config.data_half
     )
@@ -154,7 +158,7 @@ def load_examples(
         report.ties_dropped = len(rows) - len(decided)
         rows = decided
     try:
-        examples = tokenize_rows(rows, tokenizer, limits(config), report)
+        examples = tokenize_rows(rows, tokenizer, limits(config), report, skip_bad=skips(config))
         if "mismatched" in objective.roles:
             examples = with_mismatched(examples, seed=config.seed, max_length=config.max_length)
         if "text" in objective.roles:
@@ -180,10 +184,15 @@ def read_options(config: TrainingConfig, kind: Kind) -> ReadOptions:
     # Every kind of row has a prompt, and nobody means anything else by asking for prompts.
     return ReadOptions(
         convert=others if config.convert_data or kind == "prompts" else (),
-        skip_bad=config.bad_rows == "skip",
+        skip_bad=skips(config),
         as_chat=config.chat_texts,
         last_turn=config.assistant_turns == "last",
     )
+
+
+def skips(config: TrainingConfig) -> bool:
+    """Whether rows that cannot be used are left out, whoever finds them to be so."""
+    return config.bad_rows == "skip"
 
 
 def sample_prompts_whole(examples: Sequence[Example], limit: int, seed: int) -> list[Example]:
@@ -269,9 +278,9 @@ def _beside(
 ) -> list[Example]:
     """Rows beside the data that the run is about, read and cut as those are."""
     rows, _ = read_data(Path(file), kind, options)
-    rows = without_ties(rows) if kind == "pairs" else rows
+    rows, report = without_ties(rows) if kind == "pairs" else rows, DataReport()
     try:
-        examples = tokenize_rows(rows, tokenizer, limits(config), DataReport())
+        examples = tokenize_rows(rows, tokenizer, limits(config), report, skip_bad=skips(config))
     except DataError as error:
         raise DataError(f"{Path(file).name}: {error}") from error
     _check_positions(config, max(map(len, examples)), f"text of {Path(file).name}")

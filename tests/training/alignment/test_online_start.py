@@ -12,6 +12,7 @@ from tests.training.alignment.online_toys import Reward, share_of, sources, writ
 from training.alignment.failures import TrainingError
 from training.alignment.journal import Journal
 from training.alignment.methods import get_method
+from training.alignment.models import load_tokenizer
 from training.alignment.offline import make_accelerator
 from training.alignment.online import train
 from training.alignment.online_checks import check_launch
@@ -46,12 +47,9 @@ def prepared(config, given=None):
 @pytest.fixture
 def other_vocabulary(tmp_path):
     """A reward model whose tokens are numbered as the policy's and one more."""
-    folder = tmp_path / "foreign"
-    tiny.llama(vocabulary=260).save_pretrained(folder)
-    tokenizer = tiny.byte_tokenizer()
-    tokenizer.add_tokens(["<more>"])
+    folder = tiny.write_foreign(tmp_path / "foreign")
     model = load_reward_model(folder, dtype=torch.float32, device=CPU)
-    save_reward_model(model, tokenizer, folder)
+    save_reward_model(model, load_tokenizer(folder), folder)
     return str(folder)
 
 

@@ -58,6 +58,15 @@ def write_model(folder: Path, *, seed: int = 0, positions: int = 256) -> Path:
     return folder
 
 
+def write_foreign(folder: Path) -> Path:
+    """A model whose tokens are numbered as the others' are, and one more."""
+    llama(vocabulary=260).save_pretrained(folder)
+    tokenizer = byte_tokenizer()
+    tokenizer.add_tokens(["<more>"])
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def user(text: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": text}]
 

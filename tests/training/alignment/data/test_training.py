@@ -1,6 +1,7 @@
 """Files of other shapes and formats, trained on from end to end."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,23 @@ def talks(count):
         }
         for number in range(count)
     ]
+
+
+ONLINE = {
+    "grpo": {
+        "reward_sources": {"answer": {"kind": "verifier", "verifier": "contains_answer"}},
+        "prompts_per_step": 2, "samples_per_prompt": 2, "max_new_tokens": 4,
+    }
+}  # fmt: skip
+
+
+@pytest.fixture
+def strict_model(tmp_path, model_folder):
+    """A model whose chat template refuses what the system says, as Gemma's does."""
+    folder = shutil.copytree(model_folder, tmp_path / "strict")
+    refusing = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    tiny.byte_tokenizer(template=refusing + tiny.CHATML).save_pretrained(folder)
+    return folder
 
 
 def report_of(config):
@@ -60,6 +78,28 @@ def test_bad_rows_and_long_answers_are_left_out_when_asked(make_config, tmp_path
     assert (report["examples"], report["dropped_too_long"]) == (8, 1)
     assert report["source"]["bad_rows"] == 1
     assert report["source"]["problems"][0]["row"] == 9
+
+
+@pytest.mark.parametrize("method", ["dpo", "grpo"])
+def test_rows_that_the_template_refuses_are_left_out_when_asked(
+    make_config, strict_model, tmp_path, method
+):
+    system = [{"role": "system", "content": "Be brief."}]
+    rows: list[dict[str, object]] = [{**row, "answer": "yes"} for row in talks(6)]
+    for side in ("chosen", "rejected"):
+        rows[2][side] = [*system, *talks(3)[2][side]]
+    file = tiny.write_lines(tmp_path / "pairs.jsonl", rows)
+    given = {
+        "method": method, "base_model": str(strict_model), "train_file": str(file),
+        "held_out_file": None, "max_steps": 1, **ONLINE.get(method, {}),
+    }  # fmt: skip
+    with pytest.raises(DataError, match=r"pairs\.jsonl: row 'pairs-3': the chat template refuses"):
+        run(make_config(**given, output_dir=str(tmp_path / "refused")))
+    config = make_config(**given, bad_rows="skip")
+    assert run(config) == 0
+    report = report_of(config)
+    assert (report["examples"], report["refused"]) == (5, 1)
+    assert report["refusals"][0].startswith("row 'pairs-3': the chat template refuses")
 
 
 def test_plain_texts_are_trained_as_chats_when_asked(make_config, tmp_path):
