@@ -46,9 +46,13 @@ class BatchPlan:
         return self.batch_size * self.accumulation * self.processes
 
     def total_steps(self, epochs: float, max_steps: int | None) -> int:
-        """Optimiser steps that cover `epochs` passes, at most `max_steps`."""
+        """Full optimiser steps that cover at least `epochs` passes, at most `max_steps`."""
         steps = max(1, math.ceil(epochs * self.examples / self.global_batch))
         return steps if max_steps is None else min(steps, max_steps)
+
+    def passes(self, steps: int) -> float:
+        """Passes over the examples in so many steps; each is full, and may begin another pass."""
+        return steps * self.global_batch / self.examples
 
     def step_indices(self, step: int) -> list[int]:
         """The examples of one step, over all processes."""

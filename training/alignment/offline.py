@@ -26,7 +26,7 @@ from training.alignment.journal import Journal
 from training.alignment.memory import TIDY_EVERY, return_freed_memory
 from training.alignment.models import load_tokenizer
 from training.alignment.objective import LogProbs, Objective, Statistic
-from training.alignment.offline_checks import check_plain
+from training.alignment.offline_checks import check_plain, starts_as_reference
 from training.alignment.offline_run import Run, checkpoint, make_plan, resume, save, stopped
 from training.alignment.optimization import learning_rate, make_optimizer, seed_step
 from training.alignment.policies import load_trainee
@@ -51,7 +51,10 @@ def train(  # noqa: C901  # one loop, read from top to bottom
     start, state = resume(run)
     model = run.model
     parameters = list(checkpoints.trainable(run.module).values())
-    journal.say(f"Training {len(data.train)} examples in {total} steps of {run.plan.global_batch}.")
+    journal.say(
+        f"Training {len(data.train)} examples in {total} steps of {run.plan.global_batch}. "
+        f"Passes over them: {run.plan.passes(total):.3g}."
+    )
     if not packs(run.module):
         journal.say("This kind of model takes padded batches, each prompt once a completion.")
 
@@ -63,8 +66,10 @@ def train(  # noqa: C901  # one loop, read from top to bottom
         seed_step(config.seed, step, accelerator.process_index)
 
         if data.held_out and step % config.evaluate_every == 0:
+            journal.progress("held_out", step, total)
             journal.metrics(step, total, evaluate(run, state))
             write_step_samples(run, tokenizer, step)
+        journal.progress("training", step, total)
         if step > start and step % config.checkpoint_every == 0:
             checkpoint(run, step, state)
 
@@ -73,7 +78,7 @@ def train(  # noqa: C901  # one loop, read from top to bottom
             return_freed_memory()
         indices = run.plan.step_indices(step)
         micro_batches = run.plan.micro_batches(indices, data.lengths, accelerator.process_index)
-        if step == 0 and not data.train_reference:
+        if step == 0 and not starts_as_reference(run):
             first = micro_batches[0]
             check_plain(run, first[_passes(run, first)[0]])
         statistic = _step_statistic(run, indices, micro_batches, state)
@@ -122,6 +127,7 @@ def train(  # noqa: C901  # one loop, read from top to bottom
     if start < total:
         checkpoint(run, total, state)
     if data.held_out:
+        journal.progress("held_out", total, total)
         journal.metrics(total, total, evaluate(run, state))
         write_step_samples(run, tokenizer, total)
     save(run, tokenizer, state)
@@ -343,9 +349,7 @@ def _check_first_step(run: Run, indices: Sequence[int], weights: Tensor, rows: T
     DPOP's penalty makes fifteen times as much of a chosen answer that rounding lowered, so the loss
     is held to ln 2 without it.
     """
-    if run.config.reference_model not in (None, run.config.base_model):
-        return
-    if not run.data.train_reference or run.config.reference_adapter != run.config.start_adapter:
+    if not starts_as_reference(run):
         return
     examples = [run.data.train[index] for index in indices]
     objective = run.objective.without_penalty()

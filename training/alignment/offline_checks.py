@@ -1,4 +1,4 @@
-"""What an offline run without a reference is held to before its first update."""
+"""What an offline run is held to before its first update where no loss is known beforehand."""
 
 import math
 from collections.abc import Sequence
@@ -18,14 +18,23 @@ _SCORE = {"float32": 1e-3, "bfloat16": 0.1}
 _SMALL_SCORE = 0.25
 
 
+def starts_as_reference(run: Run) -> bool:
+    """Whether policy and reference are one model before the first update."""
+    config = run.config
+    is_base = config.reference_model in (None, config.base_model)
+    has_adapter = config.reference_adapter == config.start_adapter
+    return bool(run.data.train_reference) and is_base and has_adapter
+
+
 @torch.no_grad()
 def check_plain(run: Run, indices: Sequence[int]) -> None:
     """Training must give some examples the log-probabilities or scores of plain padded batches.
 
-    With a reference the first loss is held to its value where policy and reference agree. Without
-    one there is no such value; nor has a reward model one, for its new head is drawn small, not
-    zero. So packed rows in training mode are held to each sequence computed whole in evaluation
-    mode. It catches wrong masks, positions and dropout before an hour is spent on them.
+    Where policy and reference start as one model, the first loss is held to its value there. With
+    another reference or none there is no such value; nor has a reward model one, for its new head
+    is drawn small, not zero. So packed rows in training mode are held to each sequence computed
+    whole in evaluation mode. It catches wrong masks, positions and dropout before an hour is spent
+    on them.
 
     All processes must call this. Raises TrainingError.
     """

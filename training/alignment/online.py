@@ -46,6 +46,7 @@ from training.alignment.online_run import (
     step_prompts,
 )
 from training.alignment.optimization import seed_step, share_of_peak
+from training.alignment.rewards.composed import OwnRewards
 from training.alignment.scoring import packs
 from training.alignment.supervision import StopRequest
 
@@ -59,20 +60,25 @@ def train(  # noqa: C901  # one loop, read from top to bottom
     accelerator: Accelerator,
     stop: StopRequest,
     sources: Sources | None = None,
+    rewards: OwnRewards | None = None,
 ) -> bool:
     """Train and save the model; false when a stop request ended it early, with a checkpoint.
 
-    `sources` are built from the configuration; a notebook may hand in its own. Raises OptionError,
-    DataError, ModelError, RolloutError, RewardError or TrainingError with a message for people.
+    `sources` are built from the configuration; a notebook may hand in its own, or only `rewards`.
+    Raises OptionError, DataError, ModelError, RolloutError, RewardError or TrainingError with a
+    message for people.
     """
     journal = Journal(Path(config.output_dir), active=accelerator.is_main_process)
     journal.progress("loading", 0, 1, f"Loading {Path(config.base_model).name}.")
-    run = prepare(config, accelerator, journal, sources)
+    run = prepare(config, accelerator, journal, sources, rewards)
     total = run.plan.total_steps(config.epochs, config.max_steps)
     start, state = resume(run)
     models = {name: accelerator.prepare_model(module) for name, module in run.modules.items()}
     hand_on_weights(run)
-    journal.say(f"Training on {len(run.prompts)} prompts in {total} steps.")
+    journal.say(
+        f"Training on {len(run.prompts)} prompts in {total} steps of {run.plan.global_batch}. "
+        f"Passes over them: {run.plan.passes(total):.3g}."
+    )
     if not all(packs(scorer) for scorer in (run.reference, *run.modules.values())):
         journal.say("This kind of model is scored in padded batches, each prompt once an answer.")
 
@@ -84,6 +90,7 @@ def train(  # noqa: C901  # one loop, read from top to bottom
             group["lr"] = share * group["peak"]
 
         if run.held_out and step % config.evaluate_every == 0:
+            journal.progress("held_out", step, total)
             values = watch(run, stop, step)
             if values is None:
                 return _stopped(run, step, state)
@@ -91,6 +98,7 @@ def train(  # noqa: C901  # one loop, read from top to bottom
         if step > start and step % config.checkpoint_every == 0:
             checkpoint(run, step, state)
 
+        journal.progress("training", step, total)
         clock = watching.Clock()
         seed = sampling_seed(config.seed, step)
         experience = answer(run, stop, step_prompts(run, step), seed, clock)
@@ -137,6 +145,7 @@ def train(  # noqa: C901  # one loop, read from top to bottom
     if start < total:
         checkpoint(run, total, state)
     if run.held_out or config.kl_budget is not None:
+        journal.progress("held_out", total, total)
         values = watch(run, stop, total) if run.held_out else last_kl(run, stop, total)
         if values is None:
             return False

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from training.alignment.methods import Method, methods
+from training.alignment.option_words import bounds, plain
 from training.alignment.options import Option, describe_options
 
 DATA = {
@@ -93,25 +94,6 @@ def result(method: Method) -> str:
 def settings(method: Method) -> list[Option]:
     """The method's own settings."""
     return describe_options(method.hyperparameters)
-
-
-def bounds(option: Option) -> str:
-    """What values an option takes, in words."""
-    if option.choices:
-        return ", ".join(option.choices)
-    if option.type is bool:
-        return "true, false"
-    low, high = (None if edge is None else f"{edge:g}" for edge in (option.min, option.max))
-    if low is None or high is None:
-        return f"from {low}" if low is not None else f"up to {high}" if high is not None else ""
-    return f"{low} to {high}"
-
-
-def plain(value: object) -> str:
-    """A setting's value as one would write it in a configuration."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def notation(method: Method) -> list[tuple[str, str]]:

@@ -16,15 +16,18 @@ import shutil
 import sys
 import time
 import traceback
+from contextlib import nullcontext
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 from training.alignment.config import TrainingConfig
 from training.alignment.failures import TrainingError, reason
 from training.alignment.files import write_json
 from training.alignment.identity import differences
 from training.alignment.memory import keep_few_kernels, reuse_freed_memory
-from training.alignment.methods import get_method
-from training.alignment.options import describe_options
+from training.alignment.methods import get_method, methods
+from training.alignment.option_words import entries, entry
+from training.alignment.options import OptionError, describe_options
 from training.alignment.supervision import (
     STOPPED_EXIT_CODE,
     StopRequest,
@@ -32,9 +35,24 @@ from training.alignment.supervision import (
     lock_folder,
 )
 
+if TYPE_CHECKING:
+    import torch
+    from accelerate import Accelerator
+
+    from training.alignment.rewards.composed import OwnRewards
+
 LOCK_PATIENCE = 10.0  # seconds
+# What a finished run may be asked for again with: neither shapes the result nor says what it is of.
+FREE_WHEN_DONE = {"output_dir", "device", "reference_cache"}
 
 EPILOG = """\
+the smallest run.json, and one of DPO with a LoRA adapter; paths are as seen from where you are:
+  {"method": "sft", "base_model": "models/smollm2", "train_file": "demonstrations.jsonl",
+   "output_dir": "runs/sft"}
+  {"method": "dpo", "base_model": "models/smollm2", "train_file": "train.jsonl",
+   "held_out_file": "held_out.jsonl", "output_dir": "runs/dpo", "adapter": "lora",
+   "learning_rate": 5e-5, "hyperparameters": {"beta": 0.05}}
+
 what the output folder holds:
   run.json            the configuration with all defaults
   progress.json       phase, done, total
@@ -72,11 +90,14 @@ def main() -> int:
         return _fail(folder, error, config)
 
 
-def run(config: TrainingConfig, stop: StopRequest | None = None) -> int:
-    """Train, save and evaluate one run in this process; returns the exit code."""
-    from training.alignment import offline, online
-    from training.alignment.evaluation import evaluate_model
-    from training.alignment.journal import Journal
+def run(
+    config: TrainingConfig, stop: StopRequest | None = None, rewards: "OwnRewards | None" = None
+) -> int:
+    """Train, save and evaluate one run in this process; returns the exit code.
+
+    `rewards` take the place of the configuration's reward_sources: a function of a sequence of
+    rollouts that gives one number for each, several functions, or a `Composed` with their weights.
+    """
     from training.alignment.models import resolve_device
     from training.alignment.offline import make_accelerator
 
@@ -87,39 +108,68 @@ def run(config: TrainingConfig, stop: StopRequest | None = None) -> int:
         _refuse_another_run(config, TrainingConfig.load(output / "run.json"))
         print("This run is done already.", flush=True)
         return 0
-    lock = lock_folder(output, patience=LOCK_PATIENCE) if accelerator.is_main_process else None
-    if accelerator.is_main_process:
-        if lock is None:
-            raise TrainingError("Another process is training in this output folder.")
-        (output / "error.json").unlink(missing_ok=True)
-        (output / "run.json").write_text(config.to_json(), encoding="utf-8")
-        if config.unused:
-            names = ", ".join(config.unused)
-            print(f"As it is set, {config.method} does not look at {names}.", flush=True)
-    loop = online if get_method(config.method).loop == "online" else offline
-    if not loop.train(config, accelerator, stop or StopRequest()):
-        return STOPPED_EXIT_CODE
-    # What was trained would lie beside the models that the evaluation loads.
-    accelerator.free_memory()
-    gc.collect()
-    if accelerator.is_main_process:
-        journal = Journal(output, active=True)
-        if config.held_out_file:
-            evaluate_model(config, output / "model", output, accelerator.device, journal)
-        # What a finished run could resume from is of no more use, and large.
-        shutil.rmtree(output / "checkpoints", ignore_errors=True)
-        write_json(output / "result.json", {"model": "model", "finished": time.time()})
-        journal.progress("done", 1, 1, "Done.")
+    # A notebook keeps the frames of what failed, and a lock that they hold would stay locked.
+    with _locked(output) if accelerator.is_main_process else nullcontext():
+        if accelerator.is_main_process:
+            _begin(config, output)
+        if not _train(config, accelerator, stop or StopRequest(), rewards):
+            return STOPPED_EXIT_CODE
+        # What was trained would lie beside the models that the evaluation loads.
+        accelerator.free_memory()
+        gc.collect()
+        if accelerator.is_main_process:
+            _finish(config, output, accelerator.device)
     accelerator.end_training()
     return 0
 
 
-def _refuse_another_run(config: TrainingConfig, finished: TrainingConfig) -> None:
-    from training.alignment import offline_run, online_identity
+def _locked(output: Path) -> IO[str]:
+    lock = lock_folder(output, patience=LOCK_PATIENCE)
+    if lock is None:
+        raise TrainingError("Another process is training in this output folder.")
+    return lock
 
-    free = (online_identity if get_method(config.method).loop == "online" else offline_run).FREE
+
+def _begin(config: TrainingConfig, output: Path) -> None:
+    (output / "error.json").unlink(missing_ok=True)
+    (output / "run.json").write_text(config.to_json(), encoding="utf-8")
+    if config.unused:
+        names = ", ".join(config.unused)
+        print(f"As it is set, {config.method} does not look at {names}.", flush=True)
+
+
+def _train(
+    config: TrainingConfig,
+    accelerator: "Accelerator",
+    stop: StopRequest,
+    rewards: "OwnRewards | None",
+) -> bool:
+    from training.alignment import offline, online
+
+    method = get_method(config.method)
+    if method.loop == "online":
+        return online.train(config, accelerator, stop, rewards=rewards)
+    if rewards is not None:
+        raise OptionError("rewards", f"{method.title} samples no answers that could be rewarded")
+    return offline.train(config, accelerator, stop)
+
+
+def _finish(config: TrainingConfig, output: Path, device: "torch.device") -> None:
+    from training.alignment.evaluation import evaluate_model
+    from training.alignment.journal import Journal
+
+    journal = Journal(output, active=True)
+    if config.held_out_file:
+        evaluate_model(config, output / "model", output, device, journal)
+    # What a finished run could resume from is of no more use, and large.
+    shutil.rmtree(output / "checkpoints", ignore_errors=True)
+    write_json(output / "result.json", {"model": "model", "finished": time.time()})
+    journal.progress("done", 1, 1, "Done.")
+
+
+def _refuse_another_run(config: TrainingConfig, finished: TrainingConfig) -> None:
     kept, asked = (json.loads(one.to_json()) for one in (finished, config))
-    changed = set(differences(kept, asked)) - free
+    changed = set(differences(kept, asked)) - FREE_WHEN_DONE
     if changed:
         raise TrainingError(
             "The output folder holds a finished run with other settings: "
@@ -136,11 +186,10 @@ def _fail(folder: Path, error: Exception, config: TrainingConfig | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    lines = [f"  {item.name:24}{item.help}" for item in describe_options(TrainingConfig)]
     parser = argparse.ArgumentParser(
         prog="python -m training.alignment.train",
         description=__doc__,
-        epilog="fields of run.json:\n" + "\n".join(lines) + "\n\n" + EPILOG,
+        epilog="\n".join([*_fields(), "", EPILOG]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config", type=Path, required=True, help="the run.json to train from")
@@ -150,6 +199,15 @@ def _parser() -> argparse.ArgumentParser:
         help="end when the process that started this one ends; for workers",
     )
     return parser
+
+
+def _fields() -> list[str]:
+    lines = ["fields of run.json:", *entries(describe_options(TrainingConfig))]
+    lines += ["", "methods, and what their hyperparameters may name:"]
+    for method in methods():
+        lines.append(entry(method.name, f"{method.title}; needs {method.data} data."))
+        lines += entries(describe_options(method.hyperparameters), indent=4)
+    return lines
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ from training.services.run import demonstrations_for
 from training.services.step_samples import StepSamplesCopy
 from training.services.version import register_version
 
+# In these the bar counts steps.
+STEPPING = {"training": "Training", "held_out": "Evaluating on held-out prompts"}
 PHASES = {
     "loading": "Loading the model and the data",
     "reference": "Scoring the data with the reference model",
@@ -89,16 +91,14 @@ def _train(context: JobContext, run: TrainingRun, folder: Path) -> int:
 
 
 def _show_progress(context: JobContext, progress: Path, pace: Pace) -> None:
-    """Only training has a bar with time left; what comes before and after is short beside it."""
+    """Only the steps have a bar with time left; what comes before and after is short beside it."""
     try:
         now = json.loads(progress.read_text())
     except (OSError, ValueError):
         now = {"phase": "loading", "done": 0, "total": 0}
-    if now["phase"] == "training":
+    if message := STEPPING.get(now["phase"]):
         left = pace.seconds_left(now["total"])
-        context.progress(
-            done=now["done"], total=now["total"], message="Training", seconds_left=left
-        )
+        context.progress(done=now["done"], total=now["total"], message=message, seconds_left=left)
     else:
         context.progress(done=0, total=0, message=phase_in_words(**now))
 

@@ -19,6 +19,7 @@ from core.errors import NotAllowed
 from training.alignment import reference_pages
 from training.alignment.methods import Method, get_method
 from training.alignment.methods import methods as registered
+from training.alignment.option_words import bounds, plain
 from training.alignment.options import OptionError
 
 
@@ -70,8 +71,8 @@ def _described(found: Method) -> dict[str, Any]:
         "needs": reference_pages.needs(found),
         "result": reference_pages.result(found),
         "settings": [
-            (option, reference_pages.plain(option.default), reference_pages.bounds(option))
+            (option, plain(option.default), bounds(option))
             for option in reference_pages.settings(found)
         ],
-        "suits": [(name, reference_pages.plain(value)) for name, value in found.defaults.items()],
+        "suits": [(name, plain(value)) for name, value in found.defaults.items()],
     }

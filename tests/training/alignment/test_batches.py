@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.alignment.batches import BatchPlan, collate, passes, tokens_of, with_mismatched
+from training.alignment.config import TrainingConfig
 from training.alignment.data import DataError
+from training.alignment.options import describe_options
 from training.alignment.tokenization import Example, TokenSequence
 
 sizes = st.integers(1, 9)
@@ -47,6 +49,16 @@ def test_steps_follow_epochs_and_the_limit():
     assert plan.total_steps(1.0, None) == 3
     assert plan.total_steps(0.1, None) == 1
     assert plan.total_steps(5.0, 4) == 4
+
+
+def test_a_step_is_full_and_passes_tell_how_often_that_takes_an_example():
+    """One epoch of ten in steps of sixteen takes six of them twice."""
+    plan = BatchPlan(10, 4, 4, 1, 0)
+    assert plan.total_steps(1.0, None) == 1
+    assert sorted(Counter(plan.step_indices(0)).values()) == [1] * 4 + [2] * 6
+    assert plan.passes(1) == 1.6
+    (epochs,) = (one for one in describe_options(TrainingConfig) if one.name == "epochs")
+    assert "rounded up to whole steps" in epochs.help
 
 
 def test_another_seed_is_another_order():

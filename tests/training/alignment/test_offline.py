@@ -87,6 +87,8 @@ def test_a_finished_run_is_not_taken_for_another(make_config):
     run(make_config(max_steps=1))
     with pytest.raises(TrainingError, match=r"with other settings: learning_rate, method\."):
         run(make_config(max_steps=1, method="ipo", learning_rate=0.5))
+    with pytest.raises(TrainingError, match=r"with other settings: train_file\."):
+        run(make_config(max_steps=1, train_file="another.jsonl"))
     assert run(make_config(max_steps=1, reference_cache="elsewhere")) == 0
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.alignment import policies
+from tests.training.alignment import tiny
+from training.alignment import offline, policies
 from training.alignment.failures import TrainingError
 from training.alignment.methods import methods
 from training.alignment.offline import make_accelerator, train
@@ -35,6 +36,16 @@ def test_training_starts_with_the_values_of_a_plain_pass(go, method, dtype):
 @pytest.mark.parametrize("method", ["sft", "reward_bradley_terry"])
 def test_so_does_that_of_an_adapter_on_a_rounded_base(go, method):
     go(method=method, dtype="bfloat16", adapter="lora")
+
+
+def test_so_does_a_run_with_another_reference(go, tmp_path, monkeypatch):
+    checked = []
+    monkeypatch.setattr(offline, "check_plain", lambda *asked: checked.append(asked))
+    go(method="dpo")
+    assert not checked
+    go(method="dpo", reference_model=str(tiny.write_model(tmp_path / "other", seed=7)),
+       output_dir=str(tmp_path / "second"))  # fmt: skip
+    assert len(checked) == 1
 
 
 def test_prompts_that_are_learned_too_are_checked(go):

@@ -8,7 +8,8 @@ import pytest
 
 from core.mathml import mathml
 from training.alignment.methods import methods
-from training.alignment.reference_pages import bounds, needs, notation, pages, settings, write
+from training.alignment.option_words import bounds
+from training.alignment.reference_pages import needs, notation, pages, settings, write
 
 DOCS = Path(__file__).parents[3] / "docs" / "methods"
 REWRITE = "run: python -m training.alignment.reference_pages docs/methods"

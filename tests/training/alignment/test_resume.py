@@ -267,6 +267,18 @@ def test_two_processes_never_write_one_folder(make_config):
     lock.close()
 
 
+def test_a_failure_lets_go_of_the_folder_while_its_traceback_is_kept(make_config, monkeypatch):
+    """As a notebook keeps it: the cell that mends the run must not find it locked."""
+    config = make_config(max_steps=1)
+    monkeypatch.setattr("training.alignment.train.LOCK_PATIENCE", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr("training.alignment.offline._log_line", _fail_at(1))
+        with pytest.raises(KeyboardInterrupt) as kept:
+            run(config)
+    assert run(config) == 0
+    assert kept.tb is not None
+
+
 def test_a_failure_leaves_one_sentence(make_config, tmp_path, monkeypatch):
     rows = [{"prompt": "p", "chosen": "c"}]
     config = make_config(train_file=str(tiny.write_lines(tmp_path / "bad.jsonl", rows)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import textwrap
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -14,11 +13,11 @@ from core.errors import PrefloopError
 from feedback.models import Snapshot
 from training.alignment.config import TrainingConfig
 from training.alignment.methods import Method, get_method, methods
-from training.alignment.options import Option, describe_options
+from training.alignment.option_words import entries, entry
+from training.alignment.options import describe_options
 from training.forms.choice import by_family
 from training.forms.rewards import reward_source
-from training.management.waiting import finish
-from training.models import TrainingRun
+from training.management.waiting import finish, finish_all
 from training.selectors.model import base_models
 from training.selectors.sweep import sweep_table
 from training.services import queue_run, queue_sweep
@@ -35,23 +34,13 @@ examples
   manage.py train --project 1 --method ppo --reward-model version:2 --set kl_budget=20"""
 
 
-def _entry(name: str, words: str, *, indent: int = 2) -> str:
-    """A name and what it is, wrapped beside it."""
-    start = f"{' ' * indent}{name:24}"
-    return textwrap.fill(words, width=100, initial_indent=start, subsequent_indent=" " * len(start))
-
-
-def _option(option: Option, *, indent: int = 2) -> str:
-    return _entry(option.name, f"{option.help} (default: {option.default})", indent=indent)
-
-
 def _method(method: Method) -> list[str]:
     words = f"{method.title}; needs {method.data} data. {method.summary}"
     if method.defaults:
         chosen = ", ".join(f"{name}={value}" for name, value in method.defaults.items())
         words += f" Its own defaults: {chosen}."
     options = describe_options(method.hyperparameters)
-    return [_entry(method.name, words), *(_option(one, indent=4) for one in options)]
+    return [entry(method.name, words), *entries(options, indent=4)]
 
 
 def _epilog() -> str:
@@ -60,7 +49,7 @@ def _epilog() -> str:
         parts += ["", family]
         parts += [line for name, _ in group for line in _method(get_method(name))]
     parts += ["", "settings"]
-    parts += [_option(one) for one in describe_options(TrainingConfig) if one.name not in HIDDEN]
+    parts += entries(one for one in describe_options(TrainingConfig) if one.name not in HIDDEN)
     return "\n".join([*parts, EXAMPLES])
 
 
@@ -159,22 +148,13 @@ class Command(BaseCommand):
         self.stdout.write(f"Sweep {sweep.pk}: {len(runs)} runs are queued.")
         if options["no_wait"]:
             return
-        failed = [run for run in runs if not self._has_succeeded(run, inline=options["inline"])]
+        failed = finish_all(runs, inline=options["inline"], complain=self.stderr.write)
         table = sweep_table(sweep)
         for row in table.rows:
             value = "–" if row.value is None else f"{row.value:.4f}"
             self.stdout.write(f"  {row.run.name:60} {table.metric} {value}")
         if failed:
-            raise CommandError(f"{len(failed)} of {len(runs)} runs have not succeeded.")
-
-    def _has_succeeded(self, run: TrainingRun, *, inline: bool) -> bool:
-        """One that fails must not keep the others from being tried."""
-        try:
-            finish(run.job, f"Training with {run.name}", inline=inline)
-        except CommandError as error:
-            self.stderr.write(f"{run.name}: {error}")
-            return False
-        return True
+            raise CommandError(f"{failed} of {len(runs)} runs have not succeeded.")
 
     def _asked(self, options: dict[str, Any]) -> dict[str, Any]:
         """The arguments of `queue_run`."""
