@@ -26,7 +26,7 @@ from training.alignment.losses.policy_gradient import (
     token_weights,
     value_loss,
 )
-from training.alignment.methods import get_method, methods
+from training.alignment.methods import get_method, methods, parse_hyperparameters
 from training.alignment.rollouts.protocol import Rollout
 
 VECTORS = {
@@ -119,7 +119,7 @@ def test_rloo_gives_the_worked_surrogate():
 def test_ppo_ptx_adds_up_to_the_worked_total():
     vector = VECTORS["ppo_ptx_total"]
     nll = vector["inputs"]["pretrain_nll_token_mean"]
-    gamma = get_method("ppo_ptx").hyperparameters().ptx_coefficient
+    gamma = parse_hyperparameters(get_method("ppo_ptx"), {}).ptx_coefficient
     logps = torch.full(MASK.shape, -nll, dtype=torch.float64)
     term = ptx_loss(logps, MASK).sum() / MASK.sum()
     total = vector["inputs"]["ppo_loss"] + gamma * float(term)

@@ -7,7 +7,7 @@ that micro-batches and processes add up to the same number.
 """
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from training.alignment.kl import KLLoss, kl_loss
 
 Reduction = Literal["sum", "sequence", "token", "dr_grpo"]
 RatioLevel = Literal["token", "sequence"]
+RlooObjective = Literal["reinforce", "sequence_clip"]
 
 _LARGEST_EXPONENT = 20.0
 
@@ -71,7 +72,7 @@ def rloo_loss(
     sampler_weights: Tensor | None = None,
     entropies: Tensor | None = None,
     *,
-    objective: Literal["reinforce", "sequence_clip"] = "reinforce",
+    objective: RlooObjective = "reinforce",
     clip_range: float = 0.2,
     entropy_coefficient: float = 0.0,
 ) -> TokenLoss:
@@ -84,6 +85,7 @@ def rloo_loss(
     Raises:
         ValueError: when the shapes differ.
     """
+    _check_name(objective, RlooObjective)
     if objective == "reinforce":
         return reinforce_loss(
             policy_logps,
@@ -96,7 +98,7 @@ def rloo_loss(
     surrogate = clipped_surrogate(
         policy_logps, old_logps, advantages, mask, clip_range, clip_range, level="sequence"
     )
-    shared = surrogate.losses / mask.sum(dim=1, keepdim=True)
+    shared = surrogate.losses / mask.sum(dim=1, keepdim=True).clamp(min=1)
     return _finished(
         _weighted(shared, sampler_weights),
         mask,
@@ -194,10 +196,7 @@ def clipped_surrogate(
         ValueError: when the shapes differ.
     """
     check_tokens(mask, policy_logps=policy_logps, old_logps=old_logps, advantages=advantages)
-    log_ratios = (policy_logps - old_logps.detach()).masked_fill(~mask, 0.0)
-    if level == "sequence":
-        log_ratios = log_ratios.sum(dim=1, keepdim=True).expand_as(mask)
-    ratios = torch.exp(log_ratios.clamp(max=_LARGEST_EXPONENT))
+    ratios = _ratios(policy_logps - old_logps.detach(), mask, level)
     advantages = advantages.detach()
     free, bounded = ratios * advantages, ratios.clamp(1 - clip_low, 1 + clip_high) * advantages
     clipped = (bounded < free).to(ratios)
@@ -209,10 +208,13 @@ def value_loss(
 ) -> Tensor:
     """½ max((V - R)², (clip(V, V_old ± c) - R)²) a token: [b, t]; without a clip at c = 0.
 
+    Only `values` get a gradient, also where the returns were made of them.
+
     Raises:
         ValueError: when the shapes differ.
     """
     check_tokens(mask, values=values, old_values=old_values, returns=returns)
+    returns = returns.detach()
     free = (values - returns).square()
     if clip_range > 0:
         old = old_values.detach()
@@ -253,14 +255,13 @@ def sampler_weights(
         ValueError: when the shapes differ.
     """
     check_tokens(mask, old_logps=old_logps, sampler_logps=sampler_logps)
-    log_ratios = (old_logps - sampler_logps).detach().masked_fill(~mask, 0.0)
-    if level == "sequence":
-        log_ratios = log_ratios.sum(dim=1, keepdim=True).expand_as(mask)
-    return torch.exp(log_ratios.clamp(max=_LARGEST_EXPONENT)).clamp(max=cap)
+    return _ratios((old_logps - sampler_logps).detach(), mask, level).clamp(max=cap)
 
 
 def token_weights(mask: Tensor, reduction: Reduction, *, max_length: int) -> Tensor:
     """Weights [b, t] with which per-token losses of a whole update sum to its mean.
+
+    Those of a response without a token are 0.
 
         sum       1 / b                       a response's sum, then the mean over responses
         sequence  1 / (b · |y_i|)             a response's mean, then the mean over responses
@@ -274,7 +275,7 @@ def token_weights(mask: Tensor, reduction: Reduction, *, max_length: int) -> Ten
     if reduction == "sum":
         return real / count
     if reduction == "sequence":
-        return real / (real.sum(dim=1, keepdim=True) * count)
+        return real / (real.sum(dim=1, keepdim=True).clamp(min=1) * count)
     if reduction == "token":
         return real / real.sum()
     if reduction == "dr_grpo":
@@ -290,6 +291,20 @@ def check_tokens(mask: Tensor, **tensors: Tensor) -> None:
                 f"{name} has the shape {tuple(tensor.shape)}, but the mask {tuple(mask.shape)}; "
                 "both must be [responses, tokens]"
             )
+
+
+def _ratios(log_ratios: Tensor, mask: Tensor, level: RatioLevel) -> Tensor:
+    """exp of the log-ratio of each token, or of its whole response: [b, t]."""
+    _check_name(level, RatioLevel)
+    log_ratios = log_ratios.masked_fill(~mask, 0.0)
+    if level == "sequence":
+        log_ratios = log_ratios.sum(dim=1, keepdim=True).expand_as(mask)
+    return torch.exp(log_ratios.clamp(max=_LARGEST_EXPONENT))
+
+
+def _check_name(name: str, known: Any) -> None:
+    if name not in get_args(known):
+        raise ValueError(f"{name!r} is not known; there are {', '.join(get_args(known))}")
 
 
 def _weighted(losses: Tensor, weights: Tensor | None) -> Tensor:
