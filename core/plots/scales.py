@@ -40,7 +40,7 @@ class Scale:
     def _step(self, rough: float) -> float:
         if self.whole and rough <= 1:
             return 1.0
-        power = 10 ** math.floor(math.log10(rough))
+        power = 10.0 ** math.floor(math.log10(rough))
         steps = [power * each for each in (1, 2, 2.5, 5, 10)]
         fitting = [step for step in steps if not self.whole or step % 1 == 0]
         return next(step for step in fitting if step >= rough * 0.999)
