@@ -333,6 +333,29 @@ def test_stop_and_resume(admin: Client, run: TrainingRun) -> None:
     assert run.job.state == Job.State.QUEUED
 
 
+@pytest.mark.parametrize(
+    ("moment", "words"),
+    [
+        ({}, "They are drawn as soon as the run trains."),
+        ({"state": "running", "lease_until": timezone.now()}, "No numbers yet."),
+        (
+            {"state": "cancelled", "finished_at": timezone.now()},
+            "Nothing was measured before the run ended.",
+        ),
+    ],
+)
+def test_where_nothing_is_measured_words_say_so(
+    admin: Client, launch: Launch, moment: dict[str, Any], words: str
+) -> None:
+    run = launch()
+    Job.objects.filter(pk=run.job_id).update(**{"state": "queued"} | moment)
+    for name in ("run", "run-live"):
+        url = reverse(f"training:{name}", args=[run.project_id, run.pk])
+        shown = admin.get(url).text
+        assert words in shown
+        assert ('class="plot card"' in shown) is (moment.get("state") == "running")
+
+
 def said(client: Client, name: str, run: TrainingRun) -> str:
     url = reverse(f"training:{name}", args=[run.project_id, run.pk])
     return client.post(url, follow=True).content.decode()
@@ -355,6 +378,11 @@ def test_what_stopping_and_resuming_say_is_true(
     (run_folder(run) / "output/checkpoints/step-00000002").mkdir(parents=True)
     assert "goes on from its last checkpoint" in said(admin, "run-resume", run)
     assert "not resumed. Only a failed or cancelled job" in said(admin, "run-resume", run)
+    # Training is over and has cleared up; what follows it failed.
+    (run_folder(run) / "output/checkpoints/step-00000002").rmdir()
+    (run_folder(run) / "output/result.json").touch()
+    Job.objects.filter(pk=run.job_id).update(state=Job.State.FAILED, finished_at=now)
+    assert "It is trained already" in said(admin, "run-resume", run)
     Job.objects.filter(pk=run.job_id).update(state=Job.State.SUCCEEDED, finished_at=now)
     assert "The run was over already." in said(admin, "run-cancel", run)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.test import Client
@@ -19,7 +21,7 @@ from tests.training.test_pages import page
 from training.alignment.data_report import DataReport
 from training.models import StepSample
 from training.selectors.queue import ahead_of
-from training.services.supervise import phase_in_words, run_folder
+from training.services.supervise import _show_progress, phase_in_words, run_folder
 
 
 def test_a_runs_page_tells_what_of_its_data_was_cut(
@@ -89,6 +91,25 @@ def test_what_is_counted_before_and_after_training_is_named(
 ) -> None:
     told = phase_in_words(phase=phase, done=8, total=total, time=0.0)
     assert told.endswith(words)
+
+
+@pytest.mark.parametrize(
+    ("phase", "told"),
+    [
+        ("training", (3, 8, "Training", 5.0)),
+        ("held_out", (3, 8, "Evaluating on held-out prompts", 5.0)),
+        ("saving", (0, 0, "Saving the model: 3 of 8", None)),
+    ],
+)
+def test_the_bar_counts_steps_also_while_the_held_out_side_is_tried(
+    tmp_path: Path, phase: str, told: tuple[int, int, str, float | None]
+) -> None:
+    path = tmp_path / "progress.json"
+    path.write_text(json.dumps({"phase": phase, "done": 3, "total": 8, "time": 0.0}))
+    context, pace = Mock(), Mock(seconds_left=Mock(return_value=5.0))
+    _show_progress(context, path, pace)
+    given = context.progress.call_args.kwargs
+    assert (given["done"], given["total"], given["message"], given.get("seconds_left")) == told
 
 
 @pytest.mark.parametrize(

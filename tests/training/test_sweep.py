@@ -181,17 +181,16 @@ def test_its_page(admin: Client, sweep: Sweep) -> None:
     url = reverse("training:sweep", args=[sweep.project_id, sweep.pk])
     shown = admin.get(url).content.decode()
     named = "learning_rate 1e-05, beta 0.5"
-    for words in ("Rates", named, "0.8750", "held-out accuracy", "best", "Stop all"):
+    columns = (">Learning rate<", ">Beta<")
+    for words in ("Rates", named, *columns, "0.8750", "held-out accuracy", "best", "Stop all"):
         assert words in shown
     live = reverse("training:sweep-live", args=[sweep.project_id, sweep.pk])
     assert admin.get(live).status_code == 200
     admin.post(reverse("training:sweep-stop", args=[sweep.project_id, sweep.pk]))
     ended = admin.get(live)
     assert (ended.status_code, ended["HX-Refresh"]) == (286, "true")
-    assert (
-        "Rates"
-        in admin.get(reverse("training:project-runs", args=[sweep.project_id])).content.decode()
-    )
+    runs = reverse("training:project-runs", args=[sweep.project_id])
+    assert admin.get(runs).text.count("of Rates") == sweep.runs.count()
 
 
 def test_from_the_form(admin: Client, cast: Cast, snapshot: Snapshot) -> None:

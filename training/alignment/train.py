@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from training.alignment.rewards.composed import OwnRewards
 
 LOCK_PATIENCE = 10.0  # seconds
-# What a finished run may be asked for again with: neither shapes the result nor says what it is of.
-FREE_WHEN_DONE = {"output_dir", "device", "reference_cache"}
+# What a finished run may be asked for again with: it no longer shapes the result.
+FREE_WHEN_DONE = {"output_dir", "device", "reference_cache", "kl_budget"}
 
 EPILOG = """\
 the smallest run.json, and one of DPO with a LoRA adapter; paths are as seen from where you are:

@@ -50,9 +50,12 @@ def _spelled(name: str) -> str:
     return name.replace("_", " ").replace("optimizer", "optimiser")
 
 
-def has_checkpoint(output: Path) -> bool:
-    """Whether a run that wrote to `output` has something to go on from."""
-    return any((output / "checkpoints").glob("step-*"))
+def left_behind(output: Path) -> str:
+    """What a run that wrote to `output` goes on from: "result" once it is trained, for that ends
+    its checkpoints, else "checkpoint", or nothing."""
+    if (output / "result.json").exists():
+        return "result"
+    return "checkpoint" if any((output / "checkpoints").glob("step-*")) else ""
 
 
 def cut_in_words(output: Path) -> str:

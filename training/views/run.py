@@ -29,7 +29,7 @@ from training.selectors.queue import ahead_of
 from training.selectors.run import (
     curves,
     cut_in_words,
-    has_checkpoint,
+    left_behind,
     rewards_parted,
     run_settings,
     step_samples,
@@ -47,14 +47,17 @@ STOPPED: dict[str, str] = {
     Job.State.CANCELLED: "The run is stopped.",
 }
 RESUMED = {
-    True: "The run goes on from its last checkpoint.",
-    False: "The run is queued again. It left no checkpoint, so it begins anew.",
+    "result": "The run goes on. It is trained already; its version is still to be kept.",
+    "checkpoint": "The run goes on from its last checkpoint.",
+    "": "The run is queued again. It left no checkpoint, so it begins anew.",
 }
 STOP_POLLING = 286  # htmx's word for "do not ask again"
 
 
 def _runs() -> QuerySet[TrainingRun]:
-    return TrainingRun.objects.select_related("project", "snapshot", "job", "model_version")
+    return TrainingRun.objects.select_related(
+        "project", "snapshot", "job", "model_version", "sweep"
+    )
 
 
 def _run(project: Project, run_id: int) -> TrainingRun:
@@ -124,7 +127,10 @@ def _state(found: TrainingRun) -> dict[str, Any]:
 
 
 def _plots(found: TrainingRun) -> list[Any]:
+    """Before the first numbers a run that trains has empty ones, which hold their room."""
     points = curves(found)
+    if not points and found.job.state != Job.State.RUNNING:
+        return []
     plots = plots_of([found])
     # Reward models have no log-probabilities, demonstrations no margin.
     drawn = [plot for plot in plots if points.keys() & plot.names.keys()]
@@ -196,6 +202,5 @@ def run_resume(request: SignedInRequest, project: Project, run_id: int) -> HttpR
         under = "" if budget is None else f" under a KL budget of {budget:g}"
         messages.error(request, f"The run was not resumed{under}. {error.message}")
     else:
-        kept = has_checkpoint(run_folder(found) / "output")
-        messages.success(request, RESUMED[kept])
+        messages.success(request, RESUMED[left_behind(run_folder(found) / "output")])
     return redirect("training:run", project.pk, run_id)
