@@ -28,9 +28,10 @@ def undecided_imports(
     heard = {(judge, kind) for judge, kind, _ in believed}
     too_few = unheard = 0
     for one in groups:
-        judges = sum((judge, one["kind"]) in heard for judge in one["judge_ids"])
-        counted = one["people"] + judges
-        if not counted and one["judge_ids"]:
+        # Reports of older imports name no judges.
+        judges = one.get("judge_ids", [])
+        counted = one["people"] + sum((judge, one["kind"]) in heard for judge in judges)
+        if not counted and judges:
             unheard += one["items"]
         elif counted < policy.min_judgments:
             too_few += one["items"]

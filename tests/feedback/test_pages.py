@@ -158,6 +158,9 @@ def test_what_an_import_closed_too_soon_is_told_with_the_way_out(
     for page in (client.get(address(cast, "snapshots")), client.post(address(cast, "freeze"))):
         assert "3 cannot be decided as it is: the policy waits for 2 judgments" in page.text
     assert (page.status_code, "Nobody is asked about a closed item" in page.text) == (400, True)
+    # As older imports told it, without kinds and judges.
+    Job.objects.filter(pk=job.pk).update(result={"closed": [{"people": 1, "items": 3}]})
+    assert "3 imported items are closed with fewer" in client.get(part).text
     Policy.objects.update(min_judgments=1)
     assert not client.get(part).text.strip()
     other = make_project(name="Another")
