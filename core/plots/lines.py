@@ -1,7 +1,7 @@
 """Line charts: curves of a training run, figures over time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
@@ -96,7 +96,7 @@ def _svg(
     box = Box(ticks + 12, vertical.end, WIDTH - names - 12, vertical.start)
     places = [x for each in drawn for x in each.x]
     counts = all(float(x).is_integer() for x in places)
-    horizontal = replace(spanning(places, box.left, box.right), whole=counts)
+    horizontal = spanning(places, box.left, box.right, whole=counts)
     return "".join(
         [
             label(y_label, 0, 16, class_="name"),

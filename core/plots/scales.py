@@ -56,16 +56,23 @@ class Scale:
 
 
 def spanning(
-    values: Iterable[float | None], start: float, end: float, *, log: bool = False
+    values: Iterable[float | None],
+    start: float,
+    end: float,
+    *,
+    log: bool = False,
+    whole: bool = False,
 ) -> Scale:
-    """A scale that holds all the drawable values, of which there must be one, with some air."""
+    """A scale that holds all the drawable values, of which there must be one, with some air; a lone
+    whole number has no other beside it."""
     held = [value for value in values if is_drawable(value, log=log)]
     low, high = min(held), max(held)
     if log:
         air = (high / low) ** 0.05 if high > low else 2.0
         return Scale(low / air, high * air, start, end, log=True)
-    air = (high - low) * 0.05 if high > low else abs(high) * 0.1 or 1.0
-    return Scale(low - air, high + air, start, end)
+    alone = 0.5 if whole else abs(high) * 0.1 or 1.0
+    air = (high - low) * 0.05 if high > low else alone
+    return Scale(low - air, high + air, start, end, whole=whole)
 
 
 def is_drawable(value: float | None, *, log: bool = False) -> TypeGuard[float]:

@@ -21,7 +21,7 @@ from core.plots import (
     scatter_chart,
 )
 from core.plots.lines import HEIGHT, TABLE_ROWS, WIDTH
-from core.plots.scales import Scale, as_floats, format_number, thinned
+from core.plots.scales import Scale, as_floats, format_number, spanning, thinned
 
 TAGS = {"svg", "title", "desc", "g", "text", "line", "path", "circle", "rect"}
 ATTRIBUTES = {
@@ -224,6 +224,11 @@ def test_whole_ticks_are_whole_numbers(low: int, span: int) -> None:
     assert ticks
     assert all(tick.is_integer() for tick in ticks)
     assert len(set(ticks)) == len(ticks) <= 12
+
+
+@pytest.mark.parametrize("value", [0, 7])
+def test_a_lone_step_is_the_only_tick(value: int) -> None:
+    assert spanning([value], 0, 400, whole=True).ticks() == [value]
 
 
 @given(low=st.floats(-1e6, 1e6), span=st.floats(1e-3, 1e6))
