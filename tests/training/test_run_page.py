@@ -117,6 +117,7 @@ def test_the_bar_counts_steps_also_while_the_held_out_side_is_tried(
     [
         ({"ended": 1.0, "tokens": 15}, "15 tokens, ended by itself"),
         ({"ended": 0.0, "tokens": 16}, "cut at 16 tokens"),
+        ({"reward": 0.5, "reward_model": 0.5, "tokens": 9}, "9 tokens, reward 0.5"),
         (
             {"kl": -0.25, "ended": 1.0, "reward": 2.0, "tokens": 1, "reward_length": 1.5},
             "1 token, ended by itself, KL −0.25, reward 2, reward length 1.5",

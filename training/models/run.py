@@ -139,6 +139,9 @@ class StepSample(models.Model):
         length = f"{tokens:g} token{'' if tokens == 1 else 's'}"
         told = f"cut at {length}" if ended == 0 else length
         told += ", ended by itself" if ended else ""
+        sources = [name for name in rest if name.startswith("reward_")]
+        if len(sources) == 1 and rest[sources[0]] == rest.get("reward"):
+            rest.pop(sources[0])  # the whole reward, once more
         measured = (
             f"{name.replace('_', ' ').replace('kl', 'KL')} {format_number(value)}"
             for name, value in sorted(rest.items())
