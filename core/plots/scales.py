@@ -70,7 +70,9 @@ def spanning(
     if log:
         air = (high / low) ** 0.05 if high > low else 2.0
         return Scale(low / air, high * air, start, end, log=True)
-    alone = 0.5 if whole else abs(high) * 0.1 or 1.0
+    if low == high == 0 and not whole:
+        return Scale(-0.05, 1.0, start, end)
+    alone = 0.5 if whole else abs(high) * 0.1
     air = (high - low) * 0.05 if high > low else alone
     return Scale(low - air, high + air, start, end, whole=whole)
 

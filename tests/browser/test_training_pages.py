@@ -98,6 +98,7 @@ def test_what_holds_the_focus_keeps_it_while_the_page_follows_the_run(
         project=cast.project, snapshot=snapshot, criterion="overall", base_model=TINY,
         method="dpo", config=QUICK, created_by=cast.ada,
     )  # fmt: skip
+    MetricPoint.objects.create(run=run, step=1, name="loss", value=0.7)  # of an earlier attempt
     sign_in(context, cast.ada, live_server.url)
     page.goto(live_server.url + reverse("training:run", args=[cast.project.pk, run.pk]))
     stop = page.get_by_role("button", name="Stop")

@@ -231,6 +231,12 @@ def test_a_lone_step_is_the_only_tick(value: int) -> None:
     assert spanning([value], 0, 400, whole=True).ticks() == [value]
 
 
+def test_nothing_but_zeros_are_drawn_at_the_bottom() -> None:
+    scale = spanning([0.0, 0.0], 200, 0)
+    assert min(scale.ticks()) == 0.0
+    assert scale.at(0.0) > 180
+
+
 @given(low=st.floats(-1e6, 1e6), span=st.floats(1e-3, 1e6))
 def test_ticks_lie_inside_and_are_few(low: float, span: float) -> None:
     ticks = Scale(low, low + span, 0, 400).ticks()

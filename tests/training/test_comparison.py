@@ -16,20 +16,22 @@ NATS = "nats an answer"
 BY_CHANCE = "a KL is never below 0"
 
 
-def evaluated(run: TrainingRun, cast: Cast, number: int, kl: float) -> TrainingRun:
+def evaluated(run: TrainingRun, cast: Cast, number: int, kl: float | None) -> TrainingRun:
     version = make_version(cast, number)
     ModelVersion.objects.filter(pk=version.pk).update(run=run)
     k1 = {"value": kl, "low": None, "high": None}
-    figures = {"held_out": {"examples": 11}, "kl": {"k1": k1, "unit": NATS}}
+    measured = {} if kl is None else {"kl": {"k1": k1, "unit": NATS}}
+    figures = {"held_out": {"examples": 11}, **measured}
     Evaluation.objects.create(version=version, snapshot=run.snapshot, figures=figures)
     return run
 
 
 @pytest.mark.parametrize(
-    ("kls", "shared", "doubtful"), [((0.2, 0.3), NATS, []), ((-0.2, 0.3), "", [0])]
+    ("kls", "shared", "doubtful"),
+    [((0.2, 0.3), NATS, []), ((-0.2, 0.3), "", [0]), ((-0.2, None), "", [0])],
 )
 def test_a_note_on_one_runs_figure_stands_at_that_run(
-    cast: Cast, client: Client, launch: Launch, kls: tuple[float, float], shared: str,
+    cast: Cast, client: Client, launch: Launch, kls: tuple[float, float | None], shared: str,
     doubtful: list[int],
 ) -> None:  # fmt: skip
     runs = [evaluated(launch(), cast, number, kl) for number, kl in enumerate(kls, start=1)]

@@ -377,4 +377,6 @@ def test_from_the_form(scorer: ModelVersion, client: Client, cast: Cast) -> None
     assert run.config["reward_sources"]["length"]["limit"] == 40
     assert run.config["test_reward"] == "watched"
     version = client.get(reverse("training:version", args=[cast.project.pk, 2])).content.decode()
-    assert "A reward model scores answers" in version
+    assert "it scores answers, and is chosen where a run asks" in version
+    assert "#samples" not in version
+    assert "promoted yet" not in version

@@ -363,10 +363,10 @@ def _is_over_budget(run: Run, values: Mapping[str, float], name: str = "kl_k3") 
 
 def _budget_message(run: Run, step: int, moved: float) -> str:
     return (
-        f"After step {step} the policy is {moved:.3g} nats an answer from the reference, "
-        f"more than the KL budget of {run.config.kl_budget:g}. A checkpoint of it is kept. "
+        f"After step {step} the policy is {moved:.3g} nats an answer from the reference "
+        f"(k3), more than the KL budget of {run.config.kl_budget:g}. A checkpoint of it is kept. "
         "Launch another run with a lower learning rate or a larger KL coefficient; or resume this "
-        "one under a larger KL budget (kl_budget) to go on."
+        "one under a larger KL budget to go on."
     )
 
 

@@ -29,7 +29,7 @@ class SettingRow:
 
 @dataclass(frozen=True)
 class ResultRow:
-    """`note` is that of all figures; where they differ it is empty, and each has its own."""
+    """`note` is that of all runs' figures; where it is not, it is empty, and each has its own."""
 
     label: str
     note: str
@@ -94,7 +94,7 @@ def _figures(run: TrainingRun) -> dict[str, Figure]:
 
 
 def _note(found: Sequence[dict[str, Figure]], label: str) -> str:
-    notes = {one[label].note for one in found if label in one}
+    notes = {one[label].note if label in one else "" for one in found}
     return notes.pop() if len(notes) == 1 else ""
 
 
