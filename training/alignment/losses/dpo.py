@@ -49,8 +49,7 @@ def dpo_loss(
         policy_chosen_logps, policy_rejected_logps: [b], with gradient.
         reference_chosen_logps, reference_rejected_logps: [b], treated as constants.
         target_probabilities: [b] in [0, 1]; None means 1.
-        chosen_lengths: [b] tokens of the chosen answers, for averaged ratios and the anchor; both
-            are 0 of an empty answer.
+        chosen_lengths: [b] tokens of the chosen answers, for averaged ratios and the anchor.
         rejected_lengths: [b] of the rejected ones, for averaged ratios and soft labels' anchor.
         beta: strength of the pull towards the reference, > 0; of another size where averaged.
         normalisation: "summed" or "averaged".
